@@ -1,0 +1,1 @@
+//! Detection, bounded decompression and compression of the formats that kernel artefacts use.

@@ -1,0 +1,1 @@
+//! The Android DTBO partition image: table, pack, unpack, mkdtboimg configuration.

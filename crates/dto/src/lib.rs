@@ -1,0 +1,1 @@
+//! Device-tree overlays merged into a base tree in one pass.

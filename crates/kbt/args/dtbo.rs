@@ -1,0 +1,7 @@
+//! `kbt dtbo`.
+
+use clap::Subcommand;
+
+/// Commands on DTBO images.
+#[derive(Debug, Subcommand)]
+pub enum Command {}

@@ -1,0 +1,50 @@
+//! `kbt dto`.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+/// Commands on device trees and overlays.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Merge overlays into a base device tree
+    Apply(Apply),
+}
+
+/// Merge overlays into a base device tree
+///
+/// All overlays are merged in the order given, in one pass; where one of them cannot be applied, nothing is
+/// written. BASE and OVERLAY are files, `-` for standard input, or an entry of a DTBO image: IMAGE#INDEX,
+/// IMAGE#id=0x10,rev=2.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The base device tree (.dtb), built with `dtc -@`
+    pub base: OsString,
+    /// The overlays (.dtbo), in the order in which they are to be applied
+    #[arg(required = true, value_name = "OVERLAY")]
+    pub overlays: Vec<OsString>,
+    /// Write the merged tree here, `-` for standard output; it may be one of the inputs
+    #[arg(short, long, value_name = "OUT")]
+    pub output: OsString,
+    /// Join /chosen/bootargs and every bootargs_ext, in order, and remove the bootargs_ext
+    #[arg(long)]
+    pub concat_bootargs: bool,
+    /// Leave N zero bytes free at the end of the tree, for a boot loader that edits it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub padding: u32,
+    /// Let a name without a unit address match a node that has one, as libfdt does
+    #[arg(long)]
+    pub loose_names: bool,
+    /// Refuse an overlay that changes the root node
+    #[arg(long)]
+    pub forbid_root: bool,
+    /// Refuse an overlay that names its target by a path instead of a label
+    #[arg(long)]
+    pub labels_only: bool,
+    /// Turn every warning into an error
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// Wait until the result is on the disk
+    #[arg(long)]
+    pub sync: bool,
+}

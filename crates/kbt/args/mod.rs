@@ -1,0 +1,43 @@
+//! Every argument as typed: clap structs only, no look at the disk. Their doc comments are the help.
+
+pub mod dtbo;
+pub mod dto;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Kernel build and boot tools in one binary
+#[derive(Debug, Parser)]
+#[command(name = "kbt", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Command {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Area,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print the result, errors and warnings as one JSON object on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What kbt works on.
+#[derive(Debug, Subcommand)]
+pub enum Area {
+    /// Device-tree overlays
+    #[command(subcommand)]
+    Dto(dto::Command),
+    /// Android DTBO images
+    #[command(subcommand)]
+    Dtbo(dtbo::Command),
+}
+
+/// Parses the process's arguments.
+pub fn parse() -> Result<Command, clap::Error> {
+    Command::try_parse()
+}

@@ -1,0 +1,17 @@
+//! Exit codes, chosen here and nowhere else.
+
+use std::process::ExitCode;
+
+/// Everything asked for was done.
+pub const OK: u8 = 0;
+/// The input was refused or the system failed; nothing was written.
+pub const FAILURE: u8 = 1;
+/// The command line was not understood.
+pub const USAGE: u8 = 2;
+
+/// The exit code of what clap returned instead of arguments: help and version are a success.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    // A closed standard output must not turn `kbt --help | head` into a panic.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { USAGE } else { OK })
+}

@@ -1,0 +1,27 @@
+//! `kbt`: the tools that stand around a Linux kernel's build and boot, in one binary.
+//!
+//! `main` dispatches and maps a failure to an exit code; everything else lives in its own file.
+
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod multicall;
+mod output;
+mod report;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if let Some(run) = words.next().as_deref().and_then(multicall::by_name) {
+        return run(words.collect());
+    }
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(error) => return exit::of_usage(&error),
+    };
+    let mut report = report::Report::new("kbt", args.global.quiet, args.global.json);
+    let result = commands::run(args.command, &mut report);
+    report.finish(result)
+}

@@ -1,0 +1,1 @@
+//! Dev-only: makes device trees and overlays for tests and benchmarks.
