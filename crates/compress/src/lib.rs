@@ -115,3 +115,10 @@ pub fn compress(compression: Compression, bytes: &[u8]) -> Result<Vec<u8>, Error
         Compression::Lz4 => lz4::encode(bytes),
     }
 }
+
+/// CRC-32 as gzip has it, to tell whether bytes changed by accident or by hand; it proves nothing against malice.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}

@@ -11,7 +11,7 @@
 
 extern crate alloc;
 
-pub mod config;
+mod config;
 mod dump;
 mod error;
 mod number;
@@ -23,6 +23,7 @@ mod share;
 mod table;
 mod trailer;
 
+pub use config::{Config, ConfigEntry, ConfigError, ConfigErrorKind};
 pub use error::{Error, ErrorKind};
 pub use number::{Value, parse_number, parse_size};
 pub use options::{EntryOptions, Field};
