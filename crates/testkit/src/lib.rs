@@ -1,4 +1,5 @@
-//! Dev-only: makes device trees and overlays for tests and benchmarks.
+//! Dev-only: makes device trees and overlays for tests and benchmarks, and finds the reference tools that
+//! they are compared with.
 //!
 //! Nothing here uses `kbt-fdt` or `kbt-dto`: the writer, the reader and the comparison are a second opinion,
 //! simple and owned where those are fast and borrowed.
@@ -6,6 +7,7 @@
 //! - [`tree`]: an owned tree, [`write`](mod@write) and [`read`](mod@read): to bytes and back;
 //! - [`overlay`]: overlays as dtc's `-@` makes them, with fixups and symbols;
 //! - [`compare`]: whether two trees mean the same;
+//! - [`peers`]: the reference tools and real trees;
 //! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
 
 // A test stops at the first thing that is not as it says.
@@ -14,6 +16,7 @@
 pub mod cases;
 pub mod compare;
 pub mod overlay;
+pub mod peers;
 pub mod random;
 pub mod read;
 pub mod tree;
