@@ -28,7 +28,7 @@ mod place;
 use std::env;
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A peer that is not on this machine.
@@ -88,13 +88,13 @@ fn present(what: String, path: PathBuf) -> Result<PathBuf, Missing> {
 pub fn skip(test: &str, missing: &Missing) {
     let list = env::var_os("KBT_SKIPS").filter(|list| !list.is_empty());
     let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
-    tell(test, missing, list.as_deref().map(Path::new), in_ci);
+    tell(test, missing, &mut io::stderr(), list.as_deref().map(Path::new), in_ci);
 }
 
-fn tell(test: &str, missing: &Missing, list: Option<&Path>, in_ci: bool) {
+fn tell(test: &str, missing: &Missing, to: &mut dyn Write, list: Option<&Path>, in_ci: bool) {
     let line = format!("SKIPPED {test}: {missing}\n");
     // One write, so that the lines of tests that run side by side stay whole.
-    let _ = io::stderr().write_all(line.as_bytes());
+    let _ = to.write_all(line.as_bytes());
     if let Some(list) = list {
         let written = OpenOptions::new().append(true).create(true).open(list);
         let written = written.and_then(|mut file| file.write_all(line.as_bytes()));
@@ -138,17 +138,19 @@ mod tests {
     fn a_skip_is_listed() {
         let missing = tool("no-such-tool").unwrap_err();
         let list = env::temp_dir().join(format!("kbt-skips-{}", std::process::id()));
-        tell("one", &missing, Some(&list), false);
-        tell("two", &missing, Some(&list), false);
+        let mut told = Vec::new();
+        tell("one", &missing, &mut told, Some(&list), false);
+        tell("two", &missing, &mut told, Some(&list), false);
         let text = fs::read_to_string(&list).unwrap();
         fs::remove_file(&list).unwrap();
         assert_eq!(text, format!("SKIPPED one: {missing}\nSKIPPED two: {missing}\n"));
+        assert_eq!(told, text.as_bytes());
     }
 
     #[test]
     #[should_panic(expected = "skipped under CI=true")]
     fn a_skip_fails_in_ci() {
-        tell("one", &tool("no-such-tool").unwrap_err(), None, true);
+        tell("one", &tool("no-such-tool").unwrap_err(), &mut io::sink(), None, true);
     }
 
     #[test]
