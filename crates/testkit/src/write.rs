@@ -37,7 +37,7 @@ pub struct WriteOptions {
     pub sharing: StringSharing,
     /// The order of the blocks.
     pub order: BlockOrder,
-    /// A NOP token before each other token.
+    /// A NOP token before each other token but the first: libfdt takes the root node to be at offset 0.
     pub nops: bool,
     /// Bytes between two blocks, beyond what alignment asks for.
     pub gap: usize,
@@ -157,7 +157,7 @@ impl Blocks {
     }
 
     fn token(&mut self, token: u32) {
-        if self.options.nops {
+        if self.options.nops && !self.structure.is_empty() {
             self.structure.extend(4u32.to_be_bytes());
         }
         self.structure.extend(token.to_be_bytes());
