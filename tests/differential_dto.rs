@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use differential::engine::{Engine, Verdict};
+use differential::files::Files;
 use differential::skips::{self, Skip};
 use differential::{parallel, warnings};
 use kbt_testkit::{differences, peers, read, require};
@@ -70,7 +71,7 @@ fn all() -> bool {
 /// Compares all pairs and gives the number of those that both apply, with the same tree.
 fn compare_set(set: &str, directory: &Path, oracle: Oracle) -> usize {
     let files = Files::list(directory);
-    let pairs = files.pairs(directory);
+    let pairs = pairs(&files, directory);
     let skips = skips::parse(SKIPS);
     let scratch = tempfile::tempdir().unwrap();
     let outcomes = parallel::map(&pairs, |thread, pair| {
@@ -166,46 +167,16 @@ fn no_new_warning(dtc: &Path, base: &Path, ours: &Verdict, theirs: &Verdict) -> 
     }
 }
 
-/// The trees below a directory, as `vendor/name`, sorted.
-struct Files {
-    bases: Vec<String>,
-    overlays: Vec<String>,
-}
-
-impl Files {
-    fn list(directory: &Path) -> Self {
-        let mut files = Self { bases: Vec::new(), overlays: Vec::new() };
-        let mut open = vec![directory.to_owned()];
-        while let Some(folder) = open.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let name = || path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
-                match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("dtb") => files.bases.push(name()),
-                    Some("dtbo") => files.overlays.push(name()),
-                    _ if path.is_dir() => open.push(path),
-                    _ => {}
-                }
-            }
-        }
-        files.bases.sort();
-        files.overlays.sort();
-        assert!(!files.bases.is_empty() && !files.overlays.is_empty(), "no trees in {}", directory.display());
-        files
+/// Those of one folder, and under [`all`] the bases with symbols with what lies in other folders.
+fn pairs<'a>(files: &'a Files, directory: &'a Path) -> Vec<Pair<'a>> {
+    let folder = |name: &'a str| Path::new(name).parent();
+    let mut pairs = Vec::new();
+    for base in &files.bases {
+        let everywhere = all() && has_symbols(&directory.join(base));
+        let partners = files.overlays.iter().filter(|overlay| everywhere || folder(base) == folder(overlay));
+        pairs.extend(partners.map(|overlay| Pair { directory, base, overlay }));
     }
-
-    /// Those of one folder, and under [`all`] the bases with symbols with what lies in other folders.
-    fn pairs<'a>(&'a self, directory: &'a Path) -> Vec<Pair<'a>> {
-        let folder = |name: &'a str| Path::new(name).parent();
-        let mut pairs = Vec::new();
-        for base in &self.bases {
-            let everywhere = all() && has_symbols(&directory.join(base));
-            let partners =
-                self.overlays.iter().filter(|overlay| everywhere || folder(base) == folder(overlay));
-            pairs.extend(partners.map(|overlay| Pair { directory, base, overlay }));
-        }
-        pairs
-    }
+    pairs
 }
 
 fn has_symbols(base: &Path) -> bool {

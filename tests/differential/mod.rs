@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod engine;
+pub mod files;
 pub mod parallel;
 pub mod skips;
 pub mod warnings;
