@@ -7,14 +7,13 @@
 //! - [`tree`]: an owned tree, [`write`](mod@write) and [`read`](mod@read): to bytes and back;
 //! - [`overlay`]: overlays as dtc's `-@` makes them, with fixups and symbols;
 //! - [`compare`]: whether two trees mean the same;
+//! - [`mod@fdt_rs`]: the token stream as another parser sees it;
 //! - [`peers`]: the reference tools and real trees;
 //! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
 
-// A test stops at the first thing that is not as it says.
-#![allow(clippy::panic, clippy::unwrap_used)]
-
 pub mod cases;
 pub mod compare;
+pub mod fdt_rs;
 pub mod overlay;
 pub mod peers;
 pub mod random;
