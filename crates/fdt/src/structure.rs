@@ -1,0 +1,223 @@
+//! The structure block (Devicetree Specification v0.4, section 5.4): tokens, node names, property values.
+
+use core::ops::Range;
+
+use crate::strings::StringsOffset;
+use crate::tree::Node;
+
+/// A place in the structure block, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StructureOffset(pub u32);
+
+impl StructureOffset {
+    /// The place `bytes` behind this one; it stays at the largest where there is none.
+    #[must_use]
+    pub fn plus(self, bytes: u32) -> Self {
+        Self(self.0.saturating_add(bytes))
+    }
+
+    /// As an index into the block's bytes.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The words that start a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag;
+
+impl Tag {
+    /// `FDT_BEGIN_NODE`: the node's name follows, NUL-ended and padded to four bytes.
+    pub const BEGIN_NODE: u32 = 1;
+    /// `FDT_END_NODE`.
+    pub const END_NODE: u32 = 2;
+    /// `FDT_PROP`: the value's length, the name's offset and the value follow, padded to four bytes.
+    pub const PROP: u32 = 3;
+    /// `FDT_NOP`: nothing.
+    pub const NOP: u32 = 4;
+    /// `FDT_END`: the end of the block.
+    pub const END: u32 = 9;
+    /// Bytes of a tag.
+    pub const SIZE: u32 = 4;
+}
+
+/// `length` rounded up to a multiple of four.
+pub const fn padded(length: u32) -> u32 {
+    length.div_ceil(4).saturating_mul(4)
+}
+
+/// A property's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property {
+    /// Where its `FDT_PROP` stands.
+    pub at: StructureOffset,
+    /// Where its name stands.
+    pub name: StringsOffset,
+    /// The value's length in bytes.
+    pub length: u32,
+}
+
+impl Property {
+    /// Bytes in front of the value: tag, length, name offset.
+    pub const HEADER_SIZE: u32 = 12;
+
+    /// Where the value lies in the structure block.
+    pub fn value(&self) -> Range<usize> {
+        let start = self.at.index() + Self::HEADER_SIZE as usize;
+        start..start + self.length as usize
+    }
+
+    /// Where the next token stands.
+    pub fn end(&self) -> StructureOffset {
+        self.at.plus(Self::HEADER_SIZE + padded(self.length))
+    }
+}
+
+/// One token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token<'a> {
+    /// A node starts; its name.
+    BeginNode(&'a [u8]),
+    /// The innermost node ends.
+    EndNode,
+    /// A property and its value.
+    Prop(Property, &'a [u8]),
+    /// Nothing.
+    Nop,
+    /// The block ends.
+    End,
+}
+
+/// A borrowed structure block.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StructureBlock<'a>(&'a [u8]);
+
+impl<'a> StructureBlock<'a> {
+    /// Wraps a block.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The block's bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The big-endian word at `at`.
+    #[inline]
+    pub fn word(self, at: StructureOffset) -> Option<u32> {
+        let word = self.0.get(at.index()..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*word))
+    }
+
+    /// The bytes from a node's name on.
+    #[inline]
+    fn name_on(self, node: &Node) -> &'a [u8] {
+        self.0.get(node.begin.index() + Tag::SIZE as usize..).unwrap_or_default()
+    }
+
+    /// A node's name with its unit address.
+    pub fn name(self, node: &Node) -> &'a [u8] {
+        until_nul(self.name_on(node))
+    }
+
+    /// Whether a node's name is `name`.
+    #[inline]
+    pub fn name_is(self, node: &Node, name: &[u8]) -> bool {
+        let found = self.name_on(node);
+        found.len() > name.len() && found[name.len()] == 0 && found[..name.len()] == *name
+    }
+
+    /// The property whose `FDT_PROP` stands at `at`.
+    #[inline]
+    pub fn property(self, at: StructureOffset) -> Option<Property> {
+        let header = self.0.get(at.index()..)?.first_chunk::<{ Property::HEADER_SIZE as usize }>()?;
+        let word = |n: usize| u32::from_be_bytes([header[n], header[n + 1], header[n + 2], header[n + 3]]);
+        (word(0) == Tag::PROP).then(|| Property { at, name: StringsOffset(word(8)), length: word(4) })
+    }
+
+    /// A property's value.
+    pub fn value(self, property: &Property) -> &'a [u8] {
+        self.0.get(property.value()).unwrap_or_default()
+    }
+
+    /// Where the token behind a node's name stands.
+    pub fn body(self, node: &Node) -> StructureOffset {
+        // A checked block is smaller than 4 GiB, so a length inside it fits.
+        let length = u32::try_from(self.name(node).len()).unwrap_or(u32::MAX - 8);
+        node.begin.plus(Tag::SIZE + padded(length + 1))
+    }
+
+    /// The properties of a node of the checked block, those in front of its first child.
+    pub fn properties(self, node: &Node) -> Properties<'a> {
+        Properties { block: self, at: self.body(node) }
+    }
+
+    /// All tokens up to `FDT_END` or the first malformed one.
+    pub fn tokens(self) -> Tokens<'a> {
+        Tokens { block: self, at: Some(StructureOffset(0)) }
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+/// Iterator over a node's properties.
+#[derive(Debug, Clone)]
+pub struct Properties<'a> {
+    block: StructureBlock<'a>,
+    at: StructureOffset,
+}
+
+impl Iterator for Properties<'_> {
+    type Item = Property;
+
+    #[inline]
+    fn next(&mut self) -> Option<Property> {
+        loop {
+            if let Some(property) = self.block.property(self.at) {
+                self.at = property.end();
+                return Some(property);
+            }
+            if self.block.word(self.at)? != Tag::NOP {
+                return None;
+            }
+            self.at = self.at.plus(Tag::SIZE);
+        }
+    }
+}
+
+/// Iterator over tokens, with their places.
+#[derive(Debug, Clone)]
+pub struct Tokens<'a> {
+    block: StructureBlock<'a>,
+    at: Option<StructureOffset>,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = (StructureOffset, Token<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at.take()?;
+        let behind = at.plus(Tag::SIZE);
+        let (token, next) = match self.block.word(at)? {
+            Tag::BEGIN_NODE => {
+                let name = until_nul(self.block.0.get(behind.index()..)?);
+                let length = u32::try_from(name.len()).ok()?;
+                (Token::BeginNode(name), Some(behind.plus(padded(length + 1))))
+            }
+            Tag::END_NODE => (Token::EndNode, Some(behind)),
+            Tag::PROP => {
+                let property = self.block.property(at)?;
+                (Token::Prop(property, self.block.0.get(property.value())?), Some(property.end()))
+            }
+            Tag::NOP => (Token::Nop, Some(behind)),
+            Tag::END => (Token::End, None),
+            _ => return None,
+        };
+        self.at = next;
+        Some((at, token))
+    }
+}
