@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{self, Result, cargo};
-use crate::{fetch, tidy};
+use crate::{fetch, place, tidy};
 
 /// One step under its headline. It gives a word for the closing table, such as a count.
 struct Step {
@@ -95,7 +95,7 @@ fn tests() -> Result<String> {
         return Err(format!("cannot remove {}: {error}", skips.display()));
     }
     let mut command = cargo(["test", "--workspace", "--no-fail-fast", "--", "--quiet"]);
-    command.env("KBT_SKIPS", &skips).stdin(Stdio::null());
+    command.env("KBT_SKIPS", &skips).env("KBT_PEERS", place::peers()).stdin(Stdio::null());
     let (passed, output) = shown_and_kept(&mut command)?;
     let count = Count::of(&output);
     if !passed {

@@ -4,23 +4,28 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 
 /// `$KBT_PEERS`, else `peers` in [`cache`].
 pub fn peers() -> PathBuf {
-    variable("KBT_PEERS").map_or_else(|| cache().join("peers"), PathBuf::from)
+    variable("KBT_PEERS").map_or_else(|| cache().join("peers"), absolute)
 }
 
 /// `$KBT_CACHE`, else `$XDG_CACHE_HOME/kbt`, else `$HOME/.cache/kbt`; without a home, `.cache/kbt` in the
 /// temporary directory.
 pub fn cache() -> PathBuf {
     if let Some(own) = variable("KBT_CACHE") {
-        return own.into();
+        return absolute(own);
     }
     let base = variable("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .unwrap_or_else(|| variable("HOME").map_or_else(env::temp_dir, PathBuf::from).join(".cache"));
     base.join("kbt")
+}
+
+/// Programs that are started in another directory get these paths too.
+fn absolute(value: OsString) -> PathBuf {
+    path::absolute(&value).unwrap_or_else(|_| value.into())
 }
 
 /// A variable that is set and not empty.
