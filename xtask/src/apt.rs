@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::files::{cannot, create};
+use crate::files::{cannot, create, remove};
 use crate::run::{self, Result};
 
 /// The archive's keys, as the package debian-archive-keyring installs them.
@@ -42,8 +42,9 @@ impl Suite {
     /// The packages that `package` directly depends on.
     pub fn dependencies(&self, package: &str) -> Result<Vec<String>> {
         self.with_lists(|| {
-            let words = ["depends", "--no-recommends", "--no-suggests", "--no-conflicts", package];
-            let listing = run::text(self.tool("apt-cache").args(words))?;
+            let mut command = self.tool("apt-cache", "depends");
+            command.args(["--no-recommends", "--no-suggests", "--no-conflicts", package]);
+            let listing = run::text(&mut command)?;
             Ok(dependencies_in(&listing))
         })
     }
@@ -51,7 +52,7 @@ impl Suite {
     /// Downloads `packages` into `directory` and gives the files, in the order of their names.
     pub fn download(&self, packages: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
         self.with_lists(|| {
-            run::output(self.tool("apt-get").arg("download").args(packages).current_dir(directory))
+            run::output(self.tool("apt-get", "download").args(packages).current_dir(directory))
         })?;
         let mut files = Vec::new();
         let entries = fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
@@ -68,7 +69,10 @@ impl Suite {
     /// Runs a step that reads the lists, which are fetched first where there are none.
     fn with_lists<T>(&self, step: impl Fn() -> Result<T>) -> Result<T> {
         retried(self.has_lists(), step, || {
-            run::output(self.tool("apt-get").arg("update"))
+            // Without the old ones, which apt would keep where it thinks that they are current.
+            remove(&self.lists)?;
+            create(&self.lists.join("partial"))?;
+            run::output(&mut self.tool("apt-get", "update"))
                 .map(drop)
                 .map_err(|error| format!("cannot read the lists of Debian {}: {error}", self.name))
         })
@@ -80,9 +84,9 @@ impl Suite {
             .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
     }
 
-    fn tool(&self, name: &str) -> Command {
+    fn tool(&self, name: &str, verb: &str) -> Command {
         let mut command = Command::new(name);
-        command.arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
+        command.arg(verb).arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
         command
     }
 }
