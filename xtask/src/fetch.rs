@@ -60,7 +60,9 @@ const TOOL_PACKAGES: [&str; 5] = ["device-tree-compiler", "libc6", "libfdt1", "l
 
 /// The verb.
 pub fn run(words: &[String]) -> Result {
-    fetch(run::only_flag(words, "--all")?)
+    fetch(run::only_flag(words, "--all")?)?;
+    println!("the peers are in {}", place::peers().display());
+    Ok(())
 }
 
 /// Fetches what is not there yet; `all` with what only the long tests need. Tries every peer before it tells
