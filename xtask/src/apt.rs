@@ -147,22 +147,22 @@ pub fn native_architecture() -> Result<String> {
     Ok(run::text(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
-/// The Debian mirror that the system itself uses, as apt reads it from its sources.
+/// The Debian mirror that the system itself uses, as apt reads it from its sources. The system's lists may be
+/// absent (a fresh container), so apt is asked what it would download.
 fn mirror() -> Result<String> {
-    let words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
-    let listing = run::text(Command::new("apt-get").args(words))?;
+    let listing = run::text(Command::new("apt-get").args(["update", "--print-uris"]))?;
     mirror_in(&listing).ok_or_else(|| {
         "no Debian mirror in this system's apt sources; one whose address ends in /debian is needed"
             .to_owned()
     })
 }
 
-/// The first address that is Debian's main archive; a `mirror+file:` list of mirrors counts.
+/// The first address that is Debian's main archive; a `mirror+file:` list of mirrors counts. A line is
+/// `'ADDRESS/dists/SUITE/InRelease' NAME SIZE`.
 fn mirror_in(listing: &str) -> Option<String> {
-    let uris = listing.lines().map(|line| line.trim_end_matches('/'));
-    uris.into_iter()
-        .find(|uri| uri.ends_with("/debian") || uri.ends_with("/debian.list"))
-        .map(ToOwned::to_owned)
+    let uris = listing.lines().filter_map(|line| Some(line.strip_prefix('\'')?.split_once("/dists/")?.0));
+    let mut main = uris.filter(|uri| uri.ends_with("/debian") || uri.ends_with("/debian.list"));
+    main.next().map(ToOwned::to_owned)
 }
 
 /// Reads `apt-cache depends`: the names behind `Depends:`, without alternatives (`|Depends:`).
@@ -198,16 +198,17 @@ mod tests {
 
     #[test]
     fn the_mirror_is_the_main_archive() {
-        let listing =
-            "https://example.org/node\nhttp://m.example.org/debian-security/\nhttp://m.example.org/debian/\n";
+        let listing = "'https://m.example.org/node/dists/x/InRelease' x 0 \n\
+                       'http://m.example.org/debian-security/dists/y/InRelease' y 0 \n\
+                       'http://m.example.org/debian/dists/z/InRelease' z 0 \n";
         assert_eq!(mirror_in(listing).as_deref(), Some("http://m.example.org/debian"));
-        assert_eq!(mirror_in("http://m.example.org/ubuntu/\n"), None);
+        assert_eq!(mirror_in("'http://m.example.org/ubuntu/dists/x/InRelease' x 0\n"), None);
     }
 
     #[test]
     fn a_list_of_mirrors_counts() {
-        let listing = "mirror+file:///etc/apt/mirrors/debian.list/\n";
-        assert_eq!(mirror_in(listing).as_deref(), Some("mirror+file:///etc/apt/mirrors/debian.list"));
+        let listing = "'mirror+file:/etc/apt/mirrors/debian.list/dists/x/InRelease' x 0 \n";
+        assert_eq!(mirror_in(listing).as_deref(), Some("mirror+file:/etc/apt/mirrors/debian.list"));
     }
 
     /// Runs a step that fails `failures` times; gives its result and the calls: s a step, r a refresh.
