@@ -6,6 +6,7 @@
 //! | path | what |
 //! |---|---|
 //! | `bin/NAME` | `dtc`, `fdtoverlay`, `fdtdump`, ... of Debian trixie's device-tree-compiler, ready to be run |
+//! | `bin/python3` | of trixie, for its zlib, by which mkdtboimg.py compresses |
 //! | `lib/libfdt.a`, `include/` | trixie's libfdt and its headers |
 //! | `trees/arm64-6.12/VENDOR/*.dtb, *.dtbo` | device trees of bookworm-backports' arm64 kernel |
 //! | `trees/arm64-6.1/VENDOR/...` | of bookworm's arm64 kernel |
