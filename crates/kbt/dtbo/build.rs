@@ -189,7 +189,9 @@ fn fit(entry: &mut Entry, version: TableVersion, drop: bool, report: &mut Report
         report.warn(failure.hint(format!("the value of {field} is dropped")));
         match field {
             Field::Custom(index) => {
-                entry.fields.custom.iter_mut().skip(index).take(1).for_each(|word| *word = 0)
+                if let Some(word) = entry.fields.custom.get_mut(index) {
+                    *word = 0;
+                }
             }
             _ => entry.fields.flags = 0,
         }
