@@ -1,5 +1,6 @@
 //! The names under which kbt stands in for the tool of that name: one table, looked up by argv[0].
 
+mod fdtoverlay;
 mod mkdtboimg;
 
 use std::ffi::{OsStr, OsString};
@@ -10,7 +11,8 @@ use std::process::ExitCode;
 pub type Entry = fn(Vec<OsString>) -> ExitCode;
 
 /// The tools that kbt answers for.
-const TABLE: &[(&str, Entry)] = &[("mkdtboimg", mkdtboimg::run), ("mkdtboimg.py", mkdtboimg::run)];
+const TABLE: &[(&str, Entry)] =
+    &[("fdtoverlay", fdtoverlay::run), ("mkdtboimg", mkdtboimg::run), ("mkdtboimg.py", mkdtboimg::run)];
 
 /// The entry for this argv[0], if its file name is one of the table's.
 pub fn by_name(argv0: &OsStr) -> Option<Entry> {

@@ -1,1 +1,28 @@
-//! Dev-only: makes device trees and overlays for tests and benchmarks.
+//! Dev-only: makes device trees and overlays for tests and benchmarks, and finds the reference tools that
+//! they are compared with.
+//!
+//! Nothing here uses `kbt-fdt` or `kbt-dto`: the writer, the reader and the comparison are a second opinion,
+//! simple and owned where those are fast and borrowed.
+//!
+//! - [`tree`]: an owned tree, [`write`](mod@write) and [`read`](mod@read): to bytes and back;
+//! - [`overlay`]: overlays as dtc's `-@` makes them, with fixups and symbols;
+//! - [`compare`]: whether two trees mean the same;
+//! - [`mod@fdt_rs`]: the token stream as another parser sees it;
+//! - [`peers`]: the reference tools and real trees;
+//! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
+
+pub mod cases;
+pub mod compare;
+pub mod fdt_rs;
+pub mod overlay;
+pub mod peers;
+pub mod random;
+pub mod read;
+pub mod tree;
+pub mod write;
+
+pub use compare::differences;
+pub use overlay::{Overlay, Target};
+pub use read::read;
+pub use tree::{Node, Tree};
+pub use write::{BlockOrder, StringSharing, WriteOptions, write};

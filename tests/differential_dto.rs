@@ -1,0 +1,184 @@
+//! `kbt dto apply` against fdtoverlay on the device trees of Debian's kernels.
+//!
+//! Each base of a vendor's folder is merged with each overlay of that folder. Both programs must say the same, and
+//! where both apply, the trees must mean the same. `KBT_DIFFERENTIAL=all` adds the 32-bit trees and each base that has
+//! `__symbols__` with each overlay of the other vendors.
+
+mod differential;
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use differential::engine::{Engine, Verdict};
+use differential::files::Files;
+use differential::skips::{self, Skip};
+use differential::{parallel, warnings};
+use kbt_testkit::{differences, peers, read, require};
+
+const SKIPS: &str = include_str!("differential/dto-skip.toml");
+
+/// A base and an overlay of a set.
+struct Pair<'a> {
+    directory: &'a Path,
+    base: &'a str,
+    overlay: &'a str,
+}
+
+/// How a pair ended, where it ended well.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    BothRefuse,
+    Same,
+    Skipped(usize),
+}
+
+#[test]
+fn arm64_6_12() {
+    let same = compare_set("arm64-6.12", &require!(peers::trees("arm64-6.12")), require!(Oracle::find()));
+    assert!(same > 0, "no pair applies");
+}
+
+#[test]
+fn arm64_6_1() {
+    // Its two overlays are for bases that were built without symbols: both programs refuse each pair.
+    compare_set("arm64-6.1", &require!(peers::trees("arm64-6.1")), require!(Oracle::find()));
+}
+
+#[test]
+fn armmp_6_1() {
+    if all() {
+        compare_set("armmp-6.1", &require!(peers::trees("armmp-6.1")), require!(Oracle::find()));
+    }
+}
+
+/// The tools of dtc.
+struct Oracle {
+    fdtoverlay: Engine,
+    dtc: PathBuf,
+}
+
+impl Oracle {
+    fn find() -> Result<Self, peers::Missing> {
+        Ok(Self { fdtoverlay: Engine::Fdtoverlay(peers::tool("fdtoverlay")?), dtc: peers::tool("dtc")? })
+    }
+}
+
+fn all() -> bool {
+    std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all")
+}
+
+/// Compares all pairs and gives the number of those that both apply, with the same tree.
+fn compare_set(set: &str, directory: &Path, oracle: Oracle) -> usize {
+    let files = Files::list(directory);
+    let pairs = pairs(&files, directory);
+    let skips = skips::parse(SKIPS);
+    let scratch = tempfile::tempdir().unwrap();
+    let outcomes = parallel::map(&pairs, |thread, pair| {
+        let out = scratch.path().join(format!("{thread}.dtb"));
+        compare(pair, &oracle, skips::find(&skips, set, pair.base, pair.overlay), &skips, &out)
+            .map_err(|what| format!("{} + {}: {what}", pair.base, pair.overlay))
+    });
+    report(set, &skips, outcomes)
+}
+
+/// Prints the counts and stops where a pair differs or an entry of the skip list is not needed any more.
+fn report(set: &str, skips: &[Skip], outcomes: Vec<Result<Outcome, String>>) -> usize {
+    let count = outcomes.len();
+    let (ended, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let ended: Vec<_> = ended.into_iter().flatten().collect();
+    let of = |outcome| ended.iter().filter(|other| **other == outcome).count();
+    let (refuse, same) = (of(Outcome::BothRefuse), of(Outcome::Same));
+    let used = ended.iter().filter_map(|outcome| match outcome {
+        Outcome::Skipped(index) => Some(*index),
+        _ => None,
+    });
+    let used: Vec<_> = used.collect();
+    eprintln!(
+        "{set}: {count} pairs: {refuse} refused by both, {same} same, {} skipped with a reason, {} differ",
+        used.len(),
+        failed.len()
+    );
+    let failed: Vec<_> = failed.into_iter().filter_map(Result::err).take(20).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let outlived = skips::outlived(skips, set, &used.into_iter().collect::<HashSet<_>>());
+    assert!(outlived.is_empty(), "entries of the skip list without a pair that differs: {outlived:#?}");
+    same
+}
+
+fn compare(
+    pair: &Pair<'_>,
+    oracle: &Oracle,
+    skip: Option<usize>,
+    skips: &[Skip],
+    out: &Path,
+) -> Result<Outcome, String> {
+    let (base, overlay) = (pair.directory.join(pair.base), pair.directory.join(pair.overlay));
+    let apply = |engine: &Engine| engine.apply(&base, &[&overlay], out);
+    let theirs = apply(&oracle.fdtoverlay);
+    let judge = |options| same(&apply(&Engine::Kbt(options)), &theirs);
+    let judged = judge(&[]);
+    let Some(index) = skip else {
+        if let Ok(Outcome::Same) = judged {
+            no_new_warning(&oracle.dtc, &base, &apply(&Engine::Kbt(&[])), &theirs)?;
+        }
+        return judged;
+    };
+    match judged {
+        Ok(Outcome::Same) => {
+            Err(format!("no longer differs, but is on the skip list: {}", skips[index].reason))
+        }
+        Err(_) if skips[index].loose_names => judge(&["--loose-names"]).map(|_| Outcome::Skipped(index)),
+        Err(_) => Ok(Outcome::Skipped(index)),
+        Ok(outcome) => Ok(outcome),
+    }
+}
+
+fn same(ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
+    match (ours, theirs) {
+        (Verdict::Refused(_), Verdict::Refused(_)) => Ok(Outcome::BothRefuse),
+        (Verdict::Applied(_), Verdict::Refused(why)) => {
+            Err(format!("only kbt applies it; fdtoverlay: {why}"))
+        }
+        (Verdict::Refused(why), Verdict::Applied(_)) => {
+            Err(format!("only fdtoverlay applies it; kbt: {why}"))
+        }
+        (Verdict::Applied(ours), Verdict::Applied(theirs)) => {
+            let found = differences(&read(ours)?, &read(theirs)?);
+            match found.first() {
+                None => Ok(Outcome::Same),
+                Some(first) => Err(format!("{} differences, the first: {first}", found.len())),
+            }
+        }
+    }
+}
+
+/// dtc warns of nothing in kbt's tree that it does not warn of in the base or in the oracle's tree.
+fn no_new_warning(dtc: &Path, base: &Path, ours: &Verdict, theirs: &Verdict) -> Result<(), String> {
+    let (Verdict::Applied(ours), Verdict::Applied(theirs)) = (ours, theirs) else { return Ok(()) };
+    let ours = warnings::of(dtc, ours);
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let known: BTreeSet<_> = &warnings::of(dtc, &fs::read(base).unwrap()) | &warnings::of(dtc, theirs);
+    match ours.difference(&known).next() {
+        None => Ok(()),
+        Some(warning) => Err(format!("dtc has a new warning: {warning}")),
+    }
+}
+
+/// Those of one folder, and under [`all`] the bases with symbols with what lies in other folders.
+fn pairs<'a>(files: &'a Files, directory: &'a Path) -> Vec<Pair<'a>> {
+    let folder = |name: &'a str| Path::new(name).parent();
+    let mut pairs = Vec::new();
+    for base in &files.bases {
+        let everywhere = all() && has_symbols(&directory.join(base));
+        let partners = files.overlays.iter().filter(|overlay| everywhere || folder(base) == folder(overlay));
+        pairs.extend(partners.map(|overlay| Pair { directory, base, overlay }));
+    }
+    pairs
+}
+
+fn has_symbols(base: &Path) -> bool {
+    read(&fs::read(base).unwrap()).unwrap().root.node("__symbols__").is_some()
+}

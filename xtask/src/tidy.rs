@@ -1,0 +1,74 @@
+//! `cargo xtask tidy`: rules that the compiler does not check. The tables in [`layers`] are the
+//! architecture; [`texts`] looks at the files themselves, [`links`] at what the documents point to.
+
+mod layers;
+mod links;
+mod texts;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{self, Result, cargo};
+
+/// Directories of what is made or found, not written.
+const NOT_OURS: [&str; 5] = [".git", "target", "corpus", "artifacts", "coverage"];
+
+/// A file of the project, as the checks see it.
+struct Source {
+    /// Relative to the workspace's root.
+    path: PathBuf,
+    /// Empty for what is no text.
+    text: String,
+}
+
+impl Source {
+    fn has_extension(&self, extension: &str) -> bool {
+        self.path.extension().is_some_and(|own| own == extension)
+    }
+}
+
+/// The verb.
+pub fn run(words: &[String]) -> Result {
+    run::no_words(words)?;
+    check()
+}
+
+/// Checks every rule and tells of all that are broken.
+pub fn check() -> Result {
+    let root = run::root();
+    let metadata = run::output(&mut cargo(["metadata", "--no-deps", "--format-version=1"]))?;
+    let packages = layers::packages(&metadata)?;
+    let mut files = Vec::new();
+    collect(&root, Path::new(""), &mut files)?;
+    let mut problems = layers::check(&packages);
+    problems.extend(texts::check(&files));
+    problems.extend(links::check(&files, &packages));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} rules broken\n  {}", problems.len(), problems.join("\n  ")))
+}
+
+/// Reads every file below `directory` (relative to `root`), in the order of their paths.
+fn collect(root: &Path, directory: &Path, files: &mut Vec<Source>) -> Result {
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", root.join(directory).display());
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(root.join(directory)).map_err(cannot)? {
+        entries.push(entry.map_err(cannot)?);
+    }
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = directory.join(entry.file_name());
+        let kind = entry.file_type().map_err(cannot)?;
+        if NOT_OURS.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if kind.is_dir() {
+            collect(root, &path, files)?;
+        } else if kind.is_file() {
+            let bytes = fs::read(root.join(&path)).map_err(cannot)?;
+            files.push(Source { path, text: String::from_utf8(bytes).unwrap_or_default() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Who may depend on whom: the workspace's layers, and the outside crates that belong to one of them.
+
+use serde_json::Value;
+
+use crate::run::Result;
+
+/// Each crate of the workspace with the crates of the workspace that it may depend on. Nothing points up or
+/// sideways; a crate that is not in this table is not in the architecture.
+const LAYERS: &[(&str, &[&str])] = &[
+    // L0: bytes in, bytes out.
+    ("kbt-fdt", &[]),
+    ("kbt-compress", &[]),
+    // L1: one format each, and no other.
+    ("kbt-dto", &["kbt-fdt"]),
+    ("kbt-dtbo-image", &["kbt-fdt"]),
+    // L2: the binary.
+    ("kbt", &["kbt-compress", "kbt-dtbo-image", "kbt-dto", "kbt-fdt"]),
+    // For development only.
+    ("kbt-testkit", &["kbt-fdt"]),
+    ("xtask", &[]),
+];
+
+/// What tests and benchmarks of any crate may use beyond that.
+const FOR_TESTS: &[&str] = &["kbt-testkit"];
+
+/// Outside crates that belong to few: the only crates of the workspace that may depend on them, tests
+/// included. So a codec is exchanged in one place, and no library learns of threads or terminals.
+const OWNED: &[(&str, &[&str])] = &[
+    ("object", &["kbt-elf", "kbt-testkit"]),
+    ("flate2", &["kbt-compress"]),
+    ("libdeflater", &["kbt-compress"]),
+    ("liblzma", &["kbt-compress"]),
+    ("libz-sys", &["kbt-compress"]),
+    ("lz4_flex", &["kbt-compress"]),
+    ("zstd", &["kbt-compress"]),
+    ("zstd-safe", &["kbt-compress"]),
+    ("jobserver", &["kbt-jobserver", "kbt-parallel"]),
+    ("rayon", &["kbt-jobserver", "kbt-parallel"]),
+    ("anstream", &["kbt"]),
+    ("clap", &["kbt"]),
+    ("indicatif", &["kbt"]),
+];
+
+/// Outside crates that no release carries: peers and tools of the tests.
+const TESTS_ONLY: &[&str] = &["assert_cmd", "dtoolkit", "fdt-rs", "proptest", "snapbox", "trycmd"];
+
+/// A crate of the workspace.
+pub struct Package {
+    pub name: String,
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One edge.
+pub struct Dependency {
+    pub name: String,
+    /// Whether only tests and benchmarks use it.
+    pub dev: bool,
+    /// Whether it lies in the workspace.
+    pub own: bool,
+}
+
+/// Reads what `cargo metadata --no-deps` prints.
+pub fn packages(metadata: &[u8]) -> Result<Vec<Package>> {
+    let metadata: Value =
+        serde_json::from_slice(metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    Ok(packages.iter().map(package).collect())
+}
+
+fn package(value: &Value) -> Package {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let dependencies = value["dependencies"].as_array().into_iter().flatten().map(|dependency| Dependency {
+        name: text(&dependency["name"]),
+        dev: dependency["kind"] == "dev",
+        own: dependency["path"].is_string(),
+    });
+    Package { name: text(&value["name"]), dependencies: dependencies.collect() }
+}
+
+/// Holds the packages against the tables.
+pub fn check(packages: &[Package]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for package in packages {
+        match LAYERS.iter().find(|(name, _)| *name == package.name) {
+            None => {
+                problems.push(format!("{}: no row in the layers of xtask/src/tidy/layers.rs", package.name));
+            }
+            Some((_, allowed)) => problems.extend(edges(package, allowed)),
+        }
+    }
+    for (name, _) in LAYERS {
+        if !packages.iter().any(|package| package.name == *name) {
+            problems.push(format!("{name}: a row in the layers, but no such crate"));
+        }
+    }
+    problems
+}
+
+fn edges(package: &Package, allowed: &[&str]) -> Vec<String> {
+    let refused = package.dependencies.iter().filter_map(|dependency| {
+        let name = dependency.name.as_str();
+        let reason = if dependency.own {
+            let free = allowed.contains(&name) || (dependency.dev && FOR_TESTS.contains(&name));
+            (!free).then(|| "the layers do not allow it".to_owned())
+        } else {
+            outside(&package.name, dependency)
+        };
+        reason.map(|reason| format!("{} depends on {name}: {reason}", package.name))
+    });
+    refused.collect()
+}
+
+/// Why `package` may not depend on this crate of the registry.
+fn outside(package: &str, dependency: &Dependency) -> Option<String> {
+    let name = dependency.name.as_str();
+    if TESTS_ONLY.contains(&name) && !dependency.dev && package != "kbt-testkit" {
+        return Some("only as a dev-dependency".to_owned());
+    }
+    let (_, owners) = OWNED.iter().find(|(owned, _)| *owned == name)?;
+    (!owners.contains(&package)).then(|| format!("only {} may", owners.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(changed: &str, dependency: Dependency) -> Vec<Package> {
+        let mut packages: Vec<Package> = LAYERS
+            .iter()
+            .map(|(name, _)| Package { name: (*name).to_owned(), dependencies: Vec::new() })
+            .collect();
+        packages.iter_mut().find(|package| package.name == changed).unwrap().dependencies.push(dependency);
+        packages
+    }
+
+    fn edge(from: &str, to: &str, dev: bool) -> Vec<String> {
+        check(&all(from, Dependency { name: to.to_owned(), dev, own: to.starts_with("kbt") }))
+    }
+
+    #[test]
+    fn edges_of_the_table_pass() {
+        assert_eq!(edge("kbt-dto", "kbt-fdt", false), [""; 0]);
+        assert_eq!(edge("kbt-dto", "kbt-testkit", true), [""; 0]);
+        assert_eq!(edge("kbt-compress", "flate2", false), [""; 0]);
+        assert_eq!(edge("kbt-dto", "hashbrown", false), [""; 0]);
+    }
+
+    #[test]
+    fn an_edge_up_or_sideways_is_refused() {
+        let sideways = edge("kbt-dto", "kbt-dtbo-image", false);
+        assert_eq!(sideways, ["kbt-dto depends on kbt-dtbo-image: the layers do not allow it"]);
+        assert_eq!(edge("kbt-fdt", "kbt-dto", false).len(), 1);
+        assert_eq!(edge("kbt-dto", "kbt-testkit", false).len(), 1);
+        assert_eq!(edge("xtask", "kbt-fdt", false).len(), 1);
+    }
+
+    #[test]
+    fn a_codec_outside_compress_is_refused_in_tests_too() {
+        assert_eq!(edge("kbt", "flate2", false), ["kbt depends on flate2: only kbt-compress may"]);
+        assert_eq!(edge("kbt", "flate2", true).len(), 1);
+        assert_eq!(edge("kbt-dto", "clap", false).len(), 1);
+    }
+
+    #[test]
+    fn an_oracle_is_no_part_of_a_release() {
+        assert_eq!(edge("kbt-fdt", "fdt-rs", true), [""; 0]);
+        assert_eq!(edge("kbt-fdt", "fdt-rs", false), ["kbt-fdt depends on fdt-rs: only as a dev-dependency"]);
+    }
+
+    #[test]
+    fn table_and_workspace_name_the_same_crates() {
+        let mut packages = all("kbt", Dependency { name: "serde".to_owned(), dev: false, own: false });
+        packages.push(Package { name: "kbt-new".to_owned(), dependencies: Vec::new() });
+        packages.retain(|package| package.name != "kbt-fdt");
+        let problems = check(&packages);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("kbt-new: no row"), "{problems:?}");
+        assert!(problems[1].starts_with("kbt-fdt: a row"), "{problems:?}");
+    }
+
+    #[test]
+    fn metadata_is_read() {
+        let metadata = r#"{"packages": [{"name": "a", "dependencies": [
+            {"name": "b", "kind": "dev", "path": "/b"}, {"name": "c", "kind": null}]}]}"#;
+        let packages = packages(metadata.as_bytes()).unwrap();
+        assert_eq!(packages[0].name, "a");
+        let [b, c] = packages[0].dependencies.as_slice() else { panic!("two dependencies") };
+        assert!(b.dev && b.own && !c.dev && !c.own);
+    }
+}
