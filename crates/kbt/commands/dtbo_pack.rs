@@ -16,6 +16,10 @@ use crate::report::{Failure, Report};
 /// Makes the image and writes it as a whole.
 pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
+    if (args.config.is_some() || args.manifest.is_some()) && args.defaults.is_set() {
+        return Err(Failure::usage("fields of entries are set beside a configuration or a manifest")
+            .hint("set them in that file"));
+    }
     let sync = args.sync;
     let image = match &args.manifest {
         Some(path) => join(path, args.limit.max_size, report)?,
