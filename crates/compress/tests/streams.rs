@@ -1,5 +1,8 @@
 //! Round trips, limits, and streams that are cut, mutated or followed by something.
 
+// A test that cannot go on ends in a panic, its helpers too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use kbt_compress::{Compression, Decompressed, Error, ErrorKind, compress, crc32, decompress};
 use kbt_testkit::random::Random;
 

@@ -1,5 +1,8 @@
 //! What no packer wrote: mutated images and configurations, and each refusal with its place.
 
+// A test that cannot go on ends in a panic, its helpers too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use kbt_dtbo_image::{Config, ConfigErrorKind, DtTable, ErrorKind, Image, TableVersion, repack};
 use kbt_testkit::dtbo_image::odd;
 use kbt_testkit::random::Random;

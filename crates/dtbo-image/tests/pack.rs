@@ -1,5 +1,8 @@
 //! What is packed is read back; numbers, configurations and sharing as mkdtboimg has them.
 
+// A test that cannot go on ends in a panic, its helpers too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use kbt_dtbo_image::{
     CompressionFormat, Config, DtTable, ErrorKind, Field, Layout, PackEntry, Sharing, TableKind,
     TableVersion, Value, pack, parse_number, parse_size, share_any, share_first,

@@ -66,9 +66,7 @@ fn trailing(random: &mut Random) -> Vec<u8> {
         3 => {
             let mut bytes = vec![0; length + 64];
             bytes[length..length + 4].copy_from_slice(b"AVBf");
-            for at in length + 4..length + 36 {
-                bytes[at] = byte(random);
-            }
+            bytes[length + 4..length + 36].fill_with(|| byte(random));
             bytes
         }
         _ => Vec::new(),
