@@ -541,6 +541,41 @@ fn a_bomb_is_an_error_and_takes_no_memory() {
 }
 
 #[test]
+fn many_entries_of_one_bomb_are_an_error() {
+    let room = Room::new();
+    let stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
+    // Every entry is another range, so none can be skipped as a copy: each takes in one byte more behind the stream.
+    let count = 100;
+    let data = 32 + 32 * count;
+    let total = data + u32::try_from(stream.len()).unwrap() + count;
+    let mut words = vec![0xd7b7_ab1e, total, 32, 32, count, 32, 2048, 1];
+    for index in 0..count {
+        words.extend([total - count - data + index, data, index, 0, 2, 0, 0, 0]);
+    }
+    let mut image: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
+    image.extend(stream);
+    image.resize(total as usize, 0);
+    room.write("a.img", &image);
+    for line in ["unpack -q a.img d", "dump a.img -b p --decompress"] {
+        let ended = room.kbt(&words_of(line, "--max-size 1M"));
+        assert!(
+            ended.stderr.contains("entry 16: the entries decompress to more than 16777216 bytes in all"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(ended.code, 1);
+        assert_eq!(room.names("."), ["a.img"]);
+    }
+    let listed = room.kbt(&words_of("list a.img", "--max-size 1M"));
+    assert_eq!(listed.stderr.matches("in all").count(), 84, "{}", listed.stderr);
+    assert_eq!(room.kbt(&words_of("list a.img", "--max-size 10M")).stderr, "");
+}
+
+fn words_of<'a>(line: &'a str, more: &'a str) -> Vec<&'a str> {
+    [vec!["dtbo"], words(line), words(more)].concat()
+}
+
+#[test]
 fn entries_are_inputs_of_other_commands() {
     let room = Room::with_inputs();
     let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dto/example");

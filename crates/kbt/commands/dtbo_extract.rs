@@ -1,7 +1,7 @@
 //! `kbt dtbo extract`.
 
 use crate::args::dtbo::Extract;
-use crate::dtbo::image;
+use crate::dtbo::image::{self, Budget};
 use crate::dtbo::select::Selector;
 use crate::input;
 use crate::output::Output;
@@ -19,7 +19,7 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     if args.stored {
         return output.write(table.stored(index).unwrap_or_default(), args.sync);
     }
-    let content =
-        image::content(&table, index, args.limit.max_size).map_err(|failure| failure.at_file(&name))?;
+    let mut budget = Budget::new(args.limit.max_size);
+    let content = image::content(&table, index, &mut budget).map_err(|failure| failure.at_file(&name))?;
     output.write(&content.bytes, args.sync)
 }
