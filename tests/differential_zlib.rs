@@ -4,6 +4,7 @@
 // A test that cannot go on ends in a panic, its helpers too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -98,11 +99,37 @@ fn inputs() -> Vec<Vec<u8>> {
     inputs
 }
 
+/// Every device tree of a set.
+fn trees(directory: &Path, found: &mut Vec<Vec<u8>>) {
+    let mut entries: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => trees(&path, found),
+            Some("dtb" | "dtbo") => found.push(fs::read(path).unwrap()),
+            _ => {}
+        }
+    }
+}
+
 #[test]
-fn streams_equal_python_s() {
+fn streams_of_made_inputs_equal_python_s() {
     let python = require!(peers::system_program("python3"));
-    let inputs = inputs();
-    let answer = ask(&python, PEER, &inputs);
+    compare(&python, &inputs());
+}
+
+#[test]
+fn streams_of_real_trees_equal_python_s() {
+    let python = require!(peers::system_program("python3"));
+    let directory = require!(peers::trees("arm64-6.1"));
+    let mut found = Vec::new();
+    trees(&directory, &mut found);
+    assert!(found.len() > 100, "only {} trees", found.len());
+    compare(&python, &found);
+}
+
+fn compare(python: &Path, inputs: &[Vec<u8>]) {
+    let answer = ask(python, PEER, inputs);
     let streams = unframe(&answer);
     assert_eq!(streams.len(), 2 * inputs.len());
     for (index, (input, pair)) in inputs.iter().zip(streams.chunks(2)).enumerate() {

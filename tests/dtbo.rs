@@ -614,6 +614,17 @@ fn sync_streams_and_json() {
     let json = room.kbt(&words("dtbo dump --json board0.dtbo")).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["ok"], &json["error"]["code"]), (&false.into(), &"bad-magic".into()));
+    for line in ["pack --json board0.dtbo -o -", "extract --json a.img 0 -o -"] {
+        let ended = room.kbt(&words(&format!("dtbo {line}")));
+        let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(json["error"]["message"], "--json and '-o -' both want standard output");
+        assert_eq!(ended.code, 2);
+    }
+    let piped =
+        format!("{0} dtbo extract a.img 2 -o - | {0} dtbo pack - -o p.img", env!("CARGO_BIN_EXE_kbt"));
+    let status = std::process::Command::new("sh").args(["-c", &piped]).current_dir(room.path(".")).status();
+    assert!(status.unwrap().success());
+    assert!(room.read("p.img")[64..] == room.read("board2.dtbo"));
     let listed = room.kbt(&words("dtbo list --json a.img")).stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["entries"][1]["compatible"], "kbt,board1");

@@ -30,10 +30,13 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         let entries = table.entries().iter().map(|entry| self::entry(entry, table.header().version));
         report.field("entries", entries.collect::<Vec<_>>());
         report.field("trailing", trailing_json(&table));
+    }
+    let output = Output::parse(&args.output);
+    if report.is_json() && matches!(output, Output::Stdout) {
         return Ok(());
     }
     let text = table.to_string() + &trailing(&table);
-    Output::parse(&args.output).write(text.as_bytes(), args.sync)
+    output.write(text.as_bytes(), args.sync)
 }
 
 /// Writes each entry to `PREFIX.N`; with a limit decompressed to at most that many bytes. Nothing is written

@@ -10,12 +10,13 @@ use crate::report::{Failure, Report};
 /// Writes one entry.
 pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
+    let output = Output::parse(&args.output);
+    output.leave_json(report)?;
     let selector = Selector::parse(args.entry.trim_start_matches('#'))?;
     let bytes = input::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);
-    let output = Output::parse(&args.output);
     if args.stored {
         return output.write(table.stored(index).unwrap_or_default(), args.sync);
     }

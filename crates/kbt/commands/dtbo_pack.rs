@@ -16,6 +16,7 @@ use crate::report::{Failure, Report};
 /// Makes the image and writes it as a whole.
 pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
+    output.leave_json(report)?;
     if (args.config.is_some() || args.manifest.is_some()) && args.defaults.is_set() {
         return Err(Failure::usage("fields of entries are set beside a configuration or a manifest")
             .hint("set them in that file"));
