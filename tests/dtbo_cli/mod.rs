@@ -1,13 +1,25 @@
 //! Running kbt, under its own name or another, on the fixtures.
 
 // Each test file uses its own part of this one.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The fixtures' images.
+pub const IMAGES: [&str; 8] = [
+    "create-v0.img",
+    "create-v0-shared.img",
+    "create-v1-mixed.img",
+    "create-v1-shared.img",
+    "create-acpi.img",
+    "create-page.img",
+    "cfg-v0.img",
+    "cfg-v1.img",
+];
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,4 +101,37 @@ pub fn fixture(name: &str) -> PathBuf {
 /// The words of a command line as a test writes it.
 pub fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
+}
+
+/// Runs `kbt dtbo pack`.
+pub fn pack(room: &Room, line: &str) -> Ended {
+    room.kbt(&words(&format!("dtbo pack {line}")))
+}
+
+/// A room with the fixture's image as `a.img`.
+pub fn with_image(name: &str) -> Room {
+    let room = Room::with_inputs();
+    room.write("a.img", fs::read(fixture(name)).unwrap());
+    room
+}
+
+/// The image with what a partition has behind it: padding, vbmeta, and the footer in the last 64 bytes.
+pub fn partition(image: &[u8]) -> Vec<u8> {
+    let mut bytes = image.to_vec();
+    bytes.resize(16384, 0);
+    bytes[12288..12292].copy_from_slice(b"AVB0");
+    let footer = bytes.len() - 64;
+    bytes[footer..footer + 12].copy_from_slice(b"AVBf\0\0\0\x01\0\0\0\0");
+    let quads = [image.len() as u64, 12288, 1984];
+    for (index, quad) in quads.into_iter().enumerate() {
+        bytes[footer + 12 + index * 8..][..8].copy_from_slice(&quad.to_be_bytes());
+    }
+    bytes
+}
+
+/// `kbt dtbo LINE` must end with this code and this on standard error, and nothing else.
+pub fn refuses(room: &Room, line: &str, code: i32, expected: &str) {
+    let ended = room.kbt(&words(&format!("dtbo {line}")));
+    assert_eq!((ended.stderr.as_str(), ended.stdout.as_str()), (expected, ""), "{line}");
+    assert_eq!(ended.code, code, "{line}");
 }
