@@ -274,6 +274,11 @@ fn manifests_that_are_not_followed() {
             "\"blob\": 9",
             "entry 3 names a blob that is not there\n  hint: name a blob of the manifest\n".to_owned(),
         ),
+        (
+            "\"gaps\": []",
+            "\"gaps\": [{\"offset\": 0, \"size\": 4294967295}]",
+            "the gaps have 4294967295 bytes, more than the image\n".to_owned(),
+        ),
         ("0x00000033", "-5", "'-5' is no value for id in the manifest\n".to_owned()),
         ("\"dtb\"", "\"dts\"", "'dts' is no value for type in the manifest\n".to_owned()),
         ("\"version\": 1", "\"version\": 4", "'4' is no value for version in the manifest\n".to_owned()),

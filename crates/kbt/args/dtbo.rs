@@ -7,6 +7,9 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kbt_compress::Compression;
 use kbt_dtbo_image::{EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
+/// The largest alignment of entries, in bytes: more is a mistyped number.
+const MAX_ALIGNMENT: u32 = 16 << 20;
+
 /// Commands on DTBO images. What a command's struct says is its help.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -19,7 +22,7 @@ pub enum Command {
 
 /// Make an image from overlays, a configuration, or an unpacked image
 ///
-/// An ENTRY is FILE[,id=N][,rev=N][,flags=N][,customK=N][,compression=NAME]. Numbers are decimal, 0x
+/// An ENTRY is `FILE[,id=N][,rev=N][,flags=N][,customK=N][,compression=NAME]`. Numbers are decimal, 0x
 /// hexadecimal, or octal with a leading 0; /node:property takes the value from the file's own device tree. A file
 /// name that itself ends in something like an option is closed by a comma of its own: `odd,id=1,`.
 #[derive(Debug, Args)]
@@ -260,7 +263,8 @@ fn page_size(text: &str) -> Result<u32, &'static str> {
 }
 
 fn alignment(text: &str) -> Result<u32, &'static str> {
-    parse_size(text).filter(|size| size.is_power_of_two()).ok_or("an alignment is a power of two")
+    let usual = |size: &u32| size.is_power_of_two() && *size <= MAX_ALIGNMENT;
+    parse_size(text).filter(usual).ok_or("an alignment is a power of two, of 16 MiB at most")
 }
 
 fn compression(text: &str) -> Result<Compression, &'static str> {

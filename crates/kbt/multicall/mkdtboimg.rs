@@ -20,7 +20,7 @@ use crate::report::{Failure, Report};
 
 const COMMANDS: &str = "the commands are create, cfg_create, dump and help";
 
-/// Runs one command; `words` are those behind argv[0].
+/// Runs one command; `words` are those behind `argv[0]`.
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let mut report = Report::new("mkdtboimg", false, false);
     let result = dispatch(&words, &mut report);
