@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::dtbo::image;
 use crate::report::Failure;
 
 /// A flattened device tree states its size in 32 bits; nothing that kbt reads whole is larger.
@@ -55,6 +56,15 @@ pub struct EntryRef {
     pub image: OsString,
     /// The text behind it.
     pub selector: String,
+}
+
+/// Reads a device tree: a file, standard input for `-`, or an entry of a DTBO image (`IMAGE#SELECTOR`), decompressed
+/// to at most [`image::DEFAULT_MAX_SIZE`] bytes.
+pub fn read_tree(word: &OsStr) -> Result<Vec<u8>, Failure> {
+    match entry_ref(word) {
+        Some(reference) => image::read_entry(&reference, image::DEFAULT_MAX_SIZE),
+        None => read(word),
+    }
 }
 
 /// Splits `IMAGE#SELECTOR`. A file whose whole name is the word, `#` included, is taken as that file.

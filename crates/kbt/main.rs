@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod dtbo;
 mod exit;
 mod input;
 mod multicall;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::files::{cannot, create};
 use crate::run::{self, Result};
 
 /// The archive's keys, as the package debian-archive-keyring installs them.
@@ -27,8 +28,7 @@ impl Suite {
         let root = state.join(format!("{name}-{architecture}"));
         let lists = root.join("lists");
         for directory in ["lists/partial", "cache/archives/partial", "state", "empty"] {
-            let directory = root.join(directory);
-            fs::create_dir_all(&directory).map_err(|error| cannot("create", &directory, &error))?;
+            create(&root.join(directory))?;
         }
         let key = KEYRINGS.iter().find(|path| Path::new(path).exists());
         let key = key.map(|path| format!("[signed-by={path}] ")).unwrap_or_default();
@@ -65,17 +65,13 @@ impl Suite {
         Ok(files)
     }
 
-    /// Runs a step that reads the lists. A mirror drops old files, so lists that are there may name what
-    /// is gone: where the step fails they are refreshed, and it runs once more.
+    /// Runs a step that reads the lists, which are fetched first where there are none.
     fn with_lists<T>(&self, step: impl Fn() -> Result<T>) -> Result<T> {
-        if self.has_lists()
-            && let Ok(done) = step()
-        {
-            return Ok(done);
-        }
-        run::output(self.tool("apt-get").arg("update"))
-            .map_err(|error| format!("cannot read the lists of Debian {}: {error}", self.name))?;
-        step()
+        retried(self.has_lists(), step, || {
+            run::output(self.tool("apt-get").arg("update"))
+                .map(drop)
+                .map_err(|error| format!("cannot read the lists of Debian {}: {error}", self.name))
+        })
     }
 
     fn has_lists(&self) -> bool {
@@ -89,6 +85,16 @@ impl Suite {
         command.arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
         command
     }
+}
+
+/// A mirror drops old files, so lists that are there may name what is gone: where the step fails with them,
+/// they are refreshed and it runs once more.
+fn retried<T>(has_lists: bool, step: impl Fn() -> Result<T>, refresh: impl Fn() -> Result) -> Result<T> {
+    if has_lists && let Ok(done) = step() {
+        return Ok(done);
+    }
+    refresh()?;
+    step()
 }
 
 /// Settings read after the system's own: everything that apt writes goes under `root`, and the hooks that the
@@ -180,13 +186,10 @@ fn write(path: &Path, text: &str) -> Result {
     fs::write(path, text).map_err(|error| cannot("write", path, &error))
 }
 
-/// A system call that failed.
-pub fn cannot(action: &str, path: &Path, error: &std::io::Error) -> String {
-    format!("cannot {action} {}: {error}", path.display())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
@@ -201,6 +204,30 @@ mod tests {
     fn a_list_of_mirrors_counts() {
         let listing = "mirror+file:///etc/apt/mirrors/debian.list/\n";
         assert_eq!(mirror_in(listing).as_deref(), Some("mirror+file:///etc/apt/mirrors/debian.list"));
+    }
+
+    /// Runs a step that fails `failures` times; gives its result and the calls: s a step, r a refresh.
+    fn calls(has_lists: bool, failures: usize) -> (Result, String) {
+        let log = RefCell::new(String::new());
+        let step = || {
+            log.borrow_mut().push('s');
+            let tries = log.borrow().matches('s').count();
+            if tries > failures { Ok(()) } else { Err("gone".to_owned()) }
+        };
+        let refresh = || {
+            log.borrow_mut().push('r');
+            Ok(())
+        };
+        let result = retried(has_lists, step, refresh);
+        (result, log.into_inner())
+    }
+
+    #[test]
+    fn a_file_that_is_gone_costs_one_refresh_and_one_retry() {
+        assert_eq!(calls(true, 0), (Ok(()), "s".to_owned()));
+        assert_eq!(calls(false, 0), (Ok(()), "rs".to_owned()));
+        assert_eq!(calls(true, 1), (Ok(()), "srs".to_owned()));
+        assert_eq!(calls(true, 2), (Err("gone".to_owned()), "srs".to_owned()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::apt::{self, Suite, cannot};
+use crate::apt::{self, Suite};
+use crate::files::{cannot, copy, create, names, remove, rename, replace};
 use crate::place;
 use crate::run::{self, Result};
 
@@ -206,49 +207,4 @@ fn is_program(path: &Path) -> Result<bool> {
     }
     let bytes = fs::read(path).map_err(|error| cannot("read", path, &error))?;
     Ok(bytes.starts_with(b"\x7fELF"))
-}
-
-/// The sorted names in a directory.
-fn names(directory: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| cannot("read", directory, &error))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
-}
-
-fn create(directory: &Path) -> Result {
-    fs::create_dir_all(directory).map_err(|error| cannot("create", directory, &error))
-}
-
-fn copy(file: &Path, directory: &Path) -> Result {
-    create(directory)?;
-    let target = directory.join(file.file_name().unwrap_or_default());
-    fs::copy(file, target).map(drop).map_err(|error| cannot("copy", file, &error))
-}
-
-/// Puts a directory into the place of another.
-fn replace(from: &Path, to: &Path) -> Result {
-    if let Some(parent) = to.parent() {
-        create(parent)?;
-    }
-    remove(to)?;
-    rename(from, to)
-}
-
-fn rename(from: &Path, to: &Path) -> Result {
-    fs::rename(from, to).map_err(|error| cannot("rename", from, &error))
-}
-
-/// Removes a directory tree; one that is not there is fine.
-fn remove(directory: &Path) -> Result {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(cannot("remove", directory, &error))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,7 +1,14 @@
 //! The project's own commands, run as `cargo xtask VERB`: one table, a line of help each.
 
 mod apt;
+mod bench;
+#[allow(dead_code, reason = "the areas of bench use it")]
+mod callgrind;
+mod demo;
+mod differential;
 mod fetch;
+mod files;
+mod fuzz;
 mod run;
 mod tidy;
 
@@ -26,6 +33,12 @@ struct Verb {
 
 const VERBS: &[Verb] = &[
     Verb {
+        name: "demo",
+        options: "",
+        help: "run the main jobs on samples and show what came of them",
+        run: demo::run,
+    },
+    Verb {
         name: "test",
         options: "",
         help: "run everything that must pass: format, clippy, tidy, docs, tests",
@@ -42,6 +55,19 @@ const VERBS: &[Verb] = &[
         options: "",
         help: "check layers, dependencies, file sizes and links",
         run: tidy::run,
+    },
+    Verb {
+        name: "differential",
+        options: "[--all]",
+        help: "compare with the replaced tools on real trees (--all: every set and pair)",
+        run: differential::run,
+    },
+    Verb { name: "bench", options: "AREA", help: "measure an area and print its table", run: bench::run },
+    Verb {
+        name: "fuzz",
+        options: "[TARGET...] [--seconds N]",
+        help: "look for inputs that break a parser (cargo-fuzz)",
+        run: fuzz::run,
     },
 ];
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::files::{cannot, create};
 use crate::run::{self, Result, cargo};
 use crate::{fetch, place, tidy};
 
@@ -89,11 +90,7 @@ fn fetch_step() -> Result<String> {
 /// All tests in one run of cargo, so that a failure in one file does not hide those of the others.
 fn tests() -> Result<String> {
     let skips = skips_file()?;
-    if let Err(error) = fs::remove_file(&skips)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(format!("cannot remove {}: {error}", skips.display()));
-    }
+    fs::write(&skips, "").map_err(|error| cannot("write", &skips, &error))?;
     let mut command = cargo(["test", "--workspace", "--no-fail-fast", "--", "--quiet"]);
     command.env("KBT_SKIPS", &skips).env("KBT_PEERS", place::peers()).stdin(Stdio::null());
     let (passed, output) = shown_and_kept(&mut command)?;
@@ -169,19 +166,15 @@ impl std::fmt::Display for Count {
 
 /// Where the tests list what they skipped.
 fn skips_file() -> Result<PathBuf> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let target = run::root().join(target);
-    fs::create_dir_all(&target).map_err(|error| format!("cannot create {}: {error}", target.display()))?;
+    let target = run::target_directory()?;
+    create(&target)?;
     Ok(target.join("skipped-tests"))
 }
 
 fn skipped() -> Result<Vec<String>> {
-    let path: &Path = &skips_file()?;
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().map(ToOwned::to_owned).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-    }
+    let path = skips_file()?;
+    let text = fs::read_to_string(&path).map_err(|error| cannot("read", &path, &error))?;
+    Ok(text.lines().map(ToOwned::to_owned).collect())
 }
 
 /// How many tests were skipped, by reason.

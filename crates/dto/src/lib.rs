@@ -1,1 +1,206 @@
-//! Device-tree overlays merged into a base tree in one pass.
+//! Device-tree overlays merged into a base tree: one parse of every input, one write.
+//!
+//! [`apply`] gives what applying the overlays one after the other would give: exact node names, the base's
+//! phandles kept, `__symbols__` merged, and targets looked up in the tree as it is by then, so that an overlay
+//! may build on an earlier one, and a fragment on an earlier fragment.
+//!
+//! The semantics are libfdt's (`fdt_overlay_apply`, dtc 1.7.2), with libufdt's exact names; where both are
+//! wrong or silent, `docs/formats/overlay.md` says what is done here.
+//!
+//! Cost: one checked pass over the base, work in proportion to the overlays, and copies of untouched ranges.
+//!
+//! ```
+//! # fn main() -> Result<(), kbt_dto::Error> {
+//! # let tree = |inner: &[u8]| kbt_fdt::write::assemble(&kbt_fdt::write::Parts {
+//! #     structure: &[&[0, 0, 0, 1, 0, 0, 0, 0], inner, &[0, 0, 0, 2, 0, 0, 0, 9]].concat(), ..Default::default() }).unwrap();
+//! # let (base, overlay) = (tree(&[]), tree(&[]));
+//! let merged = kbt_dto::apply(&base, &[&overlay], &kbt_dto::Options::default())?;
+//! for warning in &merged.warnings {
+//!     eprintln!("{warning}");
+//! }
+//! let tree: Vec<u8> = merged.bytes;
+//! # Ok(())
+//! # }
+//! ```
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod bootargs;
+mod chain;
+mod error;
+mod fixups;
+mod live;
+mod local_fixups;
+mod lookup;
+mod merge;
+mod names;
+mod overlay;
+mod phandles;
+mod source;
+mod splice;
+mod suggest;
+mod symbols;
+mod target;
+
+use alloc::vec::Vec;
+
+use kbt_fdt::Blob;
+
+pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
+
+use bootargs::BootArguments;
+use live::Live;
+use merge::Superseded;
+use names::{NameId, Names};
+use overlay::Overlay;
+use source::{NodeId, Source, SourceId};
+
+/// What a merge is allowed to do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Join `/chosen/bootargs` and every `bootargs_ext`, in order, and remove the latter.
+    pub concat_bootargs: bool,
+    /// Zero bytes to leave free at the end of the tree.
+    pub padding: u32,
+    /// Let a name without a unit address match a node that has one, as libfdt does.
+    pub loose_names: bool,
+    /// Refuse a fragment whose target is the root node.
+    pub forbid_root: bool,
+    /// Refuse a fragment that gives its target by a path.
+    pub labels_only: bool,
+}
+
+/// The merged tree.
+#[derive(Debug)]
+pub struct Merged {
+    /// A flattened device tree of version 17.
+    pub bytes: Vec<u8>,
+    /// What was odd, in the order in which it was met; at most 100.
+    pub warnings: Vec<Warning>,
+}
+
+/// Merges `overlays`, in their order, into `base`.
+///
+/// Reservations and the boot processor's id are the base's. The inputs need no alignment.
+///
+/// # Errors
+/// The first thing that makes a tree unsound or an overlay inapplicable, with its place. Nothing is merged
+/// partly.
+pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
+    let blob = Blob::parse(base).map_err(|error| source::malformed(error, Input::Base))?;
+    let mut merge = Merge::new(&blob, overlays, options)?;
+    for overlay in core::mem::take(&mut merge.overlays) {
+        merge.apply(overlay)?;
+    }
+    if options.concat_bootargs {
+        merge.boot_arguments.join(&mut merge.live, merge.bootargs_name)?;
+    }
+    let bytes = merge.write(&blob, overlays)?;
+    Ok(Merged { bytes, warnings: merge.live.warnings })
+}
+
+struct Merge<'a, 'o> {
+    live: Live<'a>,
+    overlays: Vec<Overlay>,
+    options: &'o Options,
+    phandle_name: NameId,
+    bootargs_name: NameId,
+    boot_arguments: BootArguments,
+}
+
+impl<'a, 'o> Merge<'a, 'o> {
+    /// Reads all inputs and places the overlays' names in the merged strings block.
+    fn new(base: &Blob<'a>, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
+        let mut sources = Vec::with_capacity(overlays.len() + 2);
+        sources.push(Source::base(base)?);
+        sources.push(Source::made()?);
+        for (index, bytes) in overlays.iter().enumerate() {
+            let input = Input::Overlay(index);
+            let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
+            sources.push(Source::overlay(&blob, input)?);
+        }
+        let mut names = Names::new(base.strings());
+        let phandle_name = names.intern(b"phandle");
+        let bootargs_name = names.intern(b"bootargs");
+        let mut live = Live::new(sources, names, options.loose_names);
+
+        let mut nodes_seen = 0;
+        let parts = (0..overlays.len()).map(SourceId::of_overlay);
+        let overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
+        for overlay in &overlays {
+            overlay::intern_names(&mut live, overlay, &mut nodes_seen);
+        }
+        live.names.locate_in_base();
+        for overlay in &overlays {
+            overlay::place_names(&mut live, overlay);
+        }
+
+        phandles::note_base(&mut live);
+        if live.find_child(NodeId::ROOT, b"__fixups__").is_some() {
+            live.warn(WarningKind::BaseIsOverlay, SourceId::BASE, None);
+        }
+        let boot_arguments = BootArguments::default();
+        let mut merge = Self { live, overlays, options, phandle_name, bootargs_name, boot_arguments };
+        if options.concat_bootargs {
+            merge.boot_arguments.take_extension(&mut merge.live);
+        }
+        Ok(merge)
+    }
+
+    /// Applies one overlay to the tree so far.
+    fn apply(&mut self, mut overlay: Overlay) -> Result<(), Error> {
+        let live = &mut self.live;
+        if overlay.fixups.or(overlay.symbols).is_some() {
+            symbols::find(live);
+        }
+        phandles::shift_phandles(live, overlay.source)?;
+        local_fixups::update_local_references(live, &mut overlay)?;
+        fixups::resolve_fixups(live, &overlay, self.phandle_name)?;
+        self.merge_fragments(&mut overlay)?;
+        symbols::update_symbols(&mut self.live, &overlay)
+    }
+
+    fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
+        let live = &mut self.live;
+        let id = overlay.source;
+        let mut superseded: Vec<Superseded> = Vec::new();
+        for fragment in &mut overlay.fragments {
+            let target = target::find_target(live, id, fragment, self.options)?;
+            fragment.target = Some(target);
+            let content = NodeId { source: id, node: fragment.overlay };
+            merge::merge_node(live, target, content, &mut superseded)
+                .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
+            if self.options.concat_bootargs {
+                self.boot_arguments.take_extension(live);
+            }
+        }
+        merge::follow_superseded(live, overlay, &mut superseded);
+        Ok(())
+    }
+
+    fn write(&self, base: &Blob<'_>, overlays: &[&[u8]]) -> Result<Vec<u8>, Error> {
+        let blocks = self.live.names.blocks();
+        let made = self.live.source(SourceId::MADE).bytes.len();
+        let inputs: usize = overlays.iter().map(|overlay| overlay.len()).sum();
+        let reservations = base.reservations().bytes();
+        // Nothing is written twice, so this is enough and no byte is moved.
+        let bound = kbt_fdt::write::structure_offset(reservations)
+            + self.live.source(SourceId::BASE).bytes.len()
+            + blocks[0].len()
+            + blocks[1].len()
+            + inputs
+            + made
+            + self.options.padding as usize;
+        let mut out = Vec::with_capacity(bound);
+        kbt_fdt::write::begin(&mut out, reservations);
+        splice::write_structure(&self.live, &mut out);
+        let cpu = base.header().boot_cpuid_phys;
+        kbt_fdt::write::finish(&mut out, cpu, reservations, &blocks, self.options.padding)
+            .map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;
+        Ok(out)
+    }
+}

@@ -153,6 +153,11 @@ impl<'a> StructureBlock<'a> {
         Properties { block: self, at: self.body(node) }
     }
 
+    /// The tokens from the one at `at` on, up to `FDT_END` or the first malformed one.
+    pub fn tokens_from(self, at: StructureOffset) -> Tokens<'a> {
+        Tokens { block: self, at: Some(at) }
+    }
+
     /// All tokens up to `FDT_END` or the first malformed one.
     pub fn tokens(self) -> Tokens<'a> {
         Tokens { block: self, at: Some(StructureOffset(0)) }

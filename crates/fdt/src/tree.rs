@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Block, Error, ErrorKind};
 use crate::strings::{StringsBlock, StringsOffset};
 use crate::structure::{StructureBlock, StructureOffset, Tag};
 
@@ -74,9 +74,12 @@ impl Tree {
     ///
     /// # Errors
     /// The first token that is malformed or misplaced; the offset is in the structure block.
-    pub(crate) fn scan(structure: StructureBlock<'_>, strings: StringsBlock<'_>) -> Result<Self, Error> {
+    pub fn scan(structure: StructureBlock<'_>, strings: StringsBlock<'_>) -> Result<Self, Error> {
         let (words, _) = structure.bytes().as_chunks::<4>();
         let size = structure.bytes().len();
+        if u32::try_from(size).is_err() {
+            return Err(Error::new(ErrorKind::BlockOutOfBounds(Block::Structure), 0));
+        }
         // Room for what a tree of this size can hold in practice: pages that stay untouched cost nothing, and
         // the count of allocations does not grow with the tree.
         let mut scan = Scan {

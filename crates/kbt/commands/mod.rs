@@ -1,14 +1,23 @@
 //! One file a subcommand.
 
+pub mod dtbo_dump;
+mod dtbo_extract;
+mod dtbo_list;
+mod dtbo_pack;
+mod dtbo_unpack;
 mod dto_apply;
 
-use crate::args::{Area, dto};
+use crate::args::{Area, dtbo, dto};
 use crate::report::{Failure, Report};
 
 /// Runs what was asked for.
 pub fn run(command: Area, report: &mut Report) -> Result<(), Failure> {
     match command {
         Area::Dto(dto::Command::Apply(args)) => dto_apply::run(&args, report),
-        Area::Dtbo(command) => match command {},
+        Area::Dtbo(dtbo::Command::Pack(args)) => dtbo_pack::run(*args, report),
+        Area::Dtbo(dtbo::Command::Unpack(args)) => dtbo_unpack::run(&args, report),
+        Area::Dtbo(dtbo::Command::Dump(args)) => dtbo_dump::run(&args, report),
+        Area::Dtbo(dtbo::Command::List(args)) => dtbo_list::run(&args, report),
+        Area::Dtbo(dtbo::Command::Extract(args)) => dtbo_extract::run(&args, report),
     }
 }

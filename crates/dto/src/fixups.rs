@@ -1,0 +1,173 @@
+//! References from the overlay to labels of the tree so far: each property of `__fixups__` is named like a
+//! label, and lists the places that want its phandle, as strings `path:property:offset`.
+
+use alloc::borrow::Cow;
+
+use kbt_fdt::{NodeIndex, Property, StringsBlock};
+
+use crate::error::{Error, ErrorKind, text};
+use crate::live::{Key, Live};
+use crate::names::NameId;
+use crate::overlay::{self, Overlay};
+use crate::source::{NodeId, SourceId};
+use crate::suggest;
+
+/// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
+/// is given one.
+pub(crate) fn resolve_fixups(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    phandle_name: NameId,
+) -> Result<(), Error> {
+    let Some(fixups) = overlay.fixups else { return Ok(()) };
+    let id = overlay.source;
+    for property in live.source(id).properties(fixups) {
+        let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
+        let phandle =
+            resolve_label(live, label, phandle_name).map_err(|kind| place(live, overlay, &property, kind))?;
+        write_phandle(live, overlay, &property, phandle)?;
+    }
+    Ok(())
+}
+
+fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+    let name = || text(live.names.text(label));
+    let Some(symbol) = live.names.symbol(label) else {
+        return Err(match live.symbols {
+            None => ErrorKind::NoSymbols { label: name() },
+            Some(symbols) => {
+                ErrorKind::UnresolvedLabel { label: name(), near: suggest::near(live, symbols, &name()) }
+            }
+        });
+    };
+    let block = live.source(symbol.property.source);
+    let value = match symbol.property.source {
+        // The base outlives the merge; what was made moves when it grows.
+        SourceId::MADE => Cow::Owned(live.value_of(symbol.property).to_vec()),
+        _ => Cow::Borrowed(block.original.value(&live.property_at(symbol.property))),
+    };
+    let Some((0, path)) = value.split_last().map(|(last, path)| (*last, path)) else {
+        return Err(ErrorKind::BadSymbol { label: name() });
+    };
+    if path.contains(&0) || path.first() != Some(&b'/') {
+        return Err(ErrorKind::BadSymbol { label: name() });
+    }
+    let Some(node) = crate::target::resolve_absolute(live, path) else {
+        return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
+    };
+    phandle_of(live, node, phandle_name)
+}
+
+/// The node's phandle; a new one where it has none.
+fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+    if let Some(phandle) = live.phandle(node)
+        && (1..=crate::phandles::MAX).contains(&phandle)
+    {
+        return Ok(phandle);
+    }
+    let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
+    let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
+    let name = live.names.offset(phandle_name);
+    let property = live.make_property(name, &[&phandle.to_be_bytes()]);
+    live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
+    live.phandles.set(phandle, node);
+    Ok(phandle)
+}
+
+/// Writes `phandle` to every place in the list.
+fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandle: u32) -> Result<(), Error> {
+    let id = overlay.source;
+    let source = live.source(id);
+    let (block, strings) = (source.original, source.strings);
+    let mut rest = block.value(list);
+    let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
+    while !rest.is_empty() {
+        let end = rest.iter().position(|&byte| byte == 0);
+        let entry = &rest[..end.unwrap_or(rest.len())];
+        rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
+        let bad = |live: &Live<'_>| {
+            place(live, overlay, list, ErrorKind::BadFixup { entry: text(entry) })
+                .fragment(fragment_of(entry))
+        };
+        let Some(fixup) = end.and_then(|_| Fixup::parse(entry)) else { return Err(bad(live)) };
+        if fixup.path != last.0 {
+            last = (fixup.path, find_node(live, overlay, list, &fixup)?);
+        }
+        let properties = live.source(id).properties(last.1);
+        let Some(property) = find_property(properties, strings, fixup.property) else {
+            let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
+            return Err(place(live, overlay, list, kind).fragment(fragment_of(entry)));
+        };
+        if property.length < 4 || fixup.at > property.length - 4 {
+            let kind = ErrorKind::FixupOutOfBounds { at: fixup.at, length: property.length };
+            let error = live.source(id).error(kind, id, property.at);
+            return Err(error.property(fixup.property).fragment(fragment_of(entry)));
+        }
+        live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
+    }
+    Ok(())
+}
+
+fn find_property(
+    mut properties: kbt_fdt::Properties<'_>,
+    strings: StringsBlock<'_>,
+    name: &[u8],
+) -> Option<Property> {
+    properties.find(|property| strings.is(property.name, name))
+}
+
+fn find_node(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    list: &Property,
+    fixup: &Fixup<'_>,
+) -> Result<NodeIndex, Error> {
+    let mut node = NodeId { source: overlay.source, node: NodeIndex::ROOT };
+    for component in fixup.path.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+        node = live.find_exact_child(node, component).ok_or_else(|| {
+            let kind = ErrorKind::FixupNodeMissing { path: text(fixup.path) };
+            place(live, overlay, list, kind).fragment(fragment_of(fixup.path))
+        })?;
+    }
+    Ok(node.node)
+}
+
+/// One entry of a list.
+struct Fixup<'e> {
+    path: &'e [u8],
+    property: &'e [u8],
+    at: u32,
+}
+
+impl<'e> Fixup<'e> {
+    fn parse(entry: &'e [u8]) -> Option<Self> {
+        let mut parts = entry.splitn(3, |&byte| byte == b':');
+        let (path, property, at) = (parts.next()?, parts.next()?, parts.next()?);
+        let digits = !at.is_empty() && at.iter().all(u8::is_ascii_digit);
+        if path.first() != Some(&b'/') || property.is_empty() || !digits {
+            return None;
+        }
+        Some(Self { path, property, at: core::str::from_utf8(at).ok()?.parse().ok()? })
+    }
+}
+
+/// An error about a label's list, at the list, or at the first place that wants the label.
+fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -> Error {
+    let source = live.source(overlay.source);
+    let error = source.error(kind, overlay.source, list.at);
+    let value = source.original.value(list);
+    let entry = value.split(|&byte| byte == 0).next().unwrap_or_default();
+    match Fixup::parse(entry) {
+        Some(fixup)
+            if matches!(error.kind, ErrorKind::NoSymbols { .. } | ErrorKind::UnresolvedLabel { .. }) =>
+        {
+            error.fragment(fragment_of(entry)).property(fixup.property)
+        }
+        _ => error.property(source.property_name(list)),
+    }
+}
+
+/// The first name in a path.
+fn fragment_of(path: &[u8]) -> &[u8] {
+    path.split(|&byte| byte == b'/').find(|name| !name.is_empty()).unwrap_or_default()
+}

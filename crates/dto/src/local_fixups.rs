@@ -1,0 +1,96 @@
+//! References from the overlay to itself: `__local_fixups__` mirrors the overlay's nodes, and each of its
+//! properties lists the places, in bytes, of the phandles in the property of that name.
+
+use alloc::vec::Vec;
+
+use kbt_fdt::{NodeIndex, Property};
+
+use crate::error::{Error, ErrorKind, text};
+use crate::live::Live;
+use crate::overlay::{LocalReference, Overlay};
+use crate::source::{NodeId, Source};
+
+/// Shifts every reference that `__local_fixups__` lists, as the phandles themselves were shifted.
+pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
+    let Some(top) = overlay.local_fixups else { return Ok(()) };
+    let end = live.source(overlay.source).tree.node(top).subtree_end;
+    // The node that each mirroring one stands for, in the order of the records.
+    let mut stands_for: Vec<NodeIndex> = Vec::with_capacity((end.0 - top.0) as usize);
+    for mirror in (top.0..end.0).map(NodeIndex) {
+        let node = if mirror == top {
+            NodeIndex::ROOT
+        } else {
+            let parent = live.source(overlay.source).tree.node(mirror).parent;
+            let parent = stands_for[(parent.0 - top.0) as usize];
+            find_mirrored(live, overlay, mirror, parent)?
+        };
+        stands_for.push(node);
+        update_properties(live, overlay, mirror, node)?;
+    }
+    Ok(())
+}
+
+fn find_mirrored(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    mirror: NodeIndex,
+    parent: NodeIndex,
+) -> Result<NodeIndex, Error> {
+    let id = overlay.source;
+    let name = live.source(id).name(mirror);
+    let parent = NodeId { source: id, node: parent };
+    let found = live.find_exact_child(parent, name);
+    found.map(|found| found.node).ok_or_else(|| {
+        let mut path = Vec::new();
+        live.push_path(parent, &mut path);
+        path.push(b'/');
+        path.extend_from_slice(name);
+        let source = live.source(id);
+        let kind = ErrorKind::FixupNodeMissing { path: text(&path) };
+        source.error(kind, id, source.tree.node(mirror).begin)
+    })
+}
+
+fn update_properties(
+    live: &mut Live<'_>,
+    overlay: &mut Overlay,
+    mirror: NodeIndex,
+    node: NodeIndex,
+) -> Result<(), Error> {
+    let id = overlay.source;
+    let source = live.source_mut(id);
+    for list in source.properties(mirror) {
+        let name = source.property_name(&list);
+        let fail = |source: &Source<'_>, kind| Err(source.error(kind, id, list.at).property(name));
+        let (offsets, rest) = source.original.value(&list).as_chunks::<4>();
+        if !rest.is_empty() {
+            return fail(source, ErrorKind::BadLocalFixup);
+        }
+        let Some(property) = find_property(source, node, &list, name) else {
+            let path = text(source.name(node));
+            return fail(source, ErrorKind::FixupPropertyMissing { path });
+        };
+        for at in offsets.iter().map(|cell| u32::from_be_bytes(*cell)) {
+            if at > property.length.saturating_sub(4) || property.length < 4 {
+                return fail(source, ErrorKind::FixupOutOfBounds { at, length: property.length });
+            }
+            let shift = source.shift;
+            let mut shifted = None;
+            source.change_cell(&property, at, |phandle| {
+                shifted = phandle.checked_add(shift).filter(|&phandle| phandle <= crate::phandles::MAX);
+                shifted.unwrap_or(phandle)
+            });
+            if shifted.is_none() {
+                return fail(source, ErrorKind::PhandlesUsedUp);
+            }
+            overlay.local_references.push(LocalReference { property, at });
+        }
+    }
+    Ok(())
+}
+
+/// The property that `list` is about. Both names usually are one string of the strings block.
+fn find_property(source: &Source<'_>, node: NodeIndex, list: &Property, name: &[u8]) -> Option<Property> {
+    let same = source.properties(node).find(|property| property.name == list.name);
+    same.or_else(|| source.property(node, name))
+}

@@ -1,0 +1,89 @@
+//! Which node has a phandle, and how an overlay's phandles are moved out of the way.
+
+use alloc::vec::Vec;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use kbt_fdt::NodeIndex;
+
+use crate::error::{Error, ErrorKind};
+use crate::live::Live;
+use crate::source::{NodeId, SourceId};
+
+/// The largest value that a phandle can have (Devicetree Specification v0.4: 0 and 0xffffffff are reserved).
+pub(crate) const MAX: u32 = 0xffff_fffe;
+
+/// From phandle to node. Real trees number from 1 up, so a vector serves; what lies beyond it goes to a map.
+#[derive(Debug)]
+pub(crate) struct Phandles {
+    /// Node and source packed, plus one; 0 for none.
+    dense: Vec<u64>,
+    sparse: HashMap<u32, NodeId, RandomState>,
+    /// The largest phandle so far.
+    pub(crate) max: u32,
+}
+
+impl Phandles {
+    /// `nodes`: about how many nodes there are.
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self { dense: alloc::vec![0; nodes + 64], sparse: HashMap::default(), max: 0 }
+    }
+
+    pub(crate) fn get(&self, phandle: u32) -> Option<NodeId> {
+        match self.dense.get(phandle as usize) {
+            Some(0) => None,
+            Some(packed) => Some(unpack(*packed)),
+            None => self.sparse.get(&phandle).copied(),
+        }
+    }
+
+    pub(crate) fn set(&mut self, phandle: u32, node: NodeId) {
+        self.max = self.max.max(phandle);
+        match self.dense.get_mut(phandle as usize) {
+            Some(slot) => *slot = pack(node),
+            None => {
+                self.sparse.insert(phandle, node);
+            }
+        }
+    }
+}
+
+fn pack(node: NodeId) -> u64 {
+    (u64::from(node.source.0) << 32 | u64::from(node.node.0)) + 1
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a packed pair")]
+fn unpack(packed: u64) -> NodeId {
+    let pair = packed - 1;
+    NodeId { source: SourceId((pair >> 32) as u32), node: NodeIndex(pair as u32) }
+}
+
+/// Notes the phandles of the base. Where two nodes have one phandle, the first counts, as for libfdt.
+pub(crate) fn note_base(live: &mut Live<'_>) {
+    for entry in live.sources[0].tree.phandles() {
+        if live.phandles.get(entry.value).is_none() {
+            live.phandles.set(entry.value, NodeId { source: SourceId::BASE, node: entry.node });
+        }
+    }
+}
+
+/// Adds the largest phandle so far to every phandle of the overlay, in `phandle` and in `linux,phandle`.
+pub(crate) fn shift_phandles(live: &mut Live<'_>, source: SourceId) -> Result<(), Error> {
+    let shift = live.phandles.max;
+    let overlay = live.source_mut(source);
+    overlay.shift = shift;
+    for index in 0..overlay.tree.phandles().len() {
+        let entry = overlay.tree.phandles()[index];
+        let value = entry.value;
+        if value == 0 || value > MAX {
+            return Err(overlay.error(ErrorKind::BadPhandle { phandle: value }, source, entry.at));
+        }
+        let Some(shifted) = value.checked_add(shift).filter(|&shifted| shifted <= MAX) else {
+            return Err(overlay.error(ErrorKind::PhandlesUsedUp, source, entry.at));
+        };
+        if let Some(property) = overlay.original.property(entry.at) {
+            overlay.change_cell(&property, 0, |_| shifted);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The trees that are merged: the base, what the merge itself makes, and the overlays.
+//!
+//! The base stays borrowed. Of an overlay the structure block is copied once, so that phandles can be shifted
+//! and names pointed at the merged strings block in place: from then on a range of its bytes can be put into
+//! the output as it is.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use kbt_fdt::{Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tree};
+
+use crate::error::{Error, ErrorKind, Input};
+
+/// The number of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SourceId(pub(crate) u32);
+
+impl SourceId {
+    pub(crate) const BASE: Self = Self(0);
+    /// What the merge makes itself: `/__symbols__`, phandles, joined boot arguments.
+    pub(crate) const MADE: Self = Self(1);
+
+    pub(crate) fn of_overlay(index: usize) -> Self {
+        // The count of overlays is checked to fit when they are read.
+        Self(u32::try_from(index + 2).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn input(self) -> Input {
+        match self.0.checked_sub(2) {
+            Some(index) => Input::Overlay(index as usize),
+            None => Input::Base,
+        }
+    }
+}
+
+/// A node of some source. In the merged tree it is the node that this one was first seen as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId {
+    pub(crate) source: SourceId,
+    pub(crate) node: NodeIndex,
+}
+
+impl NodeId {
+    pub(crate) const ROOT: Self = Self { source: SourceId::BASE, node: NodeIndex::ROOT };
+}
+
+/// A property of some source: where its `FDT_PROP` stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PropertyRef {
+    pub(crate) source: SourceId,
+    pub(crate) at: StructureOffset,
+}
+
+/// One tree.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    /// The structure block as it was read: names of nodes and places of properties are looked up here.
+    pub(crate) original: StructureBlock<'a>,
+    /// The strings block as it was read.
+    pub(crate) strings: StringsBlock<'a>,
+    /// The structure block as it goes into the output.
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// The nodes of either.
+    pub(crate) tree: Tree,
+    /// Of each node the number of its patch plus one; 0 for a node that nothing happens to.
+    pub(crate) patch_of: Vec<u32>,
+    /// What was added to the phandles of this source.
+    pub(crate) shift: u32,
+    /// Byte offset of the structure block in the input.
+    pub(crate) offset: usize,
+}
+
+impl<'a> Source<'a> {
+    /// The base: its bytes stay borrowed.
+    pub(crate) fn base(blob: &Blob<'a>) -> Result<Self, Error> {
+        let tree = blob.tree().map_err(|error| malformed(error, Input::Base))?;
+        Ok(Self::new(blob, Cow::Borrowed(blob.structure().bytes()), tree))
+    }
+
+    /// An overlay: its structure block is copied, to be changed in place.
+    pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
+        let tree = blob.tree().map_err(|error| malformed(error, input))?;
+        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
+    }
+
+    /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
+    pub(crate) fn made() -> Result<Self, Error> {
+        let original = StructureBlock::new(MADE);
+        let strings = StringsBlock::default();
+        let tree = Tree::scan(original, strings).map_err(|error| malformed(error, Input::Base))?;
+        let patch_of = alloc::vec![0; tree.nodes().len()];
+        Ok(Self { original, strings, bytes: Cow::Borrowed(MADE), tree, patch_of, shift: 0, offset: 0 })
+    }
+
+    fn new(blob: &Blob<'a>, bytes: Cow<'a, [u8]>, tree: Tree) -> Self {
+        let patch_of = alloc::vec![0; tree.nodes().len()];
+        let offset = blob.header().off_dt_struct as usize;
+        Self { original: blob.structure(), strings: blob.strings(), bytes, tree, patch_of, shift: 0, offset }
+    }
+
+    /// A node's name; it lives as long as the input.
+    pub(crate) fn name(&self, node: NodeIndex) -> &'a [u8] {
+        self.original.name(self.tree.node(node))
+    }
+
+    /// A property's name as it was read.
+    pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
+        self.strings.get(property.name).unwrap_or_default()
+    }
+
+    /// The properties of a node as they were read.
+    pub(crate) fn properties(&self, node: NodeIndex) -> Properties<'a> {
+        self.original.properties(self.tree.node(node))
+    }
+
+    /// The property `name` of a node as it was read; the first where there are several.
+    pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
+        self.properties(node).find(|property| self.strings.is(property.name, name))
+    }
+
+    /// A value as it is now.
+    pub(crate) fn value(&self, property: &Property) -> &[u8] {
+        self.bytes.get(property.value()).unwrap_or_default()
+    }
+
+    /// Rewrites one cell of a property, `at` bytes into its value. A property that was taken out of the copy
+    /// is left alone.
+    pub(crate) fn change_cell(&mut self, property: &Property, at: u32, change: impl FnOnce(u32) -> u32) {
+        let block = StructureBlock::new(&self.bytes);
+        if block.property(property.at).is_none() {
+            return;
+        }
+        let start = property.value().start + at as usize;
+        if let Some(cell) = self.bytes.to_mut().get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
+            *cell = change(u32::from_be_bytes(*cell)).to_be_bytes();
+        }
+    }
+
+    /// An error at a place of this source's structure block.
+    pub(crate) fn error(&self, kind: ErrorKind, source: SourceId, at: StructureOffset) -> Error {
+        Error::new(kind, source.input()).at(self.offset + at.index())
+    }
+}
+
+/// A root node with a node `__symbols__` in it.
+const MADE: &[u8] = b"\0\0\0\x01\0\0\0\0\0\0\0\x01__symbols__\0\0\0\0\x02\0\0\0\x02\0\0\0\x09";
+/// That node.
+pub(crate) const MADE_SYMBOLS: NodeId = NodeId { source: SourceId::MADE, node: NodeIndex(1) };
+
+/// An input that is no sound device tree.
+pub(crate) fn malformed(error: kbt_fdt::Error, input: Input) -> Error {
+    Error::new(ErrorKind::Malformed(error.kind), input).at(error.offset)
+}

@@ -1,0 +1,146 @@
+//! Writing the merged structure block: ranges that nothing happened to are copied as they are, and what the
+//! patches say is put between them.
+//!
+//! Idea: the records of a source are in the order of its bytes. Walking over them finds the next patched node;
+//! everything up to its properties is one copy. What is to be appended to a node comes in front of its
+//! `FDT_END_NODE`, so the rest of the outer range waits on a stack while the inner one is written.
+
+use alloc::vec::Vec;
+
+use kbt_fdt::{NodeIndex, StructureOffset, Tag};
+
+use crate::chain::Chain;
+use crate::live::{Live, Patch};
+use crate::source::{NodeId, PropertyRef, SourceId};
+
+/// What is still to be written.
+enum Pending {
+    /// Bytes of a source, and the nodes in them.
+    Range(Range),
+    /// Subtrees to append.
+    Children(Chain),
+}
+
+#[derive(Clone, Copy)]
+struct Range {
+    source: SourceId,
+    /// The next byte to write, and the byte to stop in front of.
+    from: StructureOffset,
+    to: StructureOffset,
+    /// The next node whose patch is to be looked at, and the node to stop in front of.
+    node: NodeIndex,
+    end: NodeIndex,
+}
+
+/// Appends the merged structure block to `out`.
+pub(crate) fn write_structure(live: &Live<'_>, out: &mut Vec<u8>) {
+    let base = &live.sources[0].tree;
+    let mut writer = Writer { live, out, places: Vec::new() };
+    let whole = Range {
+        source: SourceId::BASE,
+        from: StructureOffset(0),
+        to: StructureOffset(base.size()),
+        node: NodeIndex::ROOT,
+        end: base.node(NodeIndex::ROOT).subtree_end,
+    };
+    let mut stack = Vec::from([Pending::Range(whole)]);
+    while let Some(pending) = stack.pop() {
+        match pending {
+            Pending::Range(range) => writer.range(range, &mut stack),
+            Pending::Children(children) => {
+                if let Some((child, rest)) = live.children.pop_front(children) {
+                    stack.push(Pending::Children(rest));
+                    stack.push(Pending::Range(subtree(live, child)));
+                }
+            }
+        }
+    }
+}
+
+fn subtree(live: &Live<'_>, top: NodeId) -> Range {
+    let node = live.node(top);
+    let to = node.end.plus(Tag::SIZE);
+    Range { source: top.source, from: node.begin, to, node: top.node, end: node.subtree_end }
+}
+
+struct Writer<'w, 'a> {
+    live: &'w Live<'a>,
+    out: &'w mut Vec<u8>,
+    /// Scratch: the places of a node's replaced properties, in order.
+    places: Vec<StructureOffset>,
+}
+
+impl Writer<'_, '_> {
+    /// Writes a range up to the first node that something is appended to; the rest of it goes on the stack.
+    fn range(&mut self, mut range: Range, stack: &mut Vec<Pending>) {
+        let source = self.live.source(range.source);
+        while let Some(number) = next_patched(&source.patch_of, range.node, range.end) {
+            let node = source.tree.node(number);
+            let id = NodeId { source: range.source, node: number };
+            let Some(patch) = self.live.patch(id) else { break };
+            if patch.removed {
+                self.copy(range.source, range.from, node.begin);
+                range.from = node.end.plus(Tag::SIZE);
+                range.node = node.subtree_end;
+                continue;
+            }
+            let content =
+                source.tree.first_child(number).map_or(node.end, |child| source.tree.node(child).begin);
+            self.properties(&mut range, patch, content);
+            range.node = NodeIndex(number.0 + 1);
+            if !patch.children.is_empty() {
+                let inner = Range { to: node.end, end: node.subtree_end, ..range };
+                let outer = Range { from: node.end, node: node.subtree_end, ..range };
+                stack.push(Pending::Range(outer));
+                stack.push(Pending::Children(patch.children));
+                stack.push(Pending::Range(inner));
+                return;
+            }
+        }
+        self.copy(range.source, range.from, range.to);
+    }
+
+    /// Writes up to `content`, the end of the node's properties, with those of the patch.
+    fn properties(&mut self, range: &mut Range, patch: &Patch, content: StructureOffset) {
+        if !patch.overridden.is_empty() {
+            let mut places = core::mem::take(&mut self.places);
+            places.extend(self.live.overridden.iter(patch.overridden).map(|(_, at)| at));
+            places.sort_unstable();
+            for at in places.drain(..) {
+                let own = PropertyRef { source: range.source, at };
+                self.copy(range.source, range.from, at);
+                if let Some(Some(replacement)) = self.live.overrides.get(&own) {
+                    self.property(*replacement);
+                }
+                range.from = self.live.property_at(own).end();
+            }
+            self.places = places;
+        }
+        if !patch.additions.is_empty() {
+            self.copy(range.source, range.from, content);
+            range.from = content;
+            for (_, addition) in self.live.additions.iter(patch.additions) {
+                if let Some(addition) = addition {
+                    self.property(addition);
+                }
+            }
+        }
+    }
+
+    fn property(&mut self, property: PropertyRef) {
+        let end = self.live.property_at(property).end();
+        self.copy(property.source, property.at, end);
+    }
+
+    fn copy(&mut self, source: SourceId, from: StructureOffset, to: StructureOffset) {
+        let bytes = &self.live.source(source).bytes;
+        self.out.extend_from_slice(bytes.get(from.index()..to.index()).unwrap_or_default());
+    }
+}
+
+/// The first node from `from` to before `end` that has a patch.
+fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<NodeIndex> {
+    let rest = patch_of.get(from.index()..end.index())?;
+    let skipped = rest.iter().position(|&number| number != 0)?;
+    Some(NodeIndex(from.0 + u32::try_from(skipped).ok()?))
+}

@@ -1,0 +1,109 @@
+//! Labels of the overlay in the merged tree's `/__symbols__`, so that a later overlay can use them.
+
+use alloc::vec::Vec;
+
+use kbt_fdt::NodeIndex;
+
+use crate::error::{Error, ErrorKind, text};
+use crate::live::{Live, Slot};
+use crate::names::Symbol;
+use crate::overlay::{self, Overlay};
+use crate::source::{MADE_SYMBOLS, NodeId, PropertyRef, SourceId};
+
+/// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
+/// leads elsewhere, to a fragment's own node say, has nothing in the merged tree and is left out.
+pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
+    let Some(own) = overlay.symbols else { return Ok(()) };
+    let id = overlay.source;
+    let mut prefix = Prefix { fragment: NodeIndex::ROOT, path: Vec::new() };
+    for property in live.source(id).properties(own) {
+        let Some(name) = overlay::name_id(live.source(id), &property) else { continue };
+        let fail = |live: &Live<'_>, kind| {
+            let source = live.source(id);
+            Err(source.error(kind, id, property.at).property(source.property_name(&property)))
+        };
+        let path = live.source(id).original.value(&property);
+        let path = match path.split_last() {
+            Some((0, path)) if path.first() == Some(&b'/') && !path.contains(&0) => path,
+            _ => return fail(live, ErrorKind::BadOverlaySymbol),
+        };
+        let Some((fragment, rest)) = split(path) else { continue };
+        if !prefix.find(live, overlay, fragment) {
+            return fail(live, ErrorKind::SymbolFragmentMissing { path: text(path) });
+        }
+        let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
+        if node == MADE_SYMBOLS && live.patch(node).is_none() {
+            live.attach(NodeId::ROOT, node)?;
+        }
+        // The target may be the root node, whose path is empty here.
+        let slash: &[u8] = if prefix.path.is_empty() && rest.is_empty() { b"/" } else { b"" };
+        let offset = live.names.offset(name);
+        let made = live.make_property(offset, &[slash, &prefix.path, rest, b"\0"]);
+        let slot = match live.names.symbol(name) {
+            Some(symbol) => {
+                live.replace_property(node, symbol.slot, Some(made));
+                symbol.slot
+            }
+            None => live.append_property(node, made),
+        };
+        live.names.set_symbol(name, Symbol { property: made, slot });
+    }
+    Ok(())
+}
+
+/// Splits `/fragment/__overlay__/rest` into `fragment` and `/rest`.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let path = &path[1..];
+    let (fragment, rest) = path.split_at(path.iter().position(|&byte| byte == b'/')?);
+    let rest = rest.strip_prefix(b"/__overlay__")?;
+    match rest {
+        [] | [b'/'] => Some((fragment, &[])),
+        [b'/', ..] => Some((fragment, rest)),
+        _ => None,
+    }
+}
+
+/// The path of a fragment's target, kept from symbol to symbol: those of one fragment stand together.
+struct Prefix {
+    fragment: NodeIndex,
+    path: Vec<u8>,
+}
+
+impl Prefix {
+    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay, name: &[u8]) -> bool {
+        let root = NodeId { source: overlay.source, node: NodeIndex::ROOT };
+        let Some(found) = live.find_exact_child(root, name) else { return false };
+        if found.node == self.fragment {
+            return true;
+        }
+        let Some(target) = overlay.fragment(found.node).and_then(|fragment| fragment.target) else {
+            return false;
+        };
+        self.fragment = found.node;
+        self.path.clear();
+        live.push_path(target, &mut self.path);
+        true
+    }
+}
+
+/// Looks for `/__symbols__`, in the base or in what an earlier overlay brought, and notes its entries.
+pub(crate) fn find(live: &mut Live<'_>) {
+    if live.symbols.is_some() {
+        return;
+    }
+    live.symbols = live.find_child(NodeId::ROOT, b"__symbols__");
+    let Some(node) = live.symbols else { return };
+    let Live { sources, names, .. } = live;
+    let source = &sources[node.source.0 as usize];
+    if node.source == SourceId::BASE {
+        for property in source.properties(node.node) {
+            names.note_symbol(property.name, property.at);
+        }
+        return;
+    }
+    for property in source.properties(node.node) {
+        let reference = PropertyRef { source: node.source, at: property.at };
+        let symbol = Symbol { property: reference, slot: Slot::Source(property.at) };
+        names.note_symbol_set(source.property_name(&property), symbol);
+    }
+}

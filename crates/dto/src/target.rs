@@ -1,0 +1,138 @@
+//! Where a fragment is merged into: the node with the phandle `target`, or the one at `target-path`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use kbt_fdt::Property;
+
+use crate::Options;
+use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
+use crate::live::{Live, cell};
+use crate::overlay::Fragment;
+use crate::source::{NodeId, SourceId};
+
+/// The fragment's target in the merged tree as it is now.
+pub(crate) fn find_target(
+    live: &mut Live<'_>,
+    id: SourceId,
+    fragment: &Fragment,
+    options: &Options,
+) -> Result<NodeId, Error> {
+    let source = live.source(id);
+    let name = source.name(fragment.node);
+    let target = source.property(fragment.node, b"target");
+    let path = source.property(fragment.node, b"target-path");
+    let begin = source.tree.node(fragment.node).begin;
+    let phandle = match target {
+        Some(target) => match cell(source.value(&target)) {
+            Some(u32::MAX) | None => {
+                return Err(source
+                    .error(ErrorKind::BadTarget, id, target.at)
+                    .fragment(name)
+                    .property(b"target"));
+            }
+            // libfdt reads 0 as no target.
+            Some(0) => None,
+            Some(phandle) => Some((phandle, target)),
+        },
+        None => None,
+    };
+    let found = match (phandle, path) {
+        (Some((phandle, target)), path) => {
+            if path.is_some() {
+                warn_two_targets(live, id, fragment);
+            }
+            by_phandle(live, id, phandle, &target)
+        }
+        (None, Some(path)) => by_path(live, id, &path, options),
+        (None, None) => Err(source.error(ErrorKind::NoTarget, id, begin)),
+    };
+    let found = found.map_err(|error| error.fragment(name))?;
+    if options.forbid_root && found == NodeId::ROOT {
+        return Err(live.source(id).error(ErrorKind::RootForbidden, id, begin).fragment(name));
+    }
+    Ok(found)
+}
+
+fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {
+    let source = live.source(id);
+    let at = source.tree.node(fragment.node).begin;
+    let place = Place {
+        input: id.input(),
+        offset: Some(source.offset + at.index()),
+        fragment: Some(text(source.name(fragment.node))),
+        property: Some("target-path".into()),
+    };
+    live.keep(Warning { kind: WarningKind::TwoTargets, place });
+}
+
+fn by_phandle(live: &Live<'_>, id: SourceId, phandle: u32, target: &Property) -> Result<NodeId, Error> {
+    live.phandles.get(phandle).ok_or_else(|| {
+        let error = live.source(id).error(ErrorKind::TargetPhandleMissing { phandle }, id, target.at);
+        error.property(b"target")
+    })
+}
+
+fn by_path(
+    live: &mut Live<'_>,
+    id: SourceId,
+    property: &Property,
+    options: &Options,
+) -> Result<NodeId, Error> {
+    let source = live.source(id);
+    let value = source.original.value(property);
+    let fail =
+        |live: &Live<'_>, kind| Err(live.source(id).error(kind, id, property.at).property(b"target-path"));
+    let path = match value.split_last() {
+        Some((0, path)) if !path.is_empty() && !path.contains(&0) => path,
+        _ => return fail(live, ErrorKind::BadTarget),
+    };
+    if options.labels_only {
+        return fail(live, ErrorKind::PathForbidden { path: text(path) });
+    }
+    match resolve(live, path) {
+        Some(node) => Ok(node),
+        None => {
+            let loose = loose_path(live, path);
+            fail(live, ErrorKind::TargetPathMissing { path: text(path), loose })
+        }
+    }
+}
+
+/// The node at a path: an absolute one, or one that starts with an alias.
+fn resolve(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+    if path.first() == Some(&b'/') {
+        return resolve_absolute(live, path);
+    }
+    let absolute = expand_alias(live, path)?;
+    resolve_absolute(live, &absolute)
+}
+
+/// The path with its first component, an alias, replaced by what `/aliases` says.
+fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
+    let (alias, rest) = path.split_at(end);
+    let aliases = live.find_child(NodeId::ROOT, b"aliases")?;
+    let value = live.value(aliases, alias.into())?;
+    let mut absolute = value.strip_suffix(b"\0").filter(|path| path.first() == Some(&b'/'))?.to_vec();
+    absolute.extend_from_slice(rest);
+    Some(absolute)
+}
+
+/// The node at an absolute path; `/` is the root node.
+pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+    let mut components = path.split(|&byte| byte == b'/').filter(|component| !component.is_empty());
+    components.try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+}
+
+/// For a hint: the path that is found if each name may stand for the only one that adds a unit address.
+fn loose_path(live: &mut Live<'_>, path: &[u8]) -> Option<String> {
+    let absolute = if path.first() == Some(&b'/') { path.to_vec() } else { expand_alias(live, path)? };
+    let mut node = NodeId::ROOT;
+    for component in absolute.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+        node = live.find_child(node, component).or_else(|| live.only_with_unit_address(node, component))?;
+    }
+    let mut found = Vec::new();
+    live.push_path(node, &mut found);
+    Some(text(&found))
+}

@@ -1,0 +1,25 @@
+//! `kbt dtbo extract`.
+
+use crate::args::dtbo::Extract;
+use crate::dtbo::image;
+use crate::dtbo::select::Selector;
+use crate::input;
+use crate::output::Output;
+use crate::report::{Failure, Report};
+
+/// Writes one entry.
+pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
+    let name = input::name(&args.image);
+    let selector = Selector::parse(args.entry.trim_start_matches('#'))?;
+    let bytes = input::read(&args.image)?;
+    let table = image::parse(&name, &bytes)?;
+    let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
+    report.field("entry", index);
+    let output = Output::parse(&args.output);
+    if args.stored {
+        return output.write(table.stored(index).unwrap_or_default(), args.sync);
+    }
+    let content =
+        image::content(&table, index, args.limit.max_size).map_err(|failure| failure.at_file(&name))?;
+    output.write(&content.bytes, args.sync)
+}

@@ -1,0 +1,157 @@
+//! `kbt dtbo unpack`.
+
+use std::fs;
+use std::path::Path;
+
+use kbt_compress::{Compression, crc32};
+use kbt_dtbo_image::{DtTable, Image, TableKind};
+
+use crate::args::dtbo::Unpack;
+use crate::dtbo::image::{self, Content};
+use crate::dtbo::manifest::{self, Manifest};
+use crate::input;
+use crate::output::replace;
+use crate::report::{Failure, Report};
+
+/// Takes the image apart. The manifest is written last: without it a directory is no unpacked image.
+pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
+    let name = input::name(&args.image);
+    let bytes = input::read(&args.image)?;
+    let table = image::parse(&name, &bytes)?;
+    let parts = Image::of(&table);
+    // Everything that can be refused is, before the first file appears.
+    let contents = contents(&table, &parts, args.limit.max_size, &name, report)?;
+
+    let mut directory = Directory { path: &args.directory, sync: args.sync, files: Vec::new() };
+    fs::create_dir_all(directory.path)
+        .map_err(|error| Failure::io("make", directory.path.display(), &error))?;
+    let mut manifest = header(&table, &parts, &bytes);
+    for (index, (blob, content)) in parts.blobs.iter().zip(contents).enumerate() {
+        manifest.blobs.push(write_blob(&mut directory, table.header().kind, index, blob, content)?);
+    }
+    for gap in &parts.gaps {
+        manifest.gaps.push(write_gap(&mut directory, gap)?);
+    }
+    if !parts.trailing.is_empty() {
+        manifest.trailing = Some(directory.write("trailing.bin".to_owned(), parts.trailing)?);
+    }
+    directory.write(manifest::FILE.to_owned(), &manifest.to_bytes()?)?;
+    report.field("entries", manifest.entries.len());
+    report.field("files", directory.files);
+    Ok(())
+}
+
+struct Directory<'a> {
+    path: &'a Path,
+    sync: bool,
+    files: Vec<String>,
+}
+
+impl Directory<'_> {
+    /// Writes a file as a whole and gives its name back.
+    fn write(&mut self, name: String, bytes: &[u8]) -> Result<String, Failure> {
+        let path = self.path.join(&name);
+        replace(&path, bytes, self.sync).map_err(|error| Failure::io("write", path.display(), &error))?;
+        self.files.push(name.clone());
+        Ok(name)
+    }
+}
+
+/// The content of each blob that is compressed. One that cannot be decompressed is told and kept as stored, but
+/// one that grows past the limit stops the run.
+fn contents(
+    table: &DtTable<'_>,
+    parts: &Image<'_>,
+    max_size: usize,
+    name: &str,
+    report: &mut Report,
+) -> Result<Vec<Option<Content>>, Failure> {
+    let mut contents = Vec::with_capacity(parts.blobs.len());
+    for blob in 0..parts.blobs.len() {
+        let entry = parts.entries.iter().position(|entry| entry.blob == blob).unwrap_or_default();
+        let content = match image::content(table, entry, max_size) {
+            Ok(content) => {
+                if content.behind > 0 {
+                    let message =
+                        format!("entry {entry}: {} bytes follow the compressed stream", content.behind);
+                    report.warn(Failure::new("bytes-behind-stream", message).at_file(name));
+                }
+                Some(content)
+            }
+            Err(failure) if failure.code == "entry-too-large" => return Err(failure.at_file(name)),
+            Err(failure) => {
+                report.warn(failure.at_file(name).hint("its bytes are kept as they are stored"));
+                None
+            }
+        };
+        contents.push(content);
+    }
+    Ok(contents)
+}
+
+fn header(table: &DtTable<'_>, parts: &Image<'_>, bytes: &[u8]) -> Manifest {
+    let version = table.header().version;
+    let entries = parts.entries.iter().map(|entry| manifest::Entry {
+        blob: entry.blob,
+        id: manifest::hex(entry.id),
+        rev: manifest::hex(entry.rev),
+        flags: version.has_flags().then(|| manifest::hex(entry.flags)),
+        custom: entry.custom.iter().take(version.custom_count()).copied().map(manifest::hex).collect(),
+    });
+    Manifest {
+        kind: parts.layout.kind.name().to_owned(),
+        version: version.number(),
+        page_size: parts.layout.page_size,
+        entries_offset: parts.entries_offset,
+        total_size: parts.total_size,
+        alignment: parts.layout.alignment,
+        crc32: manifest::crc(crc32(bytes)),
+        entries: entries.collect(),
+        ..Manifest::new()
+    }
+}
+
+fn write_blob(
+    directory: &mut Directory<'_>,
+    kind: TableKind,
+    index: usize,
+    blob: &kbt_dtbo_image::Blob<'_>,
+    content: Option<Content>,
+) -> Result<manifest::Blob, Failure> {
+    let plain = match kind {
+        TableKind::Dtb => format!("{index}.dtbo"),
+        TableKind::Acpi => format!("{index}.aml"),
+    };
+    let (compression, suffix) = match &content {
+        None => ("unknown", ".stored"),
+        Some(content) => (content.compression.name(), suffix(content.compression)),
+    };
+    let stored = directory.write(format!("{plain}{suffix}"), blob.bytes)?;
+    let content = match content {
+        Some(content) if content.compression != Compression::None => {
+            Some(directory.write(plain, &content.bytes)?)
+        }
+        _ => None,
+    };
+    Ok(manifest::Blob { offset: blob.offset, stored, compression: compression.to_owned(), content })
+}
+
+fn suffix(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "",
+        Compression::Zlib => ".zlib",
+        Compression::Gzip => ".gz",
+        Compression::Lz4 => ".lz4",
+    }
+}
+
+fn write_gap(directory: &mut Directory<'_>, gap: &kbt_dtbo_image::Gap<'_>) -> Result<manifest::Gap, Failure> {
+    // Both lie inside total_size, which is 32 bits.
+    let offset = u32::try_from(gap.offset).unwrap_or(u32::MAX);
+    let size = u32::try_from(gap.bytes.len()).unwrap_or(u32::MAX);
+    let file = match gap.bytes.iter().all(|&byte| byte == 0) {
+        true => None,
+        false => Some(directory.write(format!("gap-{offset}.bin"), gap.bytes)?),
+    };
+    Ok(manifest::Gap { offset, size, file })
+}

@@ -1,0 +1,136 @@
+//! Images and their entries, with the file's name added to each error.
+
+use kbt_compress::{Compression, ErrorKind as StreamError, decompress};
+use kbt_dtbo_image::{CompressionFormat, DtTable, Error, ErrorKind};
+
+use super::select::Selector;
+use crate::input::{self, EntryRef};
+use crate::report::Failure;
+
+/// What an entry may grow to where nobody says otherwise, in bytes.
+pub const DEFAULT_MAX_SIZE: usize = 64 << 20;
+
+/// Reads and checks an image; `name` is what messages call it.
+pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<DtTable<'a>, Failure> {
+    DtTable::parse(bytes).map_err(|error| refusal(&error).at_file(name).at_offset(error.offset as u64))
+}
+
+/// The content of the entry that `reference` names, decompressed to at most `max_size` bytes.
+pub fn read_entry(reference: &EntryRef, max_size: usize) -> Result<Vec<u8>, Failure> {
+    let name = input::name(&reference.image);
+    let selector = Selector::parse(&reference.selector)?;
+    let bytes = input::read(&reference.image)?;
+    let table = parse(&name, &bytes)?;
+    let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
+    content(&table, index, max_size).map(|content| content.bytes).map_err(|failure| failure.at_file(&name))
+}
+
+/// An entry's content.
+pub struct Content {
+    /// Decompressed bytes.
+    pub bytes: Vec<u8>,
+    /// How it was compressed in truth: the flags of zlib and gzip are read alike.
+    pub compression: Compression,
+    /// How many stored bytes follow the end of the compressed stream.
+    pub behind: usize,
+}
+
+/// The content of entry `index`; failures carry the offset in the image, but not its name.
+pub fn content(table: &DtTable<'_>, index: usize, max_size: usize) -> Result<Content, Failure> {
+    let (Some(entry), Some(stored)) = (table.entries().get(index), table.stored(index)) else {
+        return Err(Failure::new("no-such-entry", format!("there is no entry {index}")));
+    };
+    decode(stored, entry.compression(), max_size).map_err(|mut failure| {
+        failure.message = format!("entry {index}: {}", failure.message);
+        failure.offset = Some(u64::from(entry.dt_offset) + failure.offset.unwrap_or(0));
+        failure.detail("entry", index)
+    })
+}
+
+/// Decompresses stored bytes as an entry's flags say.
+pub fn decode(stored: &[u8], format: CompressionFormat, max_size: usize) -> Result<Content, Failure> {
+    let compression = match format {
+        CompressionFormat::None => Compression::None,
+        // mkdtboimg and boot loaders take either stream under either flag.
+        CompressionFormat::Zlib | CompressionFormat::Gzip => match Compression::detect(stored) {
+            Compression::Gzip => Compression::Gzip,
+            _ => Compression::Zlib,
+        },
+        CompressionFormat::Lz4 => Compression::Lz4,
+        CompressionFormat::Unknown(bits) => {
+            let message = format!("compression {bits} is not known (0 none, 1 zlib, 2 gzip and 3 lz4 are)");
+            return Err(Failure::new("unknown-compression", message));
+        }
+    };
+    match decompress(compression, stored, max_size) {
+        Ok(stream) => {
+            Ok(Content { bytes: stream.bytes, compression, behind: stored.len() - stream.consumed })
+        }
+        Err(error) => {
+            let failure = Failure::new(stream_code(&error.kind), error.to_string());
+            let failure = failure.at_offset(error.offset as u64);
+            Err(match error.kind {
+                StreamError::TooLarge { .. } => failure.hint("raise --max-size if you trust the image"),
+                _ => failure,
+            })
+        }
+    }
+}
+
+/// The compression that entries of this format get when they are made.
+pub fn compression_of(format: CompressionFormat) -> Option<Compression> {
+    match format {
+        CompressionFormat::None => Some(Compression::None),
+        CompressionFormat::Zlib => Some(Compression::Zlib),
+        CompressionFormat::Gzip => Some(Compression::Gzip),
+        CompressionFormat::Lz4 => Some(Compression::Lz4),
+        CompressionFormat::Unknown(_) => None,
+    }
+}
+
+/// The format that the table states for a compression.
+pub fn format_of(compression: Compression) -> CompressionFormat {
+    match compression {
+        Compression::None => CompressionFormat::None,
+        Compression::Zlib => CompressionFormat::Zlib,
+        Compression::Gzip => CompressionFormat::Gzip,
+        Compression::Lz4 => CompressionFormat::Lz4,
+    }
+}
+
+/// An error of the format, with its stable code and the likely mend.
+pub fn refusal(error: &Error) -> Failure {
+    let (code, hint) = match error.kind {
+        ErrorKind::ShorterThanHeader { .. } => ("truncated-image", "give it a whole image"),
+        ErrorKind::BadMagic { found: 0xd00d_feed } => {
+            ("bad-magic", "this is a device tree itself: use it without an entry, or pack it first")
+        }
+        ErrorKind::BadMagic { .. } => {
+            ("bad-magic", "give it a dump of the dtbo partition, not sparse nor compressed")
+        }
+        ErrorKind::UnknownVersion { .. } => ("unknown-version", "the header may be damaged"),
+        ErrorKind::HeaderSize { .. } | ErrorKind::EntrySize { .. } => {
+            ("bad-header", "the header may be damaged")
+        }
+        ErrorKind::Truncated { .. } => ("truncated-image", "copy the whole partition again"),
+        ErrorKind::TableOutside { .. } | ErrorKind::EntryOutside { .. } => {
+            ("out-of-bounds", "the image is cut short or damaged: copy it again")
+        }
+        ErrorKind::TooLarge => ("too-large", "spread the entries over several images"),
+        ErrorKind::NoEntries => ("no-entries", "name at least one file"),
+        ErrorKind::NoSuchBlob { .. } => ("bad-manifest", "name a blob of the manifest"),
+        ErrorKind::NotInVersion { .. } => ("not-in-version", "use a newer --version, or leave the field out"),
+    };
+    Failure::new(code, error.to_string()).hint(hint)
+}
+
+fn stream_code(kind: &StreamError) -> &'static str {
+    match kind {
+        StreamError::Truncated => "truncated-stream",
+        StreamError::Corrupt(_) => "corrupt-stream",
+        StreamError::TooLarge { .. } => "entry-too-large",
+        StreamError::Unsupported(_) => "unsupported-stream",
+        StreamError::OutOfMemory => "out-of-memory",
+        StreamError::Encoder(_) => "compressor",
+    }
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it.
+
+use crate::run::Result;
+
+/// One area with its measurements.
+struct Area {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result,
+}
+
+const AREAS: &[Area] = &[];
+
+/// The verb: the area, then the area's own words.
+pub fn run(words: &[String]) -> Result {
+    let area = words
+        .split_first()
+        .and_then(|(name, rest)| Some((AREAS.iter().find(|area| area.name == name)?, rest)));
+    match area {
+        Some((area, rest)) => (area.run)(rest),
+        None => Err(format!("which area? There are:{}", list())),
+    }
+}
+
+fn list() -> String {
+    AREAS.iter().map(|area| format!("\n  {}  {}", area.name, area.help)).collect()
+}
