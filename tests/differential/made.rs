@@ -212,8 +212,8 @@ fn symbols() -> Vec<Case> {
     vec![
         on_board("new symbols", Same, &["&soc { one: two: a { three: b@1 {}; }; };"]),
         on_board(
-            "a symbol of an __overlay__",
-            Same,
+            "a symbol of an __overlay__: no slash at the end",
+            Expected::Differs(r#"/__symbols__:me: "/soc/serial@1000" | "/soc/serial@1000/""#),
             &["/ { f { target = <&uart>; me: __overlay__ { extra; }; }; };"],
         ),
         on_board(
