@@ -14,7 +14,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, OverlayApplier};
+use dtoolkit::model::DeviceTree;
+use dtoolkit::model::overlay::OverlayApplier;
 use kbt_testkit::cases::{self, Case};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;

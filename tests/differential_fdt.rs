@@ -24,6 +24,7 @@ fn arm64_6_1() {
 }
 
 #[test]
+#[ignore = "of the long comparison: cargo xtask differential --all"]
 fn armmp_6_1() {
     compare_set("armmp-6.1", &require!(peers::trees("armmp-6.1")));
 }
