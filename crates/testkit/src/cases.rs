@@ -54,9 +54,9 @@ pub fn page_a() -> Case {
             let bus_name = format!("bus@{bus:x}");
             let devices = (0..119).map(|n| {
                 let index = bus * 119 + n;
-                let mut device = Node::new(format!("d@{index:x}"));
-                if index < with_reg {
-                    device = device.cells("reg", &[cell(index)]);
+                let mut device = Node::new(format!("device@{:07x}", 0x1000 * index));
+                if index % 10 == 0 && index / 10 < with_reg {
+                    device = device.cells("reg", &[cell(index); 8]);
                 }
                 if n % 40 == 0 {
                     device = device.phandle(cell(1 + bus * 3 + n / 40));
@@ -151,19 +151,16 @@ pub enum Change {
     Override,
 }
 
-/// Labelled nodes side by side at the root; each fragment changes a property of another one.
+/// Labelled nodes side by side in one bus; each fragment changes a property of another one.
 pub fn flat(nodes: usize, fragments: usize, change: Change) -> Case {
-    let mut root = Node::new("").text("compatible", "vendor,board").text("model", "Flat");
+    let mut soc = Node::new("soc").text("compatible", "simple-bus");
     let mut symbols = Node::new("__symbols__");
     for n in 0..nodes {
-        let node = Node::new(format!("device@{n:x}"))
-            .text("compatible", &format!("vendor,device-{}", n % 50))
-            .cells("reg", &[0x1000 * cell(n), 0x1000])
-            .text("status", "okay")
-            .phandle(cell(n + 1));
-        symbols = symbols.text(&format!("device_{n}"), &join("/", &node.name));
-        root = root.child(node);
+        let node = Node::new(format!("device@{n:x}")).text("status", "okay").phandle(cell(n + 1));
+        symbols = symbols.text(&format!("device_{n}"), &join("/soc", &node.name));
+        soc = soc.child(node);
     }
+    let root = Node::new("").text("compatible", "vendor,board").child(soc).child(symbols);
     let mut overlay = Overlay::new();
     for n in 0..fragments {
         let label = format!("device_{}", n * nodes / fragments);

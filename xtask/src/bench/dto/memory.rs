@@ -56,7 +56,7 @@ pub fn measure(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
 
 fn empty_run(kbt: &Path) -> Result<u64> {
     let mut command = Command::new(kbt);
-    command.args(["dto", "apply", "-o", "-", "-", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.args(["dto", "apply", "-o", "-", "-", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.stderr(Stdio::null()).spawn().map_err(|error| cannot("start", kbt, &error))?;
     // It has nothing to do but to start; there is no sign to be had of its waiting.
     thread::sleep(Duration::from_millis(300));
