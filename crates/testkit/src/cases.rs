@@ -174,11 +174,7 @@ pub fn flat(nodes: usize, fragments: usize, change: Change) -> Case {
         Change::Append => "append",
         Change::Override => "override",
     };
-    Case::new(
-        format!("flat {nodes} {verb} {fragments}"),
-        &Tree::from(root.child(symbols)),
-        [overlay.finish()],
-    )
+    Case::new(format!("flat {nodes} {verb} {fragments}"), &Tree::from(root), [overlay.finish()])
 }
 
 /// A tree whose nodes have 16 sub-nodes each, and overlays of `fragments` fragments with three new nodes each.
