@@ -50,35 +50,34 @@ pub fn page_a() -> Case {
     let base = fit(PAGE_BASE, |with_reg| {
         let mut symbols = Node::new("__symbols__");
         let mut buses = Vec::new();
-        for bus in 0..20 {
+        for bus in 0..60 {
             let bus_name = format!("bus@{bus:x}");
-            let devices = (0..119).map(|n| {
-                let index = bus * 119 + n;
+            let devices = (0..39).map(|n| {
+                let index = bus * 39 + n;
                 let mut device = Node::new(format!("device@{:07x}", 0x1000 * index));
                 if index % 10 == 0 && index / 10 < with_reg {
                     device = device.cells("reg", &[cell(index); 8]);
                 }
-                if n % 40 == 0 {
-                    device = device.phandle(cell(1 + bus * 3 + n / 40));
+                if n == bus % 39 {
+                    device = device.phandle(cell(1 + bus));
                     symbols = std::mem::take(&mut symbols)
-                        .text(&format!("dev{index}"), &format!("/soc/{bus_name}/{}", device.name));
+                        .text(&format!("dev{bus}"), &format!("/{bus_name}/{}", device.name));
                 }
                 device
             });
             let devices: Vec<_> = devices.collect();
             buses.push(Node::new(bus_name).children(devices));
         }
-        let mut soc = Node::new("soc").children(buses);
-        // 20 buses of 119 devices, soc, chosen, aliases, __symbols__ and the root.
-        soc = soc.cells("#address-cells", &[1]);
-        Tree::from(Node::new("").children([Node::new("chosen"), Node::new("aliases"), soc, symbols]))
+        // 60 buses of 39 devices, chosen, aliases, cpus, __symbols__ and the root.
+        let root = Node::new("").children([Node::new("chosen"), Node::new("aliases"), Node::new("cpus")]);
+        Tree::from(root.children(buses).child(symbols))
     });
     let overlay = fit(PAGE_OVERLAY, |with_reg| {
         let mut overlay = Overlay::new();
         let mut made = 0;
         for n in 0..40 {
-            // Two of each bus's three labels.
-            let label = format!("dev{}", n / 2 * 119 + n % 2 * 40);
+            // Two labels of three.
+            let label = format!("dev{}", n / 2 * 3 + n % 2);
             let count = if n == 0 { 6 } else { 5 };
             let new = (0..count).map(|_| {
                 made += 1;
