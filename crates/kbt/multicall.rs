@@ -1,5 +1,7 @@
 //! The names under which kbt stands in for the tool of that name: one table, looked up by argv[0].
 
+mod fdtoverlay;
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +10,7 @@ use std::process::ExitCode;
 pub type Entry = fn(Vec<OsString>) -> ExitCode;
 
 /// The tools that kbt answers for.
-const TABLE: &[(&str, Entry)] = &[];
+const TABLE: &[(&str, Entry)] = &[("fdtoverlay", fdtoverlay::run)];
 
 /// The entry for this argv[0], if its file name is one of the table's.
 pub fn by_name(argv0: &OsStr) -> Option<Entry> {

@@ -5,7 +5,7 @@ mod dtbo_extract;
 mod dtbo_list;
 mod dtbo_pack;
 mod dtbo_unpack;
-mod dto_apply;
+pub mod dto_apply;
 
 use crate::args::{Area, dtbo, dto};
 use crate::report::{Failure, Report};

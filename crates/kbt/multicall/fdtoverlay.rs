@@ -1,0 +1,70 @@
+//! `fdtoverlay` (dtc): its command line over `kbt dto apply`.
+//!
+//! Names match as libfdt's do, so that the tree is the one that fdtoverlay gives.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::dto::Apply;
+use crate::commands::dto_apply;
+use crate::exit;
+use crate::report::Report;
+
+const NAME: &str = "fdtoverlay";
+
+/// Apply a number of overlays to a base blob
+#[derive(Debug, Parser)]
+#[command(name = NAME, version, infer_long_args = true, disable_version_flag = true, after_help = "This is kbt.")]
+struct Args {
+    /// Input base DT blob
+    #[arg(short, long)]
+    input: OsString,
+    /// Output DT blob
+    #[arg(short, long)]
+    output: OsString,
+    /// Verbose messages
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print version and exit
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: (),
+    /// The overlays, in the order in which they are to be applied
+    #[arg(required = true, value_name = "OVERLAY")]
+    overlays: Vec<OsString>,
+}
+
+/// Runs with the words after argv[0]. Every refusal exits 1, as fdtoverlay's do.
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            exit::of_usage(&error);
+            return ExitCode::from(exit::FAILURE);
+        }
+        Err(error) => return exit::of_usage(&error),
+    };
+    if args.verbose {
+        println!("input  = {}", args.input.display());
+        println!("output = {}", args.output.display());
+        for (index, overlay) in args.overlays.iter().enumerate() {
+            println!("overlay[{index}] = {}", overlay.display());
+        }
+    }
+    let apply = Apply {
+        base: args.input,
+        overlays: args.overlays,
+        output: args.output,
+        concat_bootargs: false,
+        padding: 0,
+        loose_names: true,
+        forbid_root: false,
+        labels_only: false,
+        deny_warnings: false,
+        sync: false,
+    };
+    let mut report = Report::new(NAME, false, false);
+    let result = dto_apply::run(&apply, &mut report);
+    report.finish(result)
+}
