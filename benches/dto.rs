@@ -1,10 +1,10 @@
-//! The merge inside a program, for `cargo xtask bench dto`, which drives it; the peer libfdt has the same command line
-//! in `dto_libfdt.c`.
+//! The merge inside a program, for `cargo xtask bench dto`, which drives it; the peer libfdt has the same
+//! command line in `dto_libfdt.c`.
 //!
-//! - `cases DIRECTORY`: writes the trees, one folder a case with `base.dtb`, `0.dtbo`, ...;
+//! - `cases DIRECTORY`: writes the trees, one folder a case with `base.dtb`, `0000.dtbo`, ...;
 //! - `once ENGINE BASE OVERLAY...`: merges once, within [`measured_apply`], for callgrind;
-//! - `serve ENGINE BASE OVERLAY...`: for each line of standard input, which is a number, merges so many times and
-//!   prints the nanoseconds that it took.
+//! - `serve ENGINE BASE OVERLAY...`: for each line of standard input, which is a number, merges so many times
+//!   and prints the nanoseconds that it took.
 
 use std::fs;
 use std::hint::black_box;

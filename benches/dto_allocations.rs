@@ -1,5 +1,5 @@
-//! How often a merge allocates, for `cargo xtask bench dto`: `dto_allocations BASE OVERLAY...` prints the count and the
-//! most bytes that were held at once. A program of its own, since counting takes time.
+//! How often a merge allocates, for `cargo xtask bench dto`: `dto_allocations BASE OVERLAY...` prints the
+//! count and the most bytes that were held at once. A program of its own, since counting takes time.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,7 @@
-//! `kbt dto apply` against fdtoverlay on made trees: each rule of the merge and each class of refusal that the trees of
-//! the kernel's packages do not show.
+//! `kbt dto apply` against fdtoverlay on made trees: each rule of the merge and each class of refusal that
+//! the trees of the kernel's packages do not show.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
 #[path = "differential/made.rs"]

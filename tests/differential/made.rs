@@ -161,9 +161,8 @@ fn phandles() -> Vec<Case> {
         on_board(
             "nested local references",
             Same,
-            &[
-                "&soc { a: a { b: b { up = <&a>; c { both = <7 &a &b>; }; }; }; }; &uart { far = <&b 1 &osc>; };",
-            ],
+            &["&soc { a: a { b: b { up = <&a>; c { both = <7 &a &b>; }; }; }; };
+                 &uart { far = <&b 1 &osc>; };"],
         ),
         on_board(
             "base and overlay both have a phandle",

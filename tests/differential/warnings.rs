@@ -24,7 +24,8 @@ pub fn of(dtc: &Path, tree: &[u8]) -> BTreeSet<String> {
     lines.map(|line| line.split_once(": ").map_or(line, |(_, what)| what)).map(in_one_order).collect()
 }
 
-/// Of two nodes with one unit address dtc names the later one first: kbt appends where libfdt inserts in front.
+/// Of two nodes with one unit address dtc names the later one first: kbt appends where libfdt inserts in
+/// front.
 fn in_one_order(warning: &str) -> String {
     let parts =
         warning.split_once(": duplicate unit-address (also used in node ").and_then(|(head, other)| {

@@ -1,7 +1,8 @@
 //! The trees that the benchmarks measure: the same bytes in every run.
 //!
-//! Two are named pages, since they are of the size of a tree whose figures are published as a page of a table: 70,616
-//! bytes of base and 8,564 of overlay. Page A counts 2405 and 283 nodes, page B as many nodes and properties together.
+//! Two are named pages, since they are of the size of a tree whose figures are published as a page of a
+//! table: 70,616 bytes of base and 8,564 of overlay. Page A counts 2405 and 283 nodes, page B as many nodes
+//! and properties together.
 
 use crate::overlay::{Overlay, Target};
 use crate::random::Random;
@@ -110,7 +111,8 @@ pub fn page_b() -> Case {
             device
         });
         let devices: Vec<_> = devices.collect();
-        // 504 nodes; 1500 + 154 + 120 properties of devices, 120 symbols, 6 more here and `fit`'s of the root.
+        // 504 nodes; 1500 + 154 + 120 properties of devices, 120 symbols, 6 more here and `fit`'s of the
+        // root.
         let soc = Node::new("soc")
             .cells("#address-cells", &[1])
             .cells("#size-cells", &[1])
@@ -176,7 +178,8 @@ pub fn flat(nodes: usize, fragments: usize, change: Change) -> Case {
     Case::new(format!("flat {nodes} {verb} {fragments}"), &Tree::from(root), [overlay.finish()])
 }
 
-/// A tree whose nodes have 16 sub-nodes each, and overlays of `fragments` fragments with three new nodes each.
+/// A tree whose nodes have 16 sub-nodes each, and overlays of `fragments` fragments with three new nodes
+/// each.
 ///
 /// One node of 17 is labelled; the fragments go to labels all over the tree, each overlay to others where
 /// there are enough.

@@ -1,8 +1,8 @@
 //! The peak memory of `kbt dto apply`, beyond that of a run that does nothing.
 //!
-//! The kernel forgets a process's peak (`VmHWM`) when it ends, so each run is caught alive: a run that does something
-//! while it waits for its output to be read, which is when all of it is in memory; the empty run while it waits for
-//! its input.
+//! The kernel forgets a process's peak (`VmHWM`) when it ends, so each run is caught alive: a run that does
+//! something while it waits for its output to be read, which is when all of it is in memory; the empty run
+//! while it waits for its input.
 
 use std::fs;
 use std::io::{self, Read as _};
