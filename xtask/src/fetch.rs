@@ -122,7 +122,7 @@ pub fn fetch(all: bool) -> Result {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
-/// Held until the file is dropped.
+/// Keeps other runs out of the whole directory, apt's state included, until the file is dropped.
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(".lock");
     let file = File::create(&path).map_err(|error| cannot("create", &path, &error))?;
@@ -141,7 +141,8 @@ fn is_there(peer: &Peer, directory: &Path) -> bool {
 
 fn get(peer: &Peer, directory: &Path) -> Result {
     let scratch = Scratch::create(directory.join(".new").join(peer.name))?;
-    let suite = |architecture: &str| Suite::open(&place::cache().join("apt"), peer.suite, architecture);
+    let state = directory.join(".apt");
+    let suite = |architecture: &str| Suite::open(&state, peer.suite, architecture);
     let packages = match &peer.what {
         What::Programs(programs) => {
             programs.get(&suite(&apt::native_architecture()?)?, peer.name, &scratch, directory)?
