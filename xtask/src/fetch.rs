@@ -56,14 +56,22 @@ const PEERS: &[Peer] = &[
             headers: &["fdt.h", "libfdt.h", "libfdt_env.h"],
         }),
     },
-    // mkdtboimg.py compresses by Python's zlib, whose bytes ours must be.
+    // What compresses the entries of images elsewhere: mkdtboimg.py by Python's zlib, and the lz4 of lz4's authors.
     Peer {
-        name: "python",
+        name: "codecs",
         suite: "trixie",
         long: false,
         what: What::Programs(Programs {
-            packages: &["libc6", "libexpat1", "libpython3.13-minimal", "python3.13-minimal", "zlib1g"],
-            commands: &[("python3", "python3.13")],
+            packages: &[
+                "libc6",
+                "libexpat1",
+                "liblz4-1",
+                "libpython3.13-minimal",
+                "lz4",
+                "python3.13-minimal",
+                "zlib1g",
+            ],
+            commands: &[("lz4", "lz4"), ("python3", "python3.13")],
             home: Some("PYTHONHOME"),
             library: None,
             headers: &[],
