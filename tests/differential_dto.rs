@@ -1,8 +1,10 @@
 //! `kbt dto apply` against fdtoverlay on the device trees of Debian's kernels.
 //!
-//! Each base of a vendor's folder is merged with each overlay of that folder. Both programs must say the same, and
-//! where both apply, the trees must mean the same. `KBT_DIFFERENTIAL=all` adds the 32-bit trees and each base that has
-//! `__symbols__` with each overlay of the other vendors.
+//! Each base of a vendor's folder is merged with each overlay of that folder. Both programs must say the
+//! same, and where both apply, the trees must mean the same. `cargo xtask differential --all` adds the 32-bit
+//! trees and each base that has `__symbols__` with each overlay of the other vendors.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
 
@@ -46,10 +48,9 @@ fn arm64_6_1() {
 }
 
 #[test]
+#[ignore = "of the long comparison: cargo xtask differential --all"]
 fn armmp_6_1() {
-    if all() {
-        compare_set("armmp-6.1", &require!(peers::trees("armmp-6.1")), require!(Oracle::find()));
-    }
+    compare_set("armmp-6.1", &require!(peers::trees("armmp-6.1")), require!(Oracle::find()));
 }
 
 /// The tools of dtc.

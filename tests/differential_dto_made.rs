@@ -1,5 +1,7 @@
-//! `kbt dto apply` against fdtoverlay on made trees: each rule of the merge and each class of refusal that the trees of
-//! the kernel's packages do not show.
+//! `kbt dto apply` against fdtoverlay on made trees: each rule of the merge and each class of refusal that
+//! the trees of the kernel's packages do not show.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
 #[path = "differential/made.rs"]
@@ -9,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use differential::engine::{Engine, Verdict};
+use kbt_testkit::cases::{self, Change};
 use kbt_testkit::tree::Tree;
 use kbt_testkit::{differences, peers, read, require};
 use made::Source;
@@ -18,6 +21,8 @@ use made::Source;
 pub enum Expected {
     /// Both apply, and the trees mean the same.
     Same,
+    /// Both apply, and by the rule that the case is named for this is the one difference (kbt | fdtoverlay).
+    Differs(&'static str),
     /// Both refuse.
     Refused,
     /// kbt applies what fdtoverlay refuses, by the rule that the case is named for.
@@ -75,6 +80,13 @@ fn check(case: &made::Case, oracle: &Oracle) -> Result<(), String> {
         (Verdict::Refused(_), Verdict::Refused(_)) => Expected::Refused,
         (Verdict::Applied(_), Verdict::Refused(_)) => Expected::OnlyKbt,
         (ours, theirs @ Verdict::Applied(_)) if same(ours, theirs).is_ok() => Expected::Same,
+        (ours @ Verdict::Applied(_), theirs) if matches!(case.expected, Expected::Differs(_)) => {
+            let Err(found) = same(ours, theirs) else { return Err("no difference any more".into()) };
+            match case.expected {
+                Expected::Differs(line) if found.trim() == line => case.expected,
+                _ => return Err(found),
+            }
+        }
         (strict, theirs) => {
             same(&ours(&["--loose-names"]), theirs)?;
             if strict.applied() { Expected::SameWithLooseNames } else { Expected::OnlyWithLooseNames }
@@ -93,5 +105,26 @@ fn tree(verdict: &Verdict) -> Result<Tree, String> {
     match verdict {
         Verdict::Applied(bytes) => read(bytes),
         Verdict::Refused(why) => Err(why.clone()),
+    }
+}
+
+/// What the benchmarks measure is merged rightly, too.
+#[test]
+fn benchmark_cases_are_the_same() {
+    let oracle = require!(Oracle::find());
+    let cases = [
+        cases::page_a(),
+        cases::page_b(),
+        cases::flat(200, 100, Change::Append),
+        cases::flat(200, 100, Change::Override),
+        cases::tree(3000, 50, 3),
+    ];
+    for case in cases {
+        let overlays = case.overlays.into_iter().map(Source::Bytes).collect();
+        let made =
+            made::Case { name: "", base: Source::Bytes(case.base), overlays, expected: Expected::Same };
+        if let Err(what) = check(&made, &oracle) {
+            panic!("{}: {what}", case.name);
+        }
     }
 }

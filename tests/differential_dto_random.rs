@@ -1,5 +1,7 @@
-//! `kbt dto apply` against fdtoverlay with random overlays on real bases: values, phandles on both sides, references in
-//! every direction, symbols, and stacks of two.
+//! `kbt dto apply` against fdtoverlay with random overlays on real bases: values, phandles on both sides,
+//! references in every direction, symbols, and stacks of two.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
 #[path = "differential/random.rs"]

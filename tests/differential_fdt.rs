@@ -1,5 +1,7 @@
-//! The token stream of `kbt-fdt` against that of the crate fdt-rs, and its flat tree against testkit's reader, on each
-//! device tree of Debian's kernels.
+//! The token stream of `kbt-fdt` against that of the crate fdt-rs, and its flat tree against testkit's
+//! reader, on each device tree of Debian's kernels.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
 
@@ -24,6 +26,7 @@ fn arm64_6_1() {
 }
 
 #[test]
+#[ignore = "of the long comparison: cargo xtask differential --all"]
 fn armmp_6_1() {
     compare_set("armmp-6.1", &require!(peers::trees("armmp-6.1")));
 }

@@ -161,9 +161,8 @@ fn phandles() -> Vec<Case> {
         on_board(
             "nested local references",
             Same,
-            &[
-                "&soc { a: a { b: b { up = <&a>; c { both = <7 &a &b>; }; }; }; }; &uart { far = <&b 1 &osc>; };",
-            ],
+            &["&soc { a: a { b: b { up = <&a>; c { both = <7 &a &b>; }; }; }; };
+                 &uart { far = <&b 1 &osc>; };"],
         ),
         on_board(
             "base and overlay both have a phandle",
@@ -212,8 +211,8 @@ fn symbols() -> Vec<Case> {
     vec![
         on_board("new symbols", Same, &["&soc { one: two: a { three: b@1 {}; }; };"]),
         on_board(
-            "a symbol of an __overlay__",
-            Same,
+            "a symbol of an __overlay__: no slash at the end",
+            Expected::Differs(r#"/__symbols__:me: "/soc/serial@1000" | "/soc/serial@1000/""#),
             &["/ { f { target = <&uart>; me: __overlay__ { extra; }; }; };"],
         ),
         on_board(

@@ -1,5 +1,5 @@
-//! What the differential tests share: the programs that are compared, the work spread over two threads, the list of
-//! reasoned skips.
+//! What the differential tests share: the programs that are compared, the work spread over two threads, the
+//! list of reasoned skips.
 
 // Each test binary uses its part.
 #![allow(dead_code)]

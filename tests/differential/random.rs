@@ -32,7 +32,8 @@ impl<'a> Base<'a> {
         !self.labels.is_empty()
     }
 
-    /// An overlay of up to 12 fragments; `serial` makes its names its own among overlays that are applied together.
+    /// An overlay of up to 12 fragments; `serial` makes its names its own among overlays that are applied
+    /// together.
     pub fn overlay(&self, random: &mut Random, serial: usize) -> Tree {
         let mut making =
             Making { base: self, random, overlay: Overlay::new(), serial, names: 0, phandles: 0 };
@@ -52,8 +53,8 @@ struct Making<'a> {
     phandles: u32,
 }
 
-/// What is to be entered into the metadata once the path of the fragment is known: the path below it, the property and
-/// the offset.
+/// What is to be entered into the metadata once the path of the fragment is known: the path below it, the
+/// property and the offset.
 enum Mark {
     Reference(String, String, u32, String),
     Local(String, String, u32),

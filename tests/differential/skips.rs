@@ -1,5 +1,5 @@
-//! The list of pairs on which kbt and its oracle differ on purpose: a reason for each, and no entry that has outlived
-//! its reason.
+//! The list of pairs on which kbt and its oracle differ on purpose: a reason for each, and no entry that has
+//! outlived its reason.
 
 use std::collections::HashSet;
 

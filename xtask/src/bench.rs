@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it.
 
+mod dto;
+mod table;
+
 use crate::run::Result;
 
 /// One area with its measurements.
@@ -9,7 +12,8 @@ struct Area {
     run: fn(&[String]) -> Result,
 }
 
-const AREAS: &[Area] = &[];
+const AREAS: &[Area] =
+    &[Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run }];
 
 /// The verb: the area, then the area's own words.
 pub fn run(words: &[String]) -> Result {

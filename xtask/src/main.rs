@@ -2,7 +2,6 @@
 
 mod apt;
 mod bench;
-#[allow(dead_code, reason = "the areas of bench use it")]
 mod callgrind;
 mod demo;
 mod differential;

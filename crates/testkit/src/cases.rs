@@ -1,7 +1,8 @@
 //! The trees that the benchmarks measure: the same bytes in every run.
 //!
-//! Two are named pages, since they are of the size of a tree whose figures are published as a page of a table: 70,616
-//! bytes of base and 8,564 of overlay. Page A counts 2405 and 283 nodes, page B as many nodes and properties together.
+//! Two are named pages, since they are of the size of a tree whose figures are published as a page of a
+//! table: 70,616 bytes of base and 8,564 of overlay. Page A counts 2405 and 283 nodes, page B as many nodes
+//! and properties together.
 
 use crate::overlay::{Overlay, Target};
 use crate::random::Random;
@@ -50,35 +51,34 @@ pub fn page_a() -> Case {
     let base = fit(PAGE_BASE, |with_reg| {
         let mut symbols = Node::new("__symbols__");
         let mut buses = Vec::new();
-        for bus in 0..20 {
+        for bus in 0..60 {
             let bus_name = format!("bus@{bus:x}");
-            let devices = (0..119).map(|n| {
-                let index = bus * 119 + n;
-                let mut device = Node::new(format!("d@{index:x}"));
-                if index < with_reg {
-                    device = device.cells("reg", &[cell(index)]);
+            let devices = (0..39).map(|n| {
+                let index = bus * 39 + n;
+                let mut device = Node::new(format!("device@{:07x}", 0x1000 * index));
+                if index % 10 == 0 && index / 10 < with_reg {
+                    device = device.cells("reg", &[cell(index); 8]);
                 }
-                if n % 40 == 0 {
-                    device = device.phandle(cell(1 + bus * 3 + n / 40));
+                if n == bus % 39 {
+                    device = device.phandle(cell(1 + bus));
                     symbols = std::mem::take(&mut symbols)
-                        .text(&format!("dev{index}"), &format!("/soc/{bus_name}/{}", device.name));
+                        .text(&format!("dev{bus}"), &format!("/{bus_name}/{}", device.name));
                 }
                 device
             });
             let devices: Vec<_> = devices.collect();
             buses.push(Node::new(bus_name).children(devices));
         }
-        let mut soc = Node::new("soc").children(buses);
-        // 20 buses of 119 devices, soc, chosen, aliases, __symbols__ and the root.
-        soc = soc.cells("#address-cells", &[1]);
-        Tree::from(Node::new("").children([Node::new("chosen"), Node::new("aliases"), soc, symbols]))
+        // 60 buses of 39 devices, chosen, aliases, cpus, __symbols__ and the root.
+        let root = Node::new("").children([Node::new("chosen"), Node::new("aliases"), Node::new("cpus")]);
+        Tree::from(root.children(buses).child(symbols))
     });
     let overlay = fit(PAGE_OVERLAY, |with_reg| {
         let mut overlay = Overlay::new();
         let mut made = 0;
         for n in 0..40 {
-            // Two of each bus's three labels.
-            let label = format!("dev{}", n / 2 * 119 + n % 2 * 40);
+            // Two labels of three.
+            let label = format!("dev{}", n / 2 * 3 + n % 2);
             let count = if n == 0 { 6 } else { 5 };
             let new = (0..count).map(|_| {
                 made += 1;
@@ -111,7 +111,8 @@ pub fn page_b() -> Case {
             device
         });
         let devices: Vec<_> = devices.collect();
-        // 504 nodes; 1500 + 154 + 120 properties of devices, 120 symbols, 6 more here and `fit`'s of the root.
+        // 504 nodes; 1500 + 154 + 120 properties of devices, 120 symbols, 6 more here and `fit`'s of the
+        // root.
         let soc = Node::new("soc")
             .cells("#address-cells", &[1])
             .cells("#size-cells", &[1])
@@ -151,19 +152,16 @@ pub enum Change {
     Override,
 }
 
-/// Labelled nodes side by side at the root; each fragment changes a property of another one.
+/// Labelled nodes side by side in one bus; each fragment changes a property of another one.
 pub fn flat(nodes: usize, fragments: usize, change: Change) -> Case {
-    let mut root = Node::new("").text("compatible", "vendor,board").text("model", "Flat");
+    let mut soc = Node::new("soc").text("compatible", "simple-bus");
     let mut symbols = Node::new("__symbols__");
     for n in 0..nodes {
-        let node = Node::new(format!("device@{n:x}"))
-            .text("compatible", &format!("vendor,device-{}", n % 50))
-            .cells("reg", &[0x1000 * cell(n), 0x1000])
-            .text("status", "okay")
-            .phandle(cell(n + 1));
-        symbols = symbols.text(&format!("device_{n}"), &join("/", &node.name));
-        root = root.child(node);
+        let node = Node::new(format!("device@{n:x}")).text("status", "okay").phandle(cell(n + 1));
+        symbols = symbols.text(&format!("device_{n}"), &join("/soc", &node.name));
+        soc = soc.child(node);
     }
+    let root = Node::new("").text("compatible", "vendor,board").child(soc).child(symbols);
     let mut overlay = Overlay::new();
     for n in 0..fragments {
         let label = format!("device_{}", n * nodes / fragments);
@@ -177,14 +175,11 @@ pub fn flat(nodes: usize, fragments: usize, change: Change) -> Case {
         Change::Append => "append",
         Change::Override => "override",
     };
-    Case::new(
-        format!("flat {nodes} {verb} {fragments}"),
-        &Tree::from(root.child(symbols)),
-        [overlay.finish()],
-    )
+    Case::new(format!("flat {nodes} {verb} {fragments}"), &Tree::from(root), [overlay.finish()])
 }
 
-/// A tree whose nodes have 16 sub-nodes each, and overlays of `fragments` fragments with three new nodes each.
+/// A tree whose nodes have 16 sub-nodes each, and overlays of `fragments` fragments with three new nodes
+/// each.
 ///
 /// One node of 17 is labelled; the fragments go to labels all over the tree, each overlay to others where
 /// there are enough.

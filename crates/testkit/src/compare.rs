@@ -1,8 +1,9 @@
-//! Whether two trees mean the same: the order of nodes and properties and the numbers of phandles do not count.
+//! Whether two trees mean the same: the order of nodes and properties and the numbers of phandles do not
+//! count.
 //!
-//! Two values agree where their bytes do, or where they are of one length and each cell that differs is, in its own
-//! tree, the phandle of a node, and both nodes have one path. References at offsets that are no multiple of four are
-//! compared as bytes.
+//! Two values agree where their bytes do, or where they are of one length and each cell that differs is, in
+//! its own tree, the phandle of a node, and both nodes have one path. References at offsets that are no
+//! multiple of four are compared as bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

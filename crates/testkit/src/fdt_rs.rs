@@ -1,7 +1,7 @@
 //! The token stream of a file as the crate fdt-rs sees it, an oracle for `kbt-fdt`.
 //!
-//! It refuses node names of more than 29 bytes, and its debug assertions fire on malformed files, so it is asked about
-//! well-formed ones only.
+//! It refuses node names of more than 29 bytes, and its debug assertions fire on malformed files, so it is
+//! asked about well-formed ones only.
 
 use std::panic::catch_unwind;
 
@@ -38,8 +38,8 @@ pub fn tokens(file: &[u8]) -> Option<Vec<Token>> {
 }
 
 fn parse(file: &[u8]) -> Option<Vec<Token>> {
-    // SAFETY: `DevTree::new` asks for a buffer that is 4-byte aligned and as long as its header says; `tokens` has
-    // seen to both.
+    // SAFETY: `DevTree::new` asks for a buffer that is 4-byte aligned and as long as its header says;
+    // `tokens` has seen to both.
     #[allow(unsafe_code)]
     let tree = unsafe { DevTree::new(file) }.ok()?;
     let name = |offset: usize| {

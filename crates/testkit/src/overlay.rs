@@ -87,7 +87,8 @@ impl Overlay {
         self.symbols.properties.push((label.to_owned(), [path.as_bytes(), b"\0"].concat()));
     }
 
-    /// The file: fragments, then `__symbols__`, `__fixups__` and `__local_fixups__` where they hold something.
+    /// The file: fragments, then `__symbols__`, `__fixups__` and `__local_fixups__` where they hold
+    /// something.
     pub fn finish(self) -> Tree {
         let mut root = self.root;
         let metadata = [

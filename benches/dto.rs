@@ -1,0 +1,134 @@
+//! The merge inside a program, for `cargo xtask bench dto`, which drives it; the peer libfdt has the same
+//! command line in `dto_libfdt.c`.
+//!
+//! - `cases DIRECTORY`: writes the trees, one folder a case with `base.dtb`, `0000.dtbo`, ...;
+//! - `once ENGINE BASE OVERLAY...`: merges once, within [`measured_apply`], for callgrind;
+//! - `serve ENGINE BASE OVERLAY...`: for each line of standard input, which is a number, merges so many times
+//!   and prints the nanoseconds that it took.
+
+use std::fs;
+use std::hint::black_box;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::DeviceTree;
+use dtoolkit::model::overlay::OverlayApplier;
+use kbt_testkit::cases::{self, Case};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Merges the overlays into the base; the merged file.
+type Engine = fn(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["cases", directory] => write_cases(Path::new(directory)),
+        ["once", engine, base, overlays @ ..] => once(engine, base, overlays),
+        ["serve", engine, base, overlays @ ..] => serve(engine, base, overlays),
+        _ => Err("`cargo xtask bench dto` runs this".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn engine(name: &str) -> Result<Engine> {
+    match name {
+        "kbt" => Ok(kbt),
+        "dtoolkit" => Ok(dtoolkit),
+        _ => Err(format!("no engine '{name}'").into()),
+    }
+}
+
+fn kbt(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
+    let merged = kbt_dto::apply(base, overlays, &kbt_dto::Options::default());
+    Ok(merged.map_err(|error| format!("{error:?}"))?.bytes)
+}
+
+fn dtoolkit(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(base)?);
+    let mut applier = OverlayApplier::new(&mut tree);
+    for overlay in overlays {
+        applier.apply_overlay(&Fdt::new(overlay)?)?;
+    }
+    Ok(tree.to_dtb())
+}
+
+/// What callgrind counts; it finds the function by this name.
+#[inline(never)]
+fn measured_apply(engine: Engine, base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
+    engine(base, overlays)
+}
+
+fn once(name: &str, base: &str, overlays: &[&str]) -> Result {
+    let files = Files::read(base, overlays)?;
+    black_box(measured_apply(engine(name)?, &files.base, &files.overlays())?);
+    Ok(())
+}
+
+fn serve(name: &str, base: &str, overlays: &[&str]) -> Result {
+    let files = Files::read(base, overlays)?;
+    let (engine, overlays) = (engine(name)?, files.overlays());
+    for line in io::stdin().lock().lines() {
+        let times: u32 = line?.trim().parse()?;
+        let start = Instant::now();
+        for _ in 0..times {
+            black_box(measured_apply(engine, black_box(&files.base), black_box(&overlays))?);
+        }
+        println!("{}", start.elapsed().as_nanos());
+        io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+struct Files {
+    base: Vec<u8>,
+    overlays: Vec<Vec<u8>>,
+}
+
+impl Files {
+    fn read(base: &str, overlays: &[&str]) -> io::Result<Self> {
+        let overlays = overlays.iter().map(fs::read).collect::<io::Result<_>>()?;
+        Ok(Self { base: fs::read(base)?, overlays })
+    }
+
+    fn overlays(&self) -> Vec<&[u8]> {
+        self.overlays.iter().map(Vec::as_slice).collect()
+    }
+}
+
+/// The cases of the table, and the series in which one size doubles.
+fn write_cases(directory: &Path) -> Result {
+    for case in cases::named() {
+        write_case(&directory.join("named").join(&case.name), &case)?;
+    }
+    let sizes = |first: usize, count: u32| (0..count).map(move |n| first << n);
+    for nodes in sizes(1000, 10).chain([1_000_000]) {
+        write_case(&directory.join(format!("base/{nodes:07}")), &cases::tree(nodes, 20, 1))?;
+    }
+    for fragments in sizes(32, 10) {
+        write_case(&directory.join(format!("overlay/{fragments:07}")), &cases::tree(10_000, fragments, 1))?;
+    }
+    for overlays in sizes(1, 8) {
+        write_case(&directory.join(format!("overlays/{overlays:07}")), &cases::tree(10_000, 20, overlays))?;
+    }
+    Ok(())
+}
+
+fn write_case(directory: &Path, case: &Case) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("base.dtb"), &case.base)?;
+    for (index, overlay) in case.overlays.iter().enumerate() {
+        fs::write(directory.join(format!("{index:04}.dtbo")), overlay)?;
+    }
+    Ok(())
+}

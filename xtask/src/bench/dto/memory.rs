@@ -1,0 +1,93 @@
+//! The peak memory of `kbt dto apply`, beyond that of a run that does nothing.
+//!
+//! The kernel forgets a process's peak (`VmHWM`) when it ends, so each run is caught alive: a run that does
+//! something while it waits for its output to be read, which is when all of it is in memory; the empty run
+//! while it waits for its input.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::Case;
+use super::engine::Engines;
+use crate::bench::table::{Table, grouped};
+use crate::files::cannot;
+use crate::run::Result;
+
+/// Cases whose output is larger than a pipe, so that the run does wait.
+const CASES: [&str; 7] = [
+    "named/page A",
+    "named/page B",
+    "named/flat 2000 append 1000",
+    "named/flat 2000 override 1000",
+    "named/tree 50000 + 1000",
+    "overlays/0000128",
+    "base/1000000",
+];
+
+/// Prints the table and gives the cases that need more than four times their input and 2 MiB.
+pub fn measure(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
+    eprintln!("measuring memory");
+    let empty = empty_run(&engines.kbt)?;
+    let mut over = Vec::new();
+    let mut table = Table::new(&["case", "bytes in", "peak beyond an empty run", "limit", "of the input"]);
+    for name in CASES {
+        let case = Case::read(&scratch.join(name))?;
+        let peak = run(&engines.kbt, &case)?.saturating_sub(empty);
+        let limit = 4 * case.size + (2 << 20);
+        let name = name.trim_start_matches("named/");
+        table.row([
+            name.to_owned(),
+            grouped(case.size),
+            grouped(peak),
+            grouped(limit),
+            format!("{:.2}", peak as f64 / case.size as f64),
+        ]);
+        if peak > limit {
+            over.push(format!("{name}: {} bytes of memory", grouped(peak)));
+        }
+    }
+    println!("{table}\nAn empty run: {} bytes.\n", grouped(empty));
+    Ok(over)
+}
+
+fn empty_run(kbt: &Path) -> Result<u64> {
+    let mut command = Command::new(kbt);
+    command.args(["dto", "apply", "-o", "-", "-", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::null()).spawn().map_err(|error| cannot("start", kbt, &error))?;
+    // It has nothing to do but to start; there is no sign to be had of its waiting.
+    thread::sleep(Duration::from_millis(300));
+    let peak = high_water_mark(&child);
+    drop(child.stdin.take());
+    let _ = child.wait();
+    peak
+}
+
+fn run(kbt: &Path, case: &Case) -> Result<u64> {
+    let mut command = Command::new(kbt);
+    command.args(["dto", "apply", "-o", "-"]).args(case.words()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot("start", kbt, &error))?;
+    let mut output = child.stdout.take().ok_or("kbt without output")?;
+    // Its first byte is there only once the whole output is made.
+    output.read_exact(&mut [0]).map_err(|error| cannot("run", kbt, &error))?;
+    let peak = high_water_mark(&child);
+    io::copy(&mut output, &mut io::sink()).map_err(|error| cannot("run", kbt, &error))?;
+    match child.wait() {
+        Ok(status) if status.success() => peak,
+        status => Err(format!("{}: {status:?}", kbt.display())),
+    }
+}
+
+/// Bytes.
+fn high_water_mark(child: &Child) -> Result<u64> {
+    let path = format!("/proc/{}/status", child.id());
+    let status = fs::read_to_string(&path).map_err(|error| cannot("read", path.as_ref(), &error))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes * 1024)
+        .ok_or_else(|| format!("no VmHWM in {path}: the run has ended"))
+}
