@@ -312,6 +312,12 @@ fn names() -> Vec<Case> {
             vec![overlay("&s { port { x; }; };")],
         ),
         case(
+            "a loose name before the exact one",
+            SameWithLooseNames,
+            base("/ { s: s { a; port@1 {}; port {}; }; };"),
+            vec![overlay("&s { port { x; }; };")],
+        ),
+        case(
             "the first of two loose matches",
             SameWithLooseNames,
             base("/ { s: s { port@0 {}; port@1 {}; }; };"),
