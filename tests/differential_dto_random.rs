@@ -53,19 +53,35 @@ fn compare_set(trees: &Path, comparison: &Comparison) {
     assert!(merges > 0, "no base has labels");
 }
 
-/// Merges one overlay and two; gives the number of merges that are the same.
+/// Merges with the base's own random overlays, with more of them under `KBT_DIFFERENTIAL=all`; gives the number
+/// of merges that are the same.
 fn compare(path: &Path, comparison: &Comparison, scratch: &Path) -> Result<usize, String> {
     let tree = read(&fs::read(path).unwrap())?;
     let base = random::Base::new(&tree);
     if !base.is_labelled() {
         return Ok(0);
     }
-    let mut random = Random::new(seed(path));
     fs::create_dir_all(scratch).unwrap();
+    let seeds = if std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all") { 20 } else { 1 };
+    for round in 0..seeds {
+        let mut random = Random::new(seed(path) + round);
+        compare_stack(path, &base, &mut random, comparison, scratch)?;
+    }
+    Ok(2 * usize::try_from(seeds).unwrap())
+}
+
+/// Merges one overlay and two.
+fn compare_stack(
+    path: &Path,
+    base: &random::Base<'_>,
+    random: &mut Random,
+    comparison: &Comparison,
+    scratch: &Path,
+) -> Result<(), String> {
     let overlays: Vec<PathBuf> = (0..2)
         .map(|serial| {
             let path = scratch.join(format!("{serial}.dtbo"));
-            fs::write(&path, write(&base.overlay(&mut random, serial, comparison.loose))).unwrap();
+            fs::write(&path, write(&base.overlay(random, serial, comparison.loose))).unwrap();
             path
         })
         .collect();
@@ -76,7 +92,7 @@ fn compare(path: &Path, comparison: &Comparison, scratch: &Path) -> Result<usize
             [&comparison.kbt, &comparison.fdtoverlay].map(|engine| engine.apply(path, overlays, &out));
         same(&verdicts).map_err(|what| format!("{} overlays: {what}", overlays.len()))?;
     }
-    Ok(2)
+    Ok(())
 }
 
 /// The file's own name, so that a failure does not depend on what else there is.
