@@ -1,5 +1,7 @@
 //! The committed binaries of tests/fixtures are what dtc makes of the sources beside them.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as its body does")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::report::Failure;
+use crate::report::{Failure, Report};
 
 /// Where a command writes its result.
 #[derive(Debug, Clone)]
@@ -21,6 +21,14 @@ impl Output {
     /// Reads the argument of `-o`.
     pub fn parse(word: &OsStr) -> Self {
         if word == "-" { Self::Stdout } else { Self::File(word.into()) }
+    }
+
+    /// Refuses standard output where the JSON result needs it.
+    pub fn leave_json(&self, report: &Report) -> Result<(), Failure> {
+        if report.is_json() && matches!(self, Self::Stdout) {
+            return Err(Failure::usage("--json and '-o -' both want standard output"));
+        }
+        Ok(())
     }
 
     /// Writes all of `bytes`; with `sync` they are on the disk before this returns.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::files::{cannot, create};
+use crate::files::{cannot, create, remove};
 use crate::run::{self, Result};
 
 /// The archive's keys, as the package debian-archive-keyring installs them.
@@ -42,8 +42,9 @@ impl Suite {
     /// The packages that `package` directly depends on.
     pub fn dependencies(&self, package: &str) -> Result<Vec<String>> {
         self.with_lists(|| {
-            let words = ["depends", "--no-recommends", "--no-suggests", "--no-conflicts", package];
-            let listing = run::text(self.tool("apt-cache").args(words))?;
+            let mut command = self.tool("apt-cache", "depends");
+            command.args(["--no-recommends", "--no-suggests", "--no-conflicts", package]);
+            let listing = run::text(&mut command)?;
             Ok(dependencies_in(&listing))
         })
     }
@@ -51,7 +52,7 @@ impl Suite {
     /// Downloads `packages` into `directory` and gives the files, in the order of their names.
     pub fn download(&self, packages: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
         self.with_lists(|| {
-            run::output(self.tool("apt-get").arg("download").args(packages).current_dir(directory))
+            run::output(self.tool("apt-get", "download").args(packages).current_dir(directory))
         })?;
         let mut files = Vec::new();
         let entries = fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
@@ -68,7 +69,10 @@ impl Suite {
     /// Runs a step that reads the lists, which are fetched first where there are none.
     fn with_lists<T>(&self, step: impl Fn() -> Result<T>) -> Result<T> {
         retried(self.has_lists(), step, || {
-            run::output(self.tool("apt-get").arg("update"))
+            // Without the old ones, which apt would keep where it thinks that they are current.
+            remove(&self.lists)?;
+            create(&self.lists.join("partial"))?;
+            run::output(&mut self.tool("apt-get", "update"))
                 .map(drop)
                 .map_err(|error| format!("cannot read the lists of Debian {}: {error}", self.name))
         })
@@ -80,9 +84,9 @@ impl Suite {
             .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
     }
 
-    fn tool(&self, name: &str) -> Command {
+    fn tool(&self, name: &str, verb: &str) -> Command {
         let mut command = Command::new(name);
-        command.arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
+        command.arg(verb).arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
         command
     }
 }
@@ -143,22 +147,22 @@ pub fn native_architecture() -> Result<String> {
     Ok(run::text(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
-/// The Debian mirror that the system itself uses, as apt reads it from its sources.
+/// The Debian mirror that the system itself uses, as apt reads it from its sources. The system's lists may be
+/// absent (a fresh container), so apt is asked what it would download.
 fn mirror() -> Result<String> {
-    let words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
-    let listing = run::text(Command::new("apt-get").args(words))?;
+    let listing = run::text(Command::new("apt-get").args(["update", "--print-uris"]))?;
     mirror_in(&listing).ok_or_else(|| {
         "no Debian mirror in this system's apt sources; one whose address ends in /debian is needed"
             .to_owned()
     })
 }
 
-/// The first address that is Debian's main archive; a `mirror+file:` list of mirrors counts.
+/// The first address that is Debian's main archive; a `mirror+file:` list of mirrors counts. A line is
+/// `'ADDRESS/dists/SUITE/InRelease' NAME SIZE`.
 fn mirror_in(listing: &str) -> Option<String> {
-    let uris = listing.lines().map(|line| line.trim_end_matches('/'));
-    uris.into_iter()
-        .find(|uri| uri.ends_with("/debian") || uri.ends_with("/debian.list"))
-        .map(ToOwned::to_owned)
+    let uris = listing.lines().filter_map(|line| Some(line.strip_prefix('\'')?.split_once("/dists/")?.0));
+    let mut main = uris.filter(|uri| uri.ends_with("/debian") || uri.ends_with("/debian.list"));
+    main.next().map(ToOwned::to_owned)
 }
 
 /// Reads `apt-cache depends`: the names behind `Depends:`, without alternatives (`|Depends:`).
@@ -194,16 +198,17 @@ mod tests {
 
     #[test]
     fn the_mirror_is_the_main_archive() {
-        let listing =
-            "https://example.org/node\nhttp://m.example.org/debian-security/\nhttp://m.example.org/debian/\n";
+        let listing = "'https://m.example.org/node/dists/x/InRelease' x 0 \n\
+                       'http://m.example.org/debian-security/dists/y/InRelease' y 0 \n\
+                       'http://m.example.org/debian/dists/z/InRelease' z 0 \n";
         assert_eq!(mirror_in(listing).as_deref(), Some("http://m.example.org/debian"));
-        assert_eq!(mirror_in("http://m.example.org/ubuntu/\n"), None);
+        assert_eq!(mirror_in("'http://m.example.org/ubuntu/dists/x/InRelease' x 0\n"), None);
     }
 
     #[test]
     fn a_list_of_mirrors_counts() {
-        let listing = "mirror+file:///etc/apt/mirrors/debian.list/\n";
-        assert_eq!(mirror_in(listing).as_deref(), Some("mirror+file:///etc/apt/mirrors/debian.list"));
+        let listing = "'mirror+file:/etc/apt/mirrors/debian.list/dists/x/InRelease' x 0 \n";
+        assert_eq!(mirror_in(listing).as_deref(), Some("mirror+file:/etc/apt/mirrors/debian.list"));
     }
 
     /// Runs a step that fails `failures` times; gives its result and the calls: s a step, r a refresh.

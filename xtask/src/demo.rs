@@ -79,15 +79,15 @@ pub fn run(words: &[String]) -> Result {
     run::no_words(words)?;
     run::run(&mut cargo(["build", "--bin", "kbt"]))?;
     let target = run::target_directory()?;
-    let directory = target.join("demo");
+    let (directory, kbt) = (target.join("demo"), target.join("debug/kbt"));
     lay_out_samples(&directory)?;
     let mut rows = Vec::new();
     for step in STEPS {
-        let size = run_step(step, &target.join("debug/kbt"), &directory)
-            .map_err(|error| format!("kbt {}: {error}", step.words))?;
+        let size =
+            run_step(step, &kbt, &directory).map_err(|error| format!("kbt {}: {error}", step.words))?;
         rows.push((step, size));
     }
-    print!("{}\nThe files are in {}\n", table(&rows), directory.display());
+    println!("{}\nThe files are in {}, kbt is {}", table(&rows), directory.display(), kbt.display());
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::files::names;
+use crate::files::{create, names};
 use crate::run::{self, Result};
 
 /// How long each target runs where nothing else is said.
@@ -19,17 +19,22 @@ pub fn run(words: &[String]) -> Result {
         .map_err(|_| "cargo-fuzz is not installed; `cargo install --locked cargo-fuzz` gets it")?;
     for target in if wanted.is_empty() { known } else { wanted } {
         eprintln!("== {target}: {seconds} s");
-        run::run(&mut fuzz(&target, &seconds))?;
+        run::run(&mut fuzz(&target, &seconds)?)?;
     }
     Ok(())
 }
 
-/// The sanitizers want a nightly compiler; the variable lets a stable one take them.
-fn fuzz(target: &str, seconds: &str) -> Command {
-    let limit = format!("-max_total_time={seconds}");
-    let mut command = run::cargo(["fuzz", "run", target, "--", &limit, "-timeout=10"]);
+/// The sanitizers want a nightly compiler; the variable lets a stable one take them. New inputs go below the
+/// target directory: the corpus in fuzz/ is committed, so it only seeds the search.
+fn fuzz(target: &str, seconds: &str) -> Result<Command> {
+    let found = run::target_directory()?.join("fuzz-corpus").join(target);
+    create(&found)?;
+    let seeds = run::root().join("fuzz/corpus").join(target);
+    let mut command = run::cargo(["fuzz", "run", target]);
+    command.arg(found).args(seeds.is_dir().then_some(seeds));
+    command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-timeout=10");
     command.env("RUSTC_BOOTSTRAP", "1");
-    command
+    Ok(command)
 }
 
 /// Splits the words into targets and the number of seconds.

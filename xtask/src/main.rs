@@ -9,10 +9,8 @@ mod fetch;
 mod files;
 mod fuzz;
 mod run;
+mod test;
 mod tidy;
-
-#[path = "test.rs"]
-mod test_verb;
 
 // The rule where peers lie is the testkit's; xtask depends on no crate of the workspace, so it compiles the
 // one file that says it.
@@ -41,7 +39,7 @@ const VERBS: &[Verb] = &[
         name: "test",
         options: "",
         help: "run everything that must pass: format, clippy, tidy, docs, tests",
-        run: test_verb::run,
+        run: test::run,
     },
     Verb {
         name: "fetch",

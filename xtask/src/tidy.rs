@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: rules that the compiler does not check. The tables in [`layers`] are the
-//! architecture; [`texts`] looks at the files themselves, [`links`] at what the documents point to.
+//! architecture; [`texts`] and [`functions`] look at the files themselves, [`links`] at what the documents point to.
 
+mod functions;
 mod layers;
 mod links;
 mod texts;
@@ -42,6 +43,7 @@ pub fn check() -> Result {
     collect(&root, Path::new(""), &mut files)?;
     let mut problems = layers::check(&packages);
     problems.extend(texts::check(&files));
+    problems.extend(functions::check(&files));
     problems.extend(links::check(&files, &packages));
     if problems.is_empty() {
         return Ok(());

@@ -42,24 +42,25 @@ pub fn pack(layout: &Layout, entries: &[PackEntry], blobs: &[&[u8]]) -> Result<V
     if entries.is_empty() {
         return Err(Error::packing(ErrorKind::NoEntries));
     }
-    let table_size = entries.len() * layout.version.entry_size() as usize;
+    let table_size = entries.len().saturating_mul(layout.version.entry_size() as usize);
     let mut places = Vec::with_capacity(blobs.len());
-    let mut end = HEADER_SIZE as usize + table_size;
+    let mut end = (HEADER_SIZE as usize).checked_add(table_size);
     for blob in blobs {
-        let start = end.next_multiple_of(layout.alignment.max(1) as usize);
-        end = start + blob.len();
-        places.push((offset(start)?, offset(blob.len())?));
+        let start = end.and_then(|end| end.checked_next_multiple_of(layout.alignment.max(1) as usize));
+        end = start.and_then(|start| start.checked_add(blob.len()));
+        places.push((offset(start)?, offset(Some(blob.len()))?));
     }
+    let total_size = offset(end)?;
     let header = DtTableHeader {
         kind: layout.kind,
-        total_size: offset(end)?,
-        dt_entry_count: offset(entries.len())?,
+        total_size,
+        dt_entry_count: offset(Some(entries.len()))?,
         dt_entries_offset: HEADER_SIZE,
         page_size: layout.page_size,
         version: layout.version,
     };
 
-    let mut image = Vec::with_capacity(end);
+    let mut image = Vec::with_capacity(total_size as usize);
     image.extend_from_slice(&header.to_bytes());
     for (index, entry) in entries.iter().enumerate() {
         place(index, entry, layout.version, &places)?.write(layout.version, &mut image);
@@ -91,7 +92,7 @@ pub(crate) fn place(
     Ok(DtTableEntry { dt_size, dt_offset, id, rev, flags, custom })
 }
 
-/// A position as the format stores it.
-pub(crate) fn offset(position: usize) -> Result<u32, Error> {
-    u32::try_from(position).map_err(|_| Error::packing(ErrorKind::TooLarge))
+/// A position as the format stores it; `None` is one that overflowed.
+pub(crate) fn offset(position: Option<usize>) -> Result<u32, Error> {
+    position.and_then(|position| u32::try_from(position).ok()).ok_or(Error::packing(ErrorKind::TooLarge))
 }

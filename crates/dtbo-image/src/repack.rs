@@ -7,7 +7,7 @@ use crate::read::Gap;
 use crate::table::HEADER_SIZE;
 use crate::{DtTable, DtTableHeader, Error, Layout, share_any};
 
-/// The largest alignment that [`Image::of`] supposes behind the gaps of an image, in bytes.
+/// The largest alignment that is supposed behind the gaps of an image and kept, in bytes.
 const MAX_ALIGNMENT: u32 = 4096;
 
 /// The parts of an image.
@@ -85,9 +85,9 @@ impl<'a> Image<'a> {
     fn header(&self, total_size: usize, entries_offset: usize) -> Result<DtTableHeader, Error> {
         Ok(DtTableHeader {
             kind: self.layout.kind,
-            total_size: offset(total_size)?,
-            dt_entry_count: offset(self.entries.len())?,
-            dt_entries_offset: offset(entries_offset)?,
+            total_size: offset(Some(total_size))?,
+            dt_entry_count: offset(Some(self.entries.len()))?,
+            dt_entries_offset: offset(Some(entries_offset))?,
             page_size: self.layout.page_size,
             version: self.layout.version,
         })
@@ -140,7 +140,7 @@ fn in_place(image: &Image<'_>) -> Result<Option<Vec<u8>>, Error> {
     let places: Option<Vec<_>> = image.blobs.iter().map(|blob| Some((blob.offset?, blob.bytes))).collect();
     let Some(places) = places else { return Ok(None) };
     let sizes: Result<Vec<_>, Error> =
-        places.iter().map(|(start, bytes)| Ok((*start, offset(bytes.len())?))).collect();
+        places.iter().map(|(start, bytes)| Ok((*start, offset(Some(bytes.len()))?))).collect();
     let header = image.header(image.total_size as usize, image.entries_offset as usize)?.to_bytes();
     let table = image.table(&sizes?)?;
 
@@ -184,6 +184,7 @@ fn moved(image: &Image<'_>) -> Result<Vec<u8>, Error> {
         .gaps
         .iter()
         .filter(|gap| gap.offset >= image.entries_offset as usize && gap.bytes.iter().any(|&byte| byte != 0));
+    let alignment = image.layout.alignment.clamp(1, MAX_ALIGNMENT) as usize;
     let mut next_gap = gaps.next();
     let mut places = alloc::vec![(0, 0); image.blobs.len()];
     for index in order {
@@ -194,9 +195,9 @@ fn moved(image: &Image<'_>) -> Result<Vec<u8>, Error> {
             out.extend_from_slice(gap.bytes);
             next_gap = gaps.next();
         }
-        out.resize(out.len().next_multiple_of(image.layout.alignment.max(1) as usize), 0);
+        out.resize(out.len().next_multiple_of(alignment), 0);
         if let Some(slot) = places.get_mut(index) {
-            *slot = (offset(out.len())?, offset(blob.bytes.len())?);
+            *slot = (offset(Some(out.len()))?, offset(Some(blob.bytes.len()))?);
         }
         out.extend_from_slice(blob.bytes);
     }

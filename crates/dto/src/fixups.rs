@@ -82,7 +82,7 @@ fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandl
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        let end = rest.iter().position(|&byte| byte == 0);
+        let end = memchr::memchr(0, rest);
         let entry = &rest[..end.unwrap_or(rest.len())];
         rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
         let bad = |live: &Live<'_>| {
@@ -141,14 +141,24 @@ struct Fixup<'e> {
 
 impl<'e> Fixup<'e> {
     fn parse(entry: &'e [u8]) -> Option<Self> {
-        let mut parts = entry.splitn(3, |&byte| byte == b':');
-        let (path, property, at) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits = !at.is_empty() && at.iter().all(u8::is_ascii_digit);
-        if path.first() != Some(&b'/') || property.is_empty() || !digits {
+        let (path, rest) = entry.split_at(memchr::memchr(b':', entry)?);
+        let (property, digits) = rest[1..].split_at(memchr::memchr(b':', &rest[1..])?);
+        if path.first() != Some(&b'/') || property.is_empty() {
             return None;
         }
-        Some(Self { path, property, at: core::str::from_utf8(at).ok()?.parse().ok()? })
+        Some(Self { path, property, at: decimal(&digits[1..])? })
     }
+}
+
+/// Digits only, one at least.
+fn decimal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(u32::from(digit)) }
+    })
 }
 
 /// An error about a label's list, at the list, or at the first place that wants the label.

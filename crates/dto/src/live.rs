@@ -13,7 +13,9 @@ use alloc::vec::Vec;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, Property, StringsOffset, StructureBlock, StructureOffset, Tag};
+use kbt_fdt::{
+    MAX_DEPTH, Node, NodeIndex, Property, StringsOffset, StructureBlock, StructureOffset, Tag, Tree,
+};
 
 use crate::chain::{Chain, Chains};
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
@@ -98,12 +100,13 @@ pub(crate) struct Live<'a> {
 
 impl<'a> Live<'a> {
     pub(crate) fn new(sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
-        let nodes = sources.iter().map(|source| source.tree.nodes().len()).sum();
+        let phandles = sources.iter().map(|source| source.tree.phandles().len()).sum();
+        let added: usize = sources.iter().skip(1).map(|source| source.tree.nodes().len()).sum();
         Self {
             sources,
             names,
-            phandles: Phandles::new(nodes),
-            patches: Vec::new(),
+            phandles: Phandles::new(phandles),
+            patches: Vec::with_capacity(added),
             children: Chains::default(),
             additions: Chains::default(),
             overridden: Chains::default(),
@@ -187,8 +190,8 @@ impl<'a> Live<'a> {
             let index = if loose { &self.loose_children } else { &self.indexed_children };
             return index.find(owner, name, is).map(|(child, _)| child);
         }
-        let (found, seen) = self.walk_children(parent, name, loose);
-        if seen > WIDE {
+        let (found, wide) = self.walk_children(parent, name, loose);
+        if wide {
             let patch = self.patch_mut(parent);
             patch.walks = patch.walks.saturating_add(1);
             if patch.walks >= WALKS {
@@ -198,26 +201,28 @@ impl<'a> Live<'a> {
         found
     }
 
-    /// Compares the children one by one; says how many there are.
-    fn walk_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> (Option<NodeId>, usize) {
+    /// Compares the children one by one; says whether there are many.
+    fn walk_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> (Option<NodeId>, bool) {
         let source = self.source(parent.source);
-        let matches = Matcher { name, loose: loose && !name.contains(&b'@') };
-        let (mut found, mut second, mut seen) = (None, None, 0);
-        for child in source.tree.children(parent.node) {
-            seen += 1;
-            if matches.is(source.original, source.tree.node(child)) {
-                // libfdt puts new nodes in front, so among an overlay's the last one is met first.
-                if found.is_none() || loose && parent.source != SourceId::BASE {
-                    found = Some(child);
-                } else {
-                    second = second.or(Some(child));
-                }
+        let matches = Matcher::new(name, loose);
+        let block = source.original;
+        let (mut found, mut second) = (None, None);
+        let mut next = NodeIndex(parent.node.0 + 1);
+        // To the last one: another of the name is worth a warning.
+        while let Some(child) = matches.next(block, &source.tree, parent.node, next) {
+            // libfdt puts new nodes in front, so among an overlay's the last one is met first.
+            if found.is_none() || loose && parent.source != SourceId::BASE {
+                found = Some(child);
+            } else {
+                second = second.or(Some(child));
             }
+            next = source.tree.node(child).subtree_end;
         }
+        let mut wide = source.tree.has_more_children(parent.node, WIDE);
         let mut found = found.map(|node| NodeId { source: parent.source, node });
         if let Some(patch) = self.patch(parent) {
-            for (_, child) in self.children.iter(patch.children) {
-                seen += 1;
+            for (count, (_, child)) in self.children.iter(patch.children).enumerate() {
+                wide |= count == WIDE;
                 if (found.is_none() || loose)
                     && matches.is(self.source(child.source).original, self.node(child))
                 {
@@ -229,7 +234,7 @@ impl<'a> Live<'a> {
             let at = self.source(parent.source).tree.node(second).begin;
             self.warn(WarningKind::DuplicateNode { name: text(name) }, parent.source, Some(at));
         }
-        (found, seen)
+        (found, wide)
     }
 
     /// Puts the children of `parent` into the table. Gives pairs of one name, (first, later).
@@ -290,9 +295,9 @@ impl<'a> Live<'a> {
         found.next().filter(|_| found.next().is_none())
     }
 
-    /// Appends `child`, with its subtree, to `parent`.
-    pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId) -> Result<(), Error> {
-        let depth = self.depth(parent).saturating_add(self.source(child.source).tree.depth());
+    /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
+    pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
+        let depth = depth.saturating_add(self.source(child.source).tree.depth());
         if depth > MAX_DEPTH {
             let at = self.node(child).begin;
             return Err(self.source(child.source).error(ErrorKind::TooDeep, child.source, at));
@@ -316,13 +321,13 @@ impl<'a> Live<'a> {
             *slot = child;
             count += 1;
         }
-        if source.tree.children(parent.node).nth(WIDE).is_some() {
+        if source.tree.has_more_children(parent.node, WIDE) {
             return self.index_children(parent);
         }
         let mut pairs = Vec::new();
         for (index, &later) in few[..count].iter().enumerate().skip(1) {
             let name = source.name(later);
-            let matches = Matcher { name, loose: self.loose_names && !name.contains(&b'@') };
+            let matches = Matcher::new(name, self.loose_names);
             let mut earlier = few[..index].iter();
             let same = |&&node: &&NodeIndex| matches.is(source.original, source.tree.node(node));
             let first = if self.loose_names { earlier.rfind(same) } else { earlier.find(same) };
@@ -354,7 +359,8 @@ impl<'a> Live<'a> {
         Some(NodeId { source: id.source, node: self.node(id).parent })
     }
 
-    fn depth(&self, id: NodeId) -> u32 {
+    /// How deep a node is; the root node is 1 level deep.
+    pub(crate) fn depth(&self, id: NodeId) -> u32 {
         let mut depth = 1;
         let mut next = id;
         while let Some(parent) = self.parent(next) {
@@ -511,6 +517,14 @@ impl<'a> Live<'a> {
 
     /// The phandle of a node as it is now: its `phandle`, else its `linux,phandle`.
     pub(crate) fn phandle(&mut self, node: NodeId) -> Option<u32> {
+        // A node keeps the phandle that it was read with, whatever is merged into it.
+        let source = self.source(node.source);
+        if let Some(phandle) = source.tree.phandle(node.node) {
+            return Some(phandle.wrapping_add(source.shift));
+        }
+        if self.patch(node).is_none_or(|patch| patch.additions.is_empty()) {
+            return None;
+        }
         for name in [&b"phandle"[..], b"linux,phandle"] {
             if let Some(value) = self.value(node, name.into())
                 && let Some(cell) = cell(value)
@@ -569,17 +583,52 @@ fn child_key<'s>(sources: &'s [Source<'_>], (child, length): IndexedChild) -> &'
 struct Matcher<'n> {
     name: &'n [u8],
     loose: bool,
+    /// Which word behind `FDT_BEGIN_NODE` holds the name's last byte, what is in it, and the bits that count.
+    word: usize,
+    value: u32,
+    mask: u32,
 }
 
-impl Matcher<'_> {
-    #[inline]
+impl<'n> Matcher<'n> {
+    fn new(name: &'n [u8], loose: bool) -> Self {
+        let loose = loose && !name.contains(&b'@');
+        let start = name.len().saturating_sub(1) / 4 * 4;
+        let (mut value, mut mask) = ([0; 4], [0; 4]);
+        for ((value, mask), byte) in value.iter_mut().zip(&mut mask).zip(&name[start..]) {
+            (*value, *mask) = (*byte, 0xff);
+        }
+        if let Some(nul) = mask.get_mut(name.len() - start).filter(|_| !loose) {
+            *nul = 0xff;
+        }
+        let (value, mask) = (u32::from_ne_bytes(value), u32::from_ne_bytes(mask));
+        Self { name, loose, word: 1 + start / 4, value, mask }
+    }
+
+    /// The next child of `parent` from `from` on that matches. Most of the time of a look-up is spent here, so it
+    /// stands alone, where its few values have registers. Siblings mostly differ in their last bytes, if not in
+    /// length, so those are compared first.
+    #[inline(never)]
+    fn next(
+        &self,
+        block: StructureBlock<'_>,
+        tree: &Tree,
+        parent: NodeIndex,
+        from: NodeIndex,
+    ) -> Option<NodeIndex> {
+        let (words, _) = block.bytes().as_chunks::<4>();
+        let Self { word, value, mask, .. } = *self;
+        tree.find_child(parent, from, |node| {
+            let last = words.get(node.begin.index() / 4 + word);
+            last.is_some_and(|last| u32::from_ne_bytes(*last) & mask == value) && self.is(block, node)
+        })
+    }
+
+    #[inline(never)]
     fn is(&self, block: StructureBlock<'_>, node: &Node) -> bool {
-        let found = block.bytes().get(node.begin.index() + Tag::SIZE as usize..).unwrap_or_default();
-        let length = self.name.len();
-        match found.get(length) {
-            Some(0) => found[..length] == *self.name,
-            Some(b'@') if self.loose => found[..length] == *self.name,
-            _ => false,
+        match block.name(node).strip_prefix(self.name) {
+            Some([]) => true,
+            Some(rest) => self.loose && rest[0] == b'@',
+            None => false,
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
 
 use crate::names;
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
 /// So many times a wide node is walked through before it is worth a table.
-pub(crate) const WALKS: u8 = 2;
+pub(crate) const WALKS: u8 = 8;
 
 #[derive(Debug)]
 struct Entry<T> {
@@ -58,15 +59,19 @@ impl<T: Copy> Lookup<T> {
         replace: bool,
     ) -> Option<T> {
         let hash = self.hash(owner, name);
-        let found = self.table.find_mut(hash, |entry| entry.owner == owner && is(entry.item));
-        if let Some(entry) = found {
-            let old = entry.item;
-            if replace {
-                entry.item = item;
+        let same = |entry: &Entry<T>| entry.owner == owner && is(entry.item);
+        match self.table.entry(hash, same, |entry| entry.hash) {
+            Slot::Occupied(mut entry) => {
+                let old = entry.get().item;
+                if replace {
+                    entry.get_mut().item = item;
+                }
+                Some(old)
             }
-            return Some(old);
+            Slot::Vacant(slot) => {
+                slot.insert(Entry { hash, owner, item });
+                None
+            }
         }
-        self.table.insert_unique(hash, Entry { hash, owner, item }, |entry| entry.hash);
-        None
     }
 }

@@ -20,6 +20,13 @@ pub(crate) struct Superseded {
     pub(crate) new: u32,
 }
 
+/// A node to merge into another, which is `depth` levels deep.
+struct Pair {
+    target: NodeId,
+    content: NodeId,
+    depth: u32,
+}
+
 /// Merges the node `content` of an overlay into `target`.
 pub(crate) fn merge_node(
     live: &mut Live<'_>,
@@ -27,8 +34,8 @@ pub(crate) fn merge_node(
     content: NodeId,
     superseded: &mut Vec<Superseded>,
 ) -> Result<(), Error> {
-    let mut pending = Vec::from([(target, content)]);
-    while let Some((target, content)) = pending.pop() {
+    let mut pending = Vec::from([Pair { target, content, depth: live.depth(target) }]);
+    while let Some(Pair { target, content, depth }) = pending.pop() {
         join_phandles(live, target, content, superseded);
         merge_properties(live, target, content);
         let mut next = live.source(content.source).tree.first_child(content.node);
@@ -37,8 +44,8 @@ pub(crate) fn merge_node(
             next = Some(live.source(content.source).tree.node(node).subtree_end);
             let child = NodeId { source: content.source, node };
             match live.find_child(target, live.name(child)) {
-                Some(existing) => pending.push((existing, child)),
-                None => append(live, target, child, &mut pending)?,
+                Some(existing) => pending.push(Pair { target: existing, content: child, depth: depth + 1 }),
+                None => append(live, Pair { target, content: child, depth }, &mut pending)?,
             }
         }
     }
@@ -79,26 +86,24 @@ fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, supersede
     }
 }
 
-/// Appends `child` with its subtree to `target`. Siblings of one name in it are left to be merged.
-fn append(
-    live: &mut Live<'_>,
-    target: NodeId,
-    child: NodeId,
-    pending: &mut Vec<(NodeId, NodeId)>,
-) -> Result<(), Error> {
-    live.attach(target, child)?;
-    let end = live.node(child).subtree_end;
-    let source = live.source(child.source);
-    let shift = source.shift;
-    for index in 0..source.tree.phandles_in(child.node, end).len() {
-        let entry = live.source(child.source).tree.phandles_in(child.node, end)[index];
-        let node = NodeId { source: child.source, node: entry.node };
-        live.phandles.set(entry.value.wrapping_add(shift), node);
+/// Appends the subtree `content` to `target`. Siblings of one name in it are left to be merged.
+fn append(live: &mut Live<'_>, pair: Pair, pending: &mut Vec<Pair>) -> Result<(), Error> {
+    let Pair { target, content, depth } = pair;
+    live.attach(target, content, depth)?;
+    let end = live.node(content).subtree_end;
+    let Live { sources, phandles, .. } = live;
+    let source = &sources[content.source.0 as usize];
+    for entry in source.tree.phandles_in(content.node, end) {
+        let node = NodeId { source: content.source, node: entry.node };
+        phandles.set(entry.value.wrapping_add(source.shift), node);
     }
-    for node in (child.node.0..end.0).map(NodeIndex) {
-        for (first, later) in live.duplicate_children(NodeId { source: child.source, node }) {
+    if content.node.0 + 1 == end.0 {
+        return Ok(());
+    }
+    for node in (content.node.0..end.0).map(NodeIndex) {
+        for (first, later) in live.duplicate_children(NodeId { source: content.source, node }) {
             live.remove(later);
-            pending.push((first, later));
+            pending.push(Pair { target: first, content: later, depth: live.depth(first) });
         }
     }
     Ok(())

@@ -61,6 +61,14 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// Makes room for the names of a strings block of so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        const BYTES_A_NAME: usize = 8;
+        let more = bytes / BYTES_A_NAME;
+        self.names.reserve(more);
+        self.table.reserve(more, |&id| hash(&self.hasher, self.names[id as usize].text));
+    }
+
     /// The id of `text`, new or not.
     pub(crate) fn intern(&mut self, text: &'a [u8]) -> NameId {
         let hash = hash(&self.hasher, text);
@@ -98,7 +106,7 @@ impl<'a> Names<'a> {
         let bytes = self.base.bytes();
         let mut start = 0;
         while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
-            let Some(length) = rest.iter().position(|&byte| byte == 0) else { break };
+            let Some(length) = memchr::memchr(0, rest) else { break };
             if let Some(id) = self.find(&rest[..length]) {
                 let place = StringsOffset(u32::try_from(start).unwrap_or(u32::MAX));
                 self.names[id.0 as usize].offset.get_or_insert(place);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag, Token};
+use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag};
 
 use crate::error::{Warning, WarningKind};
 use crate::live::Live;
@@ -77,6 +77,7 @@ impl Overlay {
 /// labels. In the copy, each such property's name offset becomes the name's id.
 pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &mut u32) {
     let mut interner = Interner::new(live, overlay.source);
+    live.names.reserve(interner.ids.len());
     for fragment in &overlay.fragments {
         interner.intern(live, fragment.overlay, true, nodes_seen);
     }
@@ -105,27 +106,20 @@ impl Interner {
         let mut duplicates: Vec<(Property, Property)> = Vec::new();
         let Live { sources, names, .. } = live;
         let source = &mut sources[self.source.0 as usize];
-        let end = source.tree.node(top).end;
-        for (at, token) in source.original.tokens_from(source.tree.node(top).begin) {
-            let Token::Prop(property, _) = token else {
-                // Behind any other token the properties are another node's.
-                *nodes_seen = nodes_seen.wrapping_add(1);
-                if at >= end {
-                    break;
-                }
-                continue;
-            };
+        for (property, first) in source.original.properties_below(source.tree.node(top)) {
+            *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
             let slot = &mut self.ids[property.name.0 as usize];
             if *slot == 0 {
                 *slot = names.intern(source.strings.get(property.name).unwrap_or_default()).0 + 1;
             }
             let id = NameId(*slot - 1);
             write_name(source, &property, id.0);
-            let earlier = names.see(id, *nodes_seen, at.0).filter(|_| unique);
+            let earlier = names.see(id, *nodes_seen, property.at.0).filter(|_| unique);
             if let Some(earlier) = earlier.and_then(|at| source.original.property(StructureOffset(at))) {
                 duplicates.push((earlier, property));
             }
         }
+        *nodes_seen = nodes_seen.wrapping_add(1);
         for (earlier, later) in duplicates {
             let source = &mut live.sources[self.source.0 as usize];
             let range = earlier.at.index()..earlier.end().index();
@@ -144,14 +138,8 @@ pub(crate) fn place_names(live: &mut Live<'_>, overlay: &Overlay) {
     let Live { sources, names, .. } = live;
     let source = &mut sources[overlay.source.0 as usize];
     for fragment in &overlay.fragments {
-        let node = *source.tree.node(fragment.overlay);
-        for (at, token) in source.original.tokens_from(node.begin) {
-            if at >= node.end {
-                break;
-            }
-            if let Token::Prop(property, _) = token
-                && let Some(id) = name_id(source, &property)
-            {
+        for (property, _) in source.original.properties_below(source.tree.node(fragment.overlay)) {
+            if let Some(id) = name_id(source, &property) {
                 let offset = names.offset(id);
                 write_name(source, &property, offset.0);
             }

@@ -24,9 +24,10 @@ pub(crate) struct Phandles {
 }
 
 impl Phandles {
-    /// `nodes`: about how many nodes there are.
-    pub(crate) fn new(nodes: usize) -> Self {
-        Self { dense: alloc::vec![0; nodes + 64], sparse: HashMap::default(), max: 0 }
+    /// `count`: how many phandles there are in all inputs.
+    pub(crate) fn new(count: usize) -> Self {
+        // Some numbers of a real tree are not in use, and new ones may be needed.
+        Self { dense: alloc::vec![0; 2 * count + 64], sparse: HashMap::default(), max: 0 }
     }
 
     pub(crate) fn get(&self, phandle: u32) -> Option<NodeId> {

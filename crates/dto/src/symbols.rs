@@ -33,7 +33,7 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(
         }
         let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
         if node == MADE_SYMBOLS && live.patch(node).is_none() {
-            live.attach(NodeId::ROOT, node)?;
+            live.attach(NodeId::ROOT, node, 1)?;
         }
         // The target may be the root node, whose path is empty here.
         let slash: &[u8] = if prefix.path.is_empty() && rest.is_empty() { b"/" } else { b"" };

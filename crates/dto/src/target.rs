@@ -20,8 +20,14 @@ pub(crate) fn find_target(
 ) -> Result<NodeId, Error> {
     let source = live.source(id);
     let name = source.name(fragment.node);
-    let target = source.property(fragment.node, b"target");
-    let path = source.property(fragment.node, b"target-path");
+    let (mut target, mut path) = (None, None);
+    for property in source.properties(fragment.node) {
+        if source.strings.is(property.name, b"target") {
+            target = target.or(Some(property));
+        } else if source.strings.is(property.name, b"target-path") {
+            path = path.or(Some(property));
+        }
+    }
     let begin = source.tree.node(fragment.node).begin;
     let phandle = match target {
         Some(target) => match cell(source.value(&target)) {

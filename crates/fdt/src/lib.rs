@@ -40,5 +40,7 @@ pub use error::{Block, Error, ErrorKind};
 pub use header::{Header, LAST_COMPATIBLE_VERSION, MAGIC, OLDEST_VERSION, VERSION};
 pub use reservations::{MemoryReservation, MemoryReservations};
 pub use strings::{StringsBlock, StringsOffset};
-pub use structure::{Properties, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded};
+pub use structure::{
+    Properties, PropertiesBelow, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded,
+};
 pub use tree::{MAX_DEPTH, Node, NodeIndex, PhandleProperty, Tree};

@@ -15,7 +15,7 @@ pub struct StringsBlock<'a> {
 impl<'a> StringsBlock<'a> {
     /// Wraps a block; bytes behind its last NUL are no strings.
     pub fn new(bytes: &'a [u8]) -> Self {
-        let limit = bytes.iter().rposition(|&byte| byte == 0).map_or(0, |last| last + 1);
+        let limit = memchr::memrchr(0, bytes).map_or(0, |last| last + 1);
         Self { bytes, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
     }
 
@@ -39,7 +39,7 @@ impl<'a> StringsBlock<'a> {
     /// The string at `offset`, without its NUL.
     pub fn get(self, offset: StringsOffset) -> Option<&'a [u8]> {
         let rest = self.from(offset);
-        rest.get(..rest.iter().position(|&byte| byte == 0)?)
+        rest.get(..memchr::memchr(0, rest)?)
     }
 
     /// Whether the string at `offset` is `name`.

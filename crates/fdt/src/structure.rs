@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::strings::StringsOffset;
-use crate::tree::Node;
+use crate::tree::{Node, nul_bits, words_of_name};
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,9 +143,10 @@ impl<'a> StructureBlock<'a> {
 
     /// Where the token behind a node's name stands.
     pub fn body(self, node: &Node) -> StructureOffset {
+        let (words, _) = self.name_on(node).as_chunks::<4>();
         // A checked block is smaller than 4 GiB, so a length inside it fits.
-        let length = u32::try_from(self.name(node).len()).unwrap_or(u32::MAX - 8);
-        node.begin.plus(Tag::SIZE + padded(length + 1))
+        let name = words_of_name(words).and_then(|words| u32::try_from(words).ok()).unwrap_or(0);
+        node.begin.plus(Tag::SIZE + name * 4)
     }
 
     /// The properties of a node of the checked block, those in front of its first child.
@@ -153,9 +154,9 @@ impl<'a> StructureBlock<'a> {
         Properties { block: self, at: self.body(node) }
     }
 
-    /// The tokens from the one at `at` on, up to `FDT_END` or the first malformed one.
-    pub fn tokens_from(self, at: StructureOffset) -> Tokens<'a> {
-        Tokens { block: self, at: Some(at) }
+    /// The properties of `top` and of all nodes below it, in the checked block.
+    pub fn properties_below(self, top: &Node) -> PropertiesBelow<'a> {
+        PropertiesBelow { block: self, at: top.begin, end: top.end }
     }
 
     /// All tokens up to `FDT_END` or the first malformed one.
@@ -164,9 +165,16 @@ impl<'a> StructureBlock<'a> {
     }
 }
 
+#[inline]
 fn until_nul(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    &bytes[..end]
+    // Most names are short; a call costs more than looking at eight bytes.
+    if let Some(first) = bytes.first_chunk::<8>() {
+        let nul = nul_bits(u64::from_le_bytes(*first));
+        if nul != 0 {
+            return &bytes[..(nul.trailing_zeros() >> 3) as usize];
+        }
+    }
+    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
 }
 
 /// Iterator over a node's properties.
@@ -191,6 +199,43 @@ impl Iterator for Properties<'_> {
             }
             self.at = self.at.plus(Tag::SIZE);
         }
+    }
+}
+
+/// Iterator over the properties of a subtree.
+#[derive(Debug, Clone)]
+pub struct PropertiesBelow<'a> {
+    block: StructureBlock<'a>,
+    at: StructureOffset,
+    end: StructureOffset,
+}
+
+impl Iterator for PropertiesBelow<'_> {
+    /// The property, and whether it is the first behind another token: then it is another node's than the one
+    /// before.
+    type Item = (Property, bool);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut first = false;
+        while self.at < self.end {
+            match self.block.word(self.at)? {
+                Tag::PROP => {
+                    let property = self.block.property(self.at)?;
+                    self.at = property.end();
+                    return Some((property, first));
+                }
+                Tag::BEGIN_NODE => {
+                    let name = self.block.0.get(self.at.index() + Tag::SIZE as usize..)?;
+                    let (words, _) = name.as_chunks::<4>();
+                    let name = u32::try_from(words_of_name(words)?).ok()?;
+                    self.at = self.at.plus(Tag::SIZE + name * 4);
+                }
+                _ => self.at = self.at.plus(Tag::SIZE),
+            }
+            first = true;
+        }
+        None
     }
 }
 

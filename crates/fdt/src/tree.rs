@@ -55,6 +55,12 @@ pub struct PhandleProperty {
     pub legacy: bool,
 }
 
+// The tags as they stand in the block, so that the scan need not turn every word round.
+const BEGIN_NODE: u32 = Tag::BEGIN_NODE.to_be();
+const END_NODE: u32 = Tag::END_NODE.to_be();
+const PROP: u32 = Tag::PROP.to_be();
+const NOP: u32 = Tag::NOP.to_be();
+
 /// A checked structure block as a flat list of nodes.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -82,20 +88,114 @@ impl Tree {
         }
         // Room for what a tree of this size can hold in practice: pages that stay untouched cost nothing, and
         // the count of allocations does not grow with the tree.
-        let mut scan = Scan {
-            words,
-            strings,
+        let mut tree = Self {
             nodes: Vec::with_capacity(size / BYTES_A_NODE + 1),
             phandles: Vec::with_capacity(size / BYTES_A_PHANDLE + 1),
-            open: NONE,
             depth: 0,
-            deepest: 0,
+            size: 0,
         };
-        let end = scan.run()?;
-        if scan.nodes.is_empty() {
-            return Err(Error::new(ErrorKind::MissingRoot, 0));
+        let root = skip_nops(words, 0);
+        match words.get(root).map(|word| u32::from_be_bytes(*word)) {
+            Some(Tag::BEGIN_NODE) => {}
+            Some(Tag::PROP) => return fail(ErrorKind::PropertyOutsideNode, root),
+            Some(Tag::END_NODE) => return fail(ErrorKind::UnopenedEnd, root),
+            Some(Tag::END) | None => return fail(ErrorKind::MissingRoot, root),
+            Some(other) => return fail(ErrorKind::BadToken(other), root),
         }
-        Ok(Self { nodes: scan.nodes, phandles: scan.phandles, depth: scan.deepest, size: end })
+        let behind = tree.scan_root(words, strings, root)?;
+        let end = skip_nops(words, behind);
+        match words.get(end).map(|word| u32::from_be_bytes(*word)) {
+            Some(Tag::END) => tree.size = offset(end + 1).0,
+            Some(Tag::BEGIN_NODE) => return fail(ErrorKind::SecondRoot, end),
+            Some(Tag::PROP) => return fail(ErrorKind::PropertyOutsideNode, end),
+            Some(Tag::END_NODE) => return fail(ErrorKind::UnopenedEnd, end),
+            Some(other) => return fail(ErrorKind::BadToken(other), end),
+            None => return fail(ErrorKind::MissingEnd, end),
+        }
+        Ok(tree)
+    }
+
+    /// Reads the root node, whose `FDT_BEGIN_NODE` is word number `root`; gives the word behind it.
+    ///
+    /// This loop sees every token of every input: its state is a handful of locals, what is rare is called, and
+    /// what is wrong is found out afterwards, by [`diagnose`].
+    fn scan_root(
+        &mut self,
+        words: &[[u8; 4]],
+        strings: StringsBlock<'_>,
+        root: usize,
+    ) -> Result<usize, Error> {
+        let (mut open, mut depth) = (0, 0);
+        let mut rest = words.get(root..).unwrap_or_default();
+        while let Some((tag, behind)) = rest.split_first() {
+            let at = words.len() - rest.len();
+            match u32::from_ne_bytes(*tag) {
+                PROP => {
+                    let Some([length, name]) = behind.first_chunk() else { break };
+                    let (length, name) =
+                        (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
+                    let Some(next) = behind.get(2 + words_of_value(length)..) else { break };
+                    if !strings.contains(name) {
+                        break;
+                    }
+                    if length == 4 && may_be_phandle(strings, name) {
+                        self.note_phandle(&behind[2], strings.from(name), open, at);
+                    }
+                    rest = next;
+                }
+                BEGIN_NODE => {
+                    let Some(next) = behind_name(behind) else { break };
+                    depth += 1;
+                    if depth > self.depth && !self.deepen() {
+                        break;
+                    }
+                    let (begin, number) = (offset(at), self.nodes.len());
+                    self.nodes.push(Node {
+                        begin,
+                        end: begin,
+                        parent: index(open),
+                        subtree_end: index(number),
+                    });
+                    open = number;
+                    rest = next;
+                }
+                END_NODE => {
+                    let count = self.nodes.len();
+                    let Some(node) = self.nodes.get_mut(open) else { break };
+                    node.end = offset(at);
+                    node.subtree_end = index(count);
+                    if open == 0 {
+                        return Ok(at + 1);
+                    }
+                    open = node.parent.index();
+                    depth -= 1;
+                    rest = behind;
+                }
+                // Rare, and kept out of line: three tags are compared, four would make a jump table.
+                other if is_nop(other) => rest = behind,
+                _ => break,
+            }
+        }
+        let at = words.len() - rest.len();
+        fail(diagnose(words, at, depth), at)
+    }
+
+    /// Notes that there is one more level; says whether it is allowed.
+    #[inline(never)]
+    fn deepen(&mut self) -> bool {
+        self.depth += 1;
+        self.depth <= MAX_DEPTH
+    }
+
+    /// Remembers the property `name`, of four bytes, of node number `open` if it is a phandle.
+    #[inline(never)]
+    fn note_phandle(&mut self, value: &[u8; 4], name: &[u8], open: usize, at: usize) {
+        let legacy = name.starts_with(b"linux,phandle\0");
+        // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
+        if (legacy || name.starts_with(b"phandle\0")) && self.nodes.len() == open + 1 {
+            let value = u32::from_be_bytes(*value);
+            self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+        }
     }
 
     /// All nodes, parents in front of their children.
@@ -119,8 +219,11 @@ impl Tree {
 
     /// The phandle of a node: its `phandle`, else its `linux,phandle`.
     pub fn phandle(&self, node: NodeIndex) -> Option<u32> {
-        let own = self.phandles_in(node, NodeIndex(node.0 + 1));
-        own.iter().find(|entry| !entry.legacy).or(own.first()).map(|entry| entry.value)
+        let from = self.phandles.partition_point(|entry| entry.node < node);
+        let mut own = self.phandles[from..].iter().take_while(|entry| entry.node == node);
+        let first = own.next()?;
+        let named = if first.legacy { own.find(|entry| !entry.legacy) } else { None };
+        Some(named.unwrap_or(first).value)
     }
 
     /// The phandle properties of the nodes from `first` to before `end`.
@@ -133,15 +236,46 @@ impl Tree {
     /// The children of a node, in order.
     #[inline]
     pub fn children(&self, parent: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
-        let end = self.node(parent).subtree_end;
+        self.child_nodes(parent).map(|(child, _)| child)
+    }
+
+    /// The children of a node, in order, with their records.
+    #[inline]
+    pub fn child_nodes(&self, parent: NodeIndex) -> impl Iterator<Item = (NodeIndex, &Node)> + '_ {
+        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
         let mut next = NodeIndex(parent.0 + 1);
         core::iter::from_fn(move || {
             let child = next;
-            (child < end).then(|| {
-                next = self.node(child).subtree_end;
-                child
-            })
+            let node = nodes.get(child.index())?;
+            next = node.subtree_end;
+            Some((child, node))
         })
+    }
+
+    /// The first child from `from` on, in the order of `parent`'s children, that `is` accepts.
+    #[inline(always)]
+    pub fn find_child(
+        &self,
+        parent: NodeIndex,
+        from: NodeIndex,
+        mut is: impl FnMut(&Node) -> bool,
+    ) -> Option<NodeIndex> {
+        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
+        let mut next = from.index();
+        while let Some(node) = nodes.get(next) {
+            if is(node) {
+                return Some(index(next));
+            }
+            next = node.subtree_end.index();
+        }
+        None
+    }
+
+    /// Whether a node has more than `count` children.
+    pub fn has_more_children(&self, parent: NodeIndex, count: usize) -> bool {
+        // A node with few descendants has few children: no need to count.
+        (self.node(parent).subtree_end.0 - parent.0) as usize > count
+            && self.child_nodes(parent).nth(count).is_some()
     }
 
     /// The first child of a node.
@@ -161,126 +295,76 @@ impl Tree {
     }
 }
 
-const NONE: u32 = u32::MAX;
-
-struct Scan<'a> {
-    words: &'a [[u8; 4]],
-    strings: StringsBlock<'a>,
-    nodes: Vec<Node>,
-    phandles: Vec<PhandleProperty>,
-    /// The innermost open node, [`NONE`] outside the root node.
-    open: u32,
-    depth: u32,
-    deepest: u32,
-}
-
-impl Scan<'_> {
-    /// Reads up to `FDT_END`; gives the byte offset behind it.
-    fn run(&mut self) -> Result<u32, Error> {
-        let mut at = 0;
-        loop {
-            let Some(word) = self.words.get(at) else { return fail(ErrorKind::MissingEnd, at) };
-            at = match u32::from_be_bytes(*word) {
-                Tag::PROP => self.property(at)?,
-                Tag::BEGIN_NODE => self.begin(at)?,
-                Tag::END_NODE => self.end(at)?,
-                Tag::NOP => at + 1,
-                Tag::END if self.open == NONE => return Ok(offset(at + 1).0),
-                Tag::END => return fail(ErrorKind::UnclosedNode, at),
-                other => return fail(ErrorKind::BadToken(other), at),
+/// Why the token at word number `at`, inside the root node, was refused.
+#[cold]
+fn diagnose(words: &[[u8; 4]], at: usize, depth: u32) -> ErrorKind {
+    let word = |n: usize| words.get(at + n).map(|word| u32::from_be_bytes(*word));
+    match word(0) {
+        Some(Tag::BEGIN_NODE) if depth > MAX_DEPTH => ErrorKind::TooDeep,
+        Some(Tag::BEGIN_NODE) => ErrorKind::UnterminatedName,
+        Some(Tag::PROP) => {
+            let (length, name) = (word(1).unwrap_or(0), word(2).unwrap_or(0));
+            let end = (at + 3).saturating_add(length.div_ceil(4) as usize);
+            if word(2).is_none() || end > words.len() {
+                ErrorKind::PropertyOutOfBounds { length }
+            } else {
+                ErrorKind::BadNameOffset(name)
             }
         }
-    }
-
-    #[inline]
-    fn begin(&mut self, at: usize) -> Result<usize, Error> {
-        if self.open == NONE && !self.nodes.is_empty() {
-            return fail(ErrorKind::SecondRoot, at);
-        }
-        self.depth += 1;
-        self.deepest = self.deepest.max(self.depth);
-        if self.depth > MAX_DEPTH {
-            return fail(ErrorKind::TooDeep, at);
-        }
-        let mut next = at + 1;
-        loop {
-            let Some(word) = self.words.get(next) else { return fail(ErrorKind::UnterminatedName, at) };
-            next += 1;
-            if has_nul(*word) {
-                break;
-            }
-        }
-        let index = self.count();
-        let parent = NodeIndex(if self.open == NONE { 0 } else { self.open });
-        let begin = offset(at);
-        self.nodes.push(Node { begin, end: begin, parent, subtree_end: NodeIndex(index) });
-        self.open = index;
-        Ok(next)
-    }
-
-    #[inline]
-    fn end(&mut self, at: usize) -> Result<usize, Error> {
-        let count = self.count();
-        let Some(node) = self.nodes.get_mut(self.open as usize) else {
-            return fail(ErrorKind::UnopenedEnd, at);
-        };
-        node.end = offset(at);
-        node.subtree_end = NodeIndex(count);
-        self.depth -= 1;
-        self.open = if self.depth == 0 { NONE } else { node.parent.0 };
-        Ok(at + 1)
-    }
-
-    /// How many nodes there are so far.
-    #[expect(clippy::cast_possible_truncation, reason = "a node takes 12 of less than 2^32 bytes")]
-    fn count(&self) -> u32 {
-        self.nodes.len() as u32
-    }
-
-    #[inline]
-    fn property(&mut self, at: usize) -> Result<usize, Error> {
-        if self.open == NONE {
-            return fail(ErrorKind::PropertyOutsideNode, at);
-        }
-        let Some([length, name, ..]) = self.words.get(at + 1..) else {
-            return fail(ErrorKind::PropertyOutOfBounds { length: 0 }, at);
-        };
-        let (length, name) = (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
-        // Both terms are below 2^30, so the sum fits a 32-bit usize.
-        let next = at + 3 + length.div_ceil(4) as usize;
-        if next > self.words.len() {
-            return fail(ErrorKind::PropertyOutOfBounds { length }, at);
-        }
-        if !self.strings.contains(name) {
-            return fail(ErrorKind::BadNameOffset(name.0), at);
-        }
-        if length == 4 {
-            self.phandle(at, name);
-        }
-        Ok(next)
-    }
-
-    /// Remembers the property at `at`, of four bytes, if it is a phandle.
-    #[inline]
-    fn phandle(&mut self, at: usize, name: StringsOffset) {
-        let name = self.strings.from(name);
-        let legacy = name.starts_with(b"linux,phandle\0");
-        if !legacy && !name.starts_with(b"phandle\0") {
-            return;
-        }
-        // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        if self.nodes.len() != self.open as usize + 1 {
-            return;
-        }
-        let value = self.words.get(at + 3).map_or(0, |word| u32::from_be_bytes(*word));
-        self.phandles.push(PhandleProperty { value, node: NodeIndex(self.open), at: offset(at), legacy });
+        Some(Tag::END) => ErrorKind::UnclosedNode,
+        Some(other) => ErrorKind::BadToken(other),
+        None => ErrorKind::MissingEnd,
     }
 }
 
-#[inline]
-fn has_nul(word: [u8; 4]) -> bool {
-    let word = u32::from_ne_bytes(word);
-    word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080 != 0
+/// The first word from `at` on that is no `FDT_NOP`.
+fn skip_nops(words: &[[u8; 4]], at: usize) -> usize {
+    let rest = words.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|word| u32::from_be_bytes(**word) == Tag::NOP).count()
+}
+
+#[cold]
+#[inline(never)]
+fn is_nop(tag: u32) -> bool {
+    tag == NOP
+}
+
+/// Whether a name starts like `phandle` or `linux,phandle`.
+#[inline(always)]
+fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
+    matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
+}
+
+/// The words behind a node's name.
+#[inline(always)]
+fn behind_name(words: &[[u8; 4]]) -> Option<&[[u8; 4]]> {
+    words.get(words_of_name(words)?..)
+}
+
+/// How many words a node's name takes, with its NUL and padding.
+#[inline(always)]
+pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
+    // Most names end within two words.
+    if let Some(first) = words.as_flattened().first_chunk::<8>() {
+        let nul = nul_bits(u64::from_le_bytes(*first));
+        if nul != 0 {
+            return Some(1 + (nul.trailing_zeros() >> 5) as usize);
+        }
+    }
+    Some(words.iter().position(|word| nul_bits(u64::from(u32::from_le_bytes(*word)) | !0 << 32) != 0)? + 1)
+}
+
+/// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
+/// up in a 32-bit usize.
+#[inline(always)]
+fn words_of_value(length: u32) -> usize {
+    ((u64::from(length) + 3) >> 2) as usize
+}
+
+/// A word whose lowest bit that is set stands in the lowest byte that is 0.
+#[inline(always)]
+pub(crate) fn nul_bits(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
 /// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
@@ -288,6 +372,13 @@ fn has_nul(word: [u8; 4]) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "a block is part of a blob of less than 2^32 bytes")]
 fn offset(words: usize) -> StructureOffset {
     StructureOffset((words * 4) as u32)
+}
+
+/// A node's number. A node takes 12 bytes at least, so it fits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a node takes 12 of less than 2^32 bytes")]
+fn index(number: usize) -> NodeIndex {
+    NodeIndex(number as u32)
 }
 
 #[cold]

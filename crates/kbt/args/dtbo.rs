@@ -7,24 +7,22 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kbt_compress::Compression;
 use kbt_dtbo_image::{EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
-/// Commands on DTBO images.
+/// The largest alignment of entries, in bytes: more is a mistyped number.
+const MAX_ALIGNMENT: u32 = 16 << 20;
+
+/// Commands on DTBO images. What a command's struct says is its help.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make an image from overlays, a configuration, or an unpacked image
     Pack(Box<Pack>),
-    /// Take an image apart into a directory, so that `pack --manifest` gives it back
     Unpack(Unpack),
-    /// Print header and entries as mkdtboimg does, and what follows the image
     Dump(Dump),
-    /// Print one line an entry
     List(List),
-    /// Write one entry to a file
     Extract(Extract),
 }
 
 /// Make an image from overlays, a configuration, or an unpacked image
 ///
-/// An ENTRY is FILE[,id=N][,rev=N][,flags=N][,customK=N][,compression=NAME]. Numbers are decimal, 0x
+/// An ENTRY is `FILE[,id=N][,rev=N][,flags=N][,customK=N][,compression=NAME]`. Numbers are decimal, 0x
 /// hexadecimal, or octal with a leading 0; /node:property takes the value from the file's own device tree. A file
 /// name that itself ends in something like an option is closed by a comma of its own: `odd,id=1,`.
 #[derive(Debug, Args)]
@@ -81,7 +79,6 @@ pub struct ImageOptions {
 
 /// What entries get that set nothing else.
 #[derive(Debug, Args)]
-#[group(multiple = true, conflicts_with_all = ["config", "manifest"])]
 pub struct Defaults {
     /// How entries are stored that do not say it
     #[arg(long, value_name = "none|zlib|gzip|lz4", value_parser = compression)]
@@ -128,19 +125,33 @@ pub struct Custom {
 }
 
 impl Defaults {
+    /// Whether anything was set.
+    pub fn is_set(&self) -> bool {
+        self.compression.is_some() || self.options().fields().next().is_some()
+    }
+
     /// The fields that were set.
-    pub fn options(self) -> EntryOptions {
+    pub fn options(&self) -> EntryOptions {
         let Self { id, rev, flags, custom: c, .. } = self;
         let custom = [
-            c.custom0, c.custom1, c.custom2, c.custom3, c.custom4, c.custom5, c.custom6, c.custom7,
-            c.custom8, c.custom9, c.custom10,
+            &c.custom0,
+            &c.custom1,
+            &c.custom2,
+            &c.custom3,
+            &c.custom4,
+            &c.custom5,
+            &c.custom6,
+            &c.custom7,
+            &c.custom8,
+            &c.custom9,
+            &c.custom10,
         ];
         let named = [(Field::Id, id), (Field::Rev, rev), (Field::Flags, flags)];
         let numbered = custom.into_iter().enumerate().map(|(index, value)| (Field::Custom(index), value));
         let mut options = EntryOptions::default();
         for (field, value) in named.into_iter().chain(numbered) {
             if let Some(value) = value {
-                options.set(field, value);
+                options.set(field, value.clone());
             }
         }
         options
@@ -252,7 +263,8 @@ fn page_size(text: &str) -> Result<u32, &'static str> {
 }
 
 fn alignment(text: &str) -> Result<u32, &'static str> {
-    parse_size(text).filter(|size| size.is_power_of_two()).ok_or("an alignment is a power of two")
+    let usual = |size: &u32| size.is_power_of_two() && *size <= MAX_ALIGNMENT;
+    parse_size(text).filter(usual).ok_or("an alignment is a power of two, of 16 MiB at most")
 }
 
 fn compression(text: &str) -> Result<Compression, &'static str> {

@@ -8,7 +8,7 @@ use kbt_dtbo_image::{DtTable, DtTableEntry, HEADER_SIZE, TableVersion};
 use serde_json::{Value, json};
 
 use crate::args::dtbo::Dump;
-use crate::dtbo::image;
+use crate::dtbo::image::{self, Budget};
 use crate::input;
 use crate::output::{Output, replace};
 use crate::report::{Failure, Report};
@@ -30,10 +30,13 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         let entries = table.entries().iter().map(|entry| self::entry(entry, table.header().version));
         report.field("entries", entries.collect::<Vec<_>>());
         report.field("trailing", trailing_json(&table));
+    }
+    let output = Output::parse(&args.output);
+    if report.is_json() && matches!(output, Output::Stdout) {
         return Ok(());
     }
     let text = table.to_string() + &trailing(&table);
-    Output::parse(&args.output).write(text.as_bytes(), args.sync)
+    output.write(text.as_bytes(), args.sync)
 }
 
 /// Writes each entry to `PREFIX.N`; with a limit decompressed to at most that many bytes. Nothing is written
@@ -51,10 +54,13 @@ pub fn write_entries(
     };
     // Twice over the entries, so that no more than one is held decompressed.
     if let Some(limit) = limit {
-        (0..table.entries().len()).try_for_each(|index| image::content(table, index, limit).map(drop))?;
+        let mut budget = Budget::new(limit);
+        (0..table.entries().len())
+            .try_for_each(|index| image::content(table, index, &mut budget).map(drop))?;
     }
+    let mut budget = limit.map(Budget::new);
     for index in 0..table.entries().len() {
-        let decompressed = limit.map(|limit| image::content(table, index, limit)).transpose()?;
+        let decompressed = budget.as_mut().map(|budget| image::content(table, index, budget)).transpose()?;
         let bytes = match &decompressed {
             Some(content) => &content.bytes,
             None => table.stored(index).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! `kbt dtbo extract`.
 
 use crate::args::dtbo::Extract;
-use crate::dtbo::image;
+use crate::dtbo::image::{self, Budget};
 use crate::dtbo::select::Selector;
 use crate::input;
 use crate::output::Output;
@@ -10,16 +10,17 @@ use crate::report::{Failure, Report};
 /// Writes one entry.
 pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
+    let output = Output::parse(&args.output);
+    output.leave_json(report)?;
     let selector = Selector::parse(args.entry.trim_start_matches('#'))?;
     let bytes = input::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);
-    let output = Output::parse(&args.output);
     if args.stored {
         return output.write(table.stored(index).unwrap_or_default(), args.sync);
     }
-    let content =
-        image::content(&table, index, args.limit.max_size).map_err(|failure| failure.at_file(&name))?;
+    let mut budget = Budget::new(args.limit.max_size);
+    let content = image::content(&table, index, &mut budget).map_err(|failure| failure.at_file(&name))?;
     output.write(&content.bytes, args.sync)
 }

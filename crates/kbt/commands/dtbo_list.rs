@@ -6,7 +6,8 @@ use kbt_dtbo_image::{CompressionFormat, DtTable};
 use serde_json::{Value, json};
 
 use crate::args::dtbo::List;
-use crate::dtbo::{image, property};
+use crate::dtbo::image::{self, Budget};
+use crate::dtbo::property;
 use crate::input;
 use crate::output::Output;
 use crate::report::{Failure, Report};
@@ -30,9 +31,10 @@ pub fn run(args: &List, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
     let bytes = input::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
+    let mut budget = Budget::new(args.limit.max_size);
     let mut lines = Vec::with_capacity(table.entries().len());
     for index in 0..table.entries().len() {
-        let (line, failure) = line(&table, index, args.limit.max_size);
+        let (line, failure) = line(&table, index, &mut budget);
         lines.push(line);
         if let Some(failure) = failure {
             report.warn(failure.at_file(&name));
@@ -46,7 +48,7 @@ pub fn run(args: &List, report: &mut Report) -> Result<(), Failure> {
 }
 
 /// What is to be said of an entry, and why its content cannot be had.
-fn line(table: &DtTable<'_>, index: usize, max_size: usize) -> (Line, Option<Failure>) {
+fn line(table: &DtTable<'_>, index: usize, budget: &mut Budget) -> (Line, Option<Failure>) {
     let entry = table.entries().get(index).copied().unwrap_or_default();
     let compression = match entry.compression() {
         CompressionFormat::Unknown(bits) => format!("unknown({bits})"),
@@ -63,7 +65,7 @@ fn line(table: &DtTable<'_>, index: usize, max_size: usize) -> (Line, Option<Fai
         compatible: None,
         model: None,
     };
-    match image::content(table, index, max_size) {
+    match image::content(table, index, budget) {
         Ok(content) => {
             line.size = Some(content.bytes.len());
             line.compatible = property::first_string(&content.bytes, "/", "compatible");

@@ -16,6 +16,11 @@ use crate::report::{Failure, Report};
 /// Makes the image and writes it as a whole.
 pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
+    output.leave_json(report)?;
+    if (args.config.is_some() || args.manifest.is_some()) && args.defaults.is_set() {
+        return Err(Failure::usage("fields of entries are set beside a configuration or a manifest")
+            .hint("set them in that file"));
+    }
     let sync = args.sync;
     let image = match &args.manifest {
         Some(path) => join(path, args.limit.max_size, report)?,
@@ -97,11 +102,15 @@ struct Parts {
 
 impl Parts {
     fn read(manifest: &Manifest, directory: &Path, max_size: usize) -> Result<Self, Failure> {
+        let all_gaps: u64 = manifest.gaps.iter().map(|gap| u64::from(gap.size)).sum();
+        if all_gaps > u64::from(manifest.total_size) {
+            let message = format!("the gaps have {all_gaps} bytes, more than the image");
+            return Err(Failure::new("bad-manifest", message));
+        }
         let blobs = manifest.blobs.iter().map(|blob| stored(blob, directory, max_size));
         let gaps = manifest.gaps.iter().map(|gap| match &gap.file {
             Some(file) => manifest::read_file(directory, file),
-            // Zeros inside the image: never more than its own size asks for.
-            None => Ok(vec![0; gap.size.min(manifest.total_size) as usize]),
+            None => Ok(vec![0; gap.size as usize]),
         });
         Ok(Self {
             blobs: blobs.collect::<Result<_, _>>()?,

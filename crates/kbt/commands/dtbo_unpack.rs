@@ -7,7 +7,7 @@ use kbt_compress::{Compression, crc32};
 use kbt_dtbo_image::{DtTable, Image, TableKind};
 
 use crate::args::dtbo::Unpack;
-use crate::dtbo::image::{self, Content};
+use crate::dtbo::image::{self, Budget, Content};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::input;
 use crate::output::replace;
@@ -20,13 +20,16 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     let table = image::parse(&name, &bytes)?;
     let parts = Image::of(&table);
     // Everything that can be refused is, before the first file appears.
-    let contents = contents(&table, &parts, args.limit.max_size, &name, report)?;
+    let readable = check(&table, &parts, args.limit.max_size, &name, report)?;
 
     let mut directory = Directory { path: &args.directory, sync: args.sync, files: Vec::new() };
     fs::create_dir_all(directory.path)
         .map_err(|error| Failure::io("make", directory.path.display(), &error))?;
     let mut manifest = header(&table, &parts, &bytes);
-    for (index, (blob, content)) in parts.blobs.iter().zip(contents).enumerate() {
+    // Decompressed once more, so that no more than one blob is held so.
+    let mut budget = Budget::new(args.limit.max_size);
+    for (index, (blob, entry)) in parts.blobs.iter().zip(readable).enumerate() {
+        let content = entry.map(|entry| image::content(&table, entry, &mut budget)).transpose()?;
         manifest.blobs.push(write_blob(&mut directory, table.header().kind, index, blob, content)?);
     }
     for gap in &parts.gaps {
@@ -57,36 +60,38 @@ impl Directory<'_> {
     }
 }
 
-/// The content of each blob that is compressed. One that cannot be decompressed is told and kept as stored, but
-/// one that grows past the limit stops the run.
-fn contents(
+/// For each blob an entry by which its content can be had. A blob that cannot be decompressed is told of and kept as
+/// it is stored, but one that grows past the limit stops the run.
+fn check(
     table: &DtTable<'_>,
     parts: &Image<'_>,
     max_size: usize,
     name: &str,
     report: &mut Report,
-) -> Result<Vec<Option<Content>>, Failure> {
-    let mut contents = Vec::with_capacity(parts.blobs.len());
-    for blob in 0..parts.blobs.len() {
-        let entry = parts.entries.iter().position(|entry| entry.blob == blob).unwrap_or_default();
-        let content = match image::content(table, entry, max_size) {
-            Ok(content) => {
-                if content.behind > 0 {
-                    let message =
-                        format!("entry {entry}: {} bytes follow the compressed stream", content.behind);
-                    report.warn(Failure::new("bytes-behind-stream", message).at_file(name));
-                }
-                Some(content)
+) -> Result<Vec<Option<usize>>, Failure> {
+    let mut first_entry: Vec<Option<usize>> = vec![None; parts.blobs.len()];
+    for (index, entry) in parts.entries.iter().enumerate() {
+        if let Some(first) = first_entry.get_mut(entry.blob) {
+            first.get_or_insert(index);
+        }
+    }
+    let mut budget = Budget::new(max_size);
+    for slot in &mut first_entry {
+        let Some(entry) = *slot else { continue };
+        match image::content(table, entry, &mut budget) {
+            Ok(content) if content.behind > 0 => {
+                let message = format!("entry {entry}: {} bytes follow the compressed stream", content.behind);
+                report.warn(Failure::new("bytes-behind-stream", message).at_file(name));
             }
-            Err(failure) if failure.code == "entry-too-large" => return Err(failure.at_file(name)),
+            Ok(_) => {}
+            Err(failure) if failure.code == image::TOO_LARGE => return Err(failure.at_file(name)),
             Err(failure) => {
                 report.warn(failure.at_file(name).hint("its bytes are kept as they are stored"));
-                None
+                *slot = None;
             }
-        };
-        contents.push(content);
+        }
     }
-    Ok(contents)
+    Ok(first_entry)
 }
 
 fn header(table: &DtTable<'_>, parts: &Image<'_>, bytes: &[u8]) -> Manifest {

@@ -112,7 +112,10 @@ fn read(sources: &[Source], request: &Request) -> Result<Vec<Entry>, Failure> {
         let mut fields = fields(&source.options, &content).map_err(|failure| failure.at_file(&name))?;
         let compression =
             compression(source, fields.flags, request).map_err(|failure| failure.at_file(&name))?;
-        fields.flags = format_of(compression).in_flags(fields.flags);
+        // Flags that version 0 has no room for stay as given: that they are lost is told by their value.
+        if request.version != Some(TableVersion::V0) || compression != Compression::None {
+            fields.flags = format_of(compression).in_flags(fields.flags);
+        }
         entries.push(Entry { path, content, name, compression, fields });
     }
     Ok(entries)
@@ -189,7 +192,9 @@ fn fit(entry: &mut Entry, version: TableVersion, drop: bool, report: &mut Report
         report.warn(failure.hint(format!("the value of {field} is dropped")));
         match field {
             Field::Custom(index) => {
-                entry.fields.custom.iter_mut().skip(index).take(1).for_each(|word| *word = 0)
+                if let Some(word) = entry.fields.custom.get_mut(index) {
+                    *word = 0;
+                }
             }
             _ => entry.fields.flags = 0,
         }

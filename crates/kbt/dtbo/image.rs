@@ -10,6 +10,30 @@ use crate::report::Failure;
 /// What an entry may grow to where nobody says otherwise, in bytes.
 pub const DEFAULT_MAX_SIZE: usize = 64 << 20;
 
+/// The code of what would grow too large; the one failure that stops `unpack`.
+pub const TOO_LARGE: &str = "entry-too-large";
+const RAISE: &str = "raise --max-size if you trust the image";
+
+/// How many entries of the largest size a run decompresses in all: entries may overlap, so a small image can name
+/// the same large stream a million times.
+const ENTRIES_OF_MAX_SIZE: usize = 16;
+
+/// What a run may decompress.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Bytes of one entry.
+    entry: usize,
+    /// Bytes of all entries, those spent taken off.
+    left: usize,
+}
+
+impl Budget {
+    /// A budget of `max_size` bytes an entry, and of a fixed multiple of that for all of them.
+    pub fn new(max_size: usize) -> Self {
+        Self { entry: max_size, left: max_size.saturating_mul(ENTRIES_OF_MAX_SIZE) }
+    }
+}
+
 /// Reads and checks an image; `name` is what messages call it.
 pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<DtTable<'a>, Failure> {
     DtTable::parse(bytes).map_err(|error| refusal(&error).at_file(name).at_offset(error.offset as u64))
@@ -22,7 +46,8 @@ pub fn read_entry(reference: &EntryRef, max_size: usize) -> Result<Vec<u8>, Fail
     let bytes = input::read(&reference.image)?;
     let table = parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
-    content(&table, index, max_size).map(|content| content.bytes).map_err(|failure| failure.at_file(&name))
+    let content = content(&table, index, &mut Budget::new(max_size));
+    content.map(|content| content.bytes).map_err(|failure| failure.at_file(&name))
 }
 
 /// An entry's content.
@@ -36,15 +61,31 @@ pub struct Content {
 }
 
 /// The content of entry `index`; failures carry the offset in the image, but not its name.
-pub fn content(table: &DtTable<'_>, index: usize, max_size: usize) -> Result<Content, Failure> {
+pub fn content(table: &DtTable<'_>, index: usize, budget: &mut Budget) -> Result<Content, Failure> {
     let (Some(entry), Some(stored)) = (table.entries().get(index), table.stored(index)) else {
         return Err(Failure::new("no-such-entry", format!("there is no entry {index}")));
     };
-    decode(stored, entry.compression(), max_size).map_err(|mut failure| {
+    let in_image = |mut failure: Failure| {
         failure.message = format!("entry {index}: {}", failure.message);
         failure.offset = Some(u64::from(entry.dt_offset) + failure.offset.unwrap_or(0));
         failure.detail("entry", index)
-    })
+    };
+    // The limit of one entry holds for what is decompressed; what is stored plainly is as large as the image says.
+    if entry.compression() == CompressionFormat::None {
+        return Ok(Content { bytes: stored.to_vec(), compression: Compression::None, behind: 0 });
+    }
+    let limit = budget.entry.min(budget.left);
+    let content = match decode(stored, entry.compression(), limit) {
+        Err(failure) if failure.code == TOO_LARGE && limit < budget.entry => {
+            budget.left = 0;
+            let most = budget.entry.saturating_mul(ENTRIES_OF_MAX_SIZE);
+            let message = format!("the entries decompress to more than {most} bytes in all");
+            return Err(in_image(Failure::new(TOO_LARGE, message).hint(RAISE)));
+        }
+        content => content.map_err(in_image)?,
+    };
+    budget.left -= content.bytes.len();
+    Ok(content)
 }
 
 /// Decompresses stored bytes as an entry's flags say.
@@ -70,7 +111,7 @@ pub fn decode(stored: &[u8], format: CompressionFormat, max_size: usize) -> Resu
             let failure = Failure::new(stream_code(&error.kind), error.to_string());
             let failure = failure.at_offset(error.offset as u64);
             Err(match error.kind {
-                StreamError::TooLarge { .. } => failure.hint("raise --max-size if you trust the image"),
+                StreamError::TooLarge { .. } => failure.hint(RAISE),
                 _ => failure,
             })
         }
@@ -128,7 +169,7 @@ fn stream_code(kind: &StreamError) -> &'static str {
     match kind {
         StreamError::Truncated => "truncated-stream",
         StreamError::Corrupt(_) => "corrupt-stream",
-        StreamError::TooLarge { .. } => "entry-too-large",
+        StreamError::TooLarge { .. } => TOO_LARGE,
         StreamError::Unsupported(_) => "unsupported-stream",
         StreamError::OutOfMemory => "out-of-memory",
         StreamError::Encoder(_) => "compressor",

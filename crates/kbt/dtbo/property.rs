@@ -26,8 +26,7 @@ pub fn first_string(dtb: &[u8], node: &str, property: &str) -> Option<String> {
 /// A property's bytes.
 fn find<'a>(dtb: &'a [u8], path: &str, property: &str) -> Result<&'a [u8], Failure> {
     let unread = |error: kbt_fdt::Error| {
-        let message =
-            format!("the value {path}:{property} cannot be read, for the file is no device tree: {error}");
+        let message = format!("the value {path}:{property} cannot be read: {error}");
         Failure::new("no-such-value", message).hint("give the value as a number")
     };
     let blob = Blob::parse(dtb).map_err(unread)?;

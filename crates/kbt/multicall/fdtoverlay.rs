@@ -35,7 +35,7 @@ struct Args {
     overlays: Vec<OsString>,
 }
 
-/// Runs with the words after argv[0]. Every refusal exits 1, as fdtoverlay's do.
+/// Runs with the words after `argv[0]`. Every refusal exits 1, as fdtoverlay's do.
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,

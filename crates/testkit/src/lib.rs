@@ -8,11 +8,13 @@
 //! - [`overlay`]: overlays as dtc's `-@` makes them, with fixups and symbols;
 //! - [`compare`]: whether two trees mean the same;
 //! - [`mod@fdt_rs`]: the token stream as another parser sees it;
+//! - [`dtbo_image`]: DTBO images of odd layouts;
 //! - [`peers`]: the reference tools and real trees;
 //! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
 
 pub mod cases;
 pub mod compare;
+pub mod dtbo_image;
 pub mod fdt_rs;
 pub mod overlay;
 pub mod peers;

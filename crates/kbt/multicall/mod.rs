@@ -1,0 +1,21 @@
+//! The names under which kbt stands in for the tool of that name: one table, looked up by `argv[0]`.
+
+mod fdtoverlay;
+mod mkdtboimg;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What runs under one name; it gets the words after `argv[0]`.
+pub type Entry = fn(Vec<OsString>) -> ExitCode;
+
+/// The tools that kbt answers for.
+const TABLE: &[(&str, Entry)] =
+    &[("fdtoverlay", fdtoverlay::run), ("mkdtboimg", mkdtboimg::run), ("mkdtboimg.py", mkdtboimg::run)];
+
+/// The entry for this `argv[0]`, if its file name is one of the table's.
+pub fn by_name(argv0: &OsStr) -> Option<Entry> {
+    let name = Path::new(argv0).file_name()?;
+    TABLE.iter().find(|(known, _)| name == *known).map(|(_, entry)| *entry)
+}

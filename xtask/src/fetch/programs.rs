@@ -1,0 +1,83 @@
+//! Programs of another suite, which run beside this system's libraries.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Scratch;
+use crate::apt::{self, Suite};
+use crate::files::{cannot, copy, create, names, rename, replace};
+use crate::run::Result;
+
+/// What is taken out of packages.
+pub struct Programs {
+    /// The programs' packages, and those of all libraries that they are linked to, the loader's included.
+    pub packages: &'static [&'static str],
+    /// Names that tests use, each with the file in `usr/bin`.
+    pub commands: &'static [(&'static str, &'static str)],
+    /// A variable that must name the directory `usr` of the packages.
+    pub home: Option<&'static str>,
+    /// A static library to link with.
+    pub library: Option<&'static str>,
+    pub headers: &'static [&'static str],
+}
+
+impl Programs {
+    /// Puts what the packages hold into `sysroot/NAME`, and what tests use into `bin`, `lib` and `include`.
+    /// Gives the packages.
+    pub fn get(
+        &self,
+        suite: &Suite,
+        name: &str,
+        scratch: &Scratch,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let packages = suite.download(self.packages, &scratch.debs)?;
+        for file in &packages {
+            apt::unpack(file, &[], &scratch.unpacked)?;
+        }
+        let sysroot = directory.join("sysroot").join(name);
+        replace(&scratch.unpacked, &sysroot)?;
+        let (library, loader) = find_loader(&sysroot.join("usr/lib"))?;
+        if let Some(archive) = self.library {
+            copy(&sysroot.join("usr/lib").join(&library).join(archive), &directory.join("lib"))?;
+        }
+        for header in self.headers {
+            copy(&sysroot.join("usr/include").join(header), &directory.join("include"))?;
+        }
+        create(&directory.join("bin"))?;
+        for (command, binary) in self.commands {
+            let script = self.wrapper(name, &library, &loader, (command, binary));
+            let fresh = scratch.root.join(command);
+            fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
+            fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
+                .map_err(|error| cannot("make executable", &fresh, &error))?;
+            rename(&fresh, &directory.join("bin").join(command))?;
+        }
+        Ok(packages)
+    }
+
+    /// A script that runs a program by the loader and with the libraries that it was built for, since those of
+    /// this system may be older. It finds them from its own place, so the peers directory can be moved.
+    fn wrapper(&self, name: &str, library: &str, loader: &str, (command, binary): (&str, &str)) -> String {
+        let home = self.home.map(|variable| format!("export {variable}=\"$root\"\n")).unwrap_or_default();
+        format!(
+            "#!/bin/sh\n\
+             root=\"${{0%/*}}/../sysroot/{name}/usr\"\n\
+             {home}\
+             exec \"$root/lib/{library}/{loader}\" --library-path \"$root/lib/{library}\" \
+             --argv0 {command} \"$root/bin/{binary}\" \"$@\"\n"
+        )
+    }
+}
+
+/// The directory of the libraries below `usr/lib`, and the file name of the loader in it.
+fn find_loader(lib: &Path) -> Result<(String, String)> {
+    for triplet in names(lib)? {
+        let Ok(files) = names(&lib.join(&triplet)) else { continue };
+        if let Some(loader) = files.into_iter().find(|name| name.starts_with("ld-linux")) {
+            return Ok((triplet, loader));
+        }
+    }
+    Err(format!("no ld-linux*.so.* below {}", lib.display()))
+}

@@ -1,0 +1,40 @@
+//! Real device trees out of a kernel's package.
+
+use std::path::{Path, PathBuf};
+
+use super::Scratch;
+use crate::apt::{self, Suite};
+use crate::files::replace;
+use crate::run::Result;
+
+/// The package of the newest kernel is found through the one that depends on it.
+pub struct Trees {
+    pub architecture: &'static str,
+    pub meta: &'static str,
+    /// The front of the kernel's version. Where the suite has moved on, the trees would not be those that
+    /// the peer's name promises.
+    pub release: &'static str,
+}
+
+impl Trees {
+    /// Puts the trees into `trees/NAME`, a folder a vendor, and gives the packages.
+    pub fn get(
+        &self,
+        suite: &Suite,
+        name: &str,
+        scratch: &Scratch,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let prefix = format!("linux-image-{}", self.release);
+        let dependencies = suite.dependencies(self.meta)?;
+        let package = dependencies.iter().find(|name| name.starts_with(&prefix)).ok_or_else(|| {
+            format!("{} depends on {dependencies:?}; none of them is a {prefix}*", self.meta)
+        })?;
+        let packages = suite.download(&[package], &scratch.debs)?;
+        for file in &packages {
+            apt::unpack(file, &["*.dtb", "*.dtbo"], &scratch.unpacked)?;
+        }
+        replace(&scratch.unpacked.join("usr/lib").join(package), &directory.join("trees").join(name))?;
+        Ok(packages)
+    }
+}
