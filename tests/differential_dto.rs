@@ -16,7 +16,7 @@ use differential::engine::{Engine, Verdict};
 use differential::files::Files;
 use differential::skips::{self, Skip};
 use differential::{parallel, warnings};
-use kbt_testkit::{differences, peers, read, require};
+use kbt_testkit::{differences, lost_phandles, peers, read, require};
 
 const SKIPS: &str = include_str!("differential/dto-skip.toml");
 
@@ -125,7 +125,7 @@ fn compare(
 ) -> Result<Outcome, String> {
     let apply = |engine: &Engine| engine.apply(&pair.base.path, &[&pair.overlay.path], out);
     let theirs = apply(&oracle.fdtoverlay);
-    let judge = |options| same(&apply(&Engine::Kbt(options)), &theirs);
+    let judge = |options| same(&pair.base.path, &apply(&Engine::Kbt(options)), &theirs);
     let judged = judge(&[]);
     let Some(index) = skip else {
         if let Ok(Outcome::Same) = judged {
@@ -143,7 +143,7 @@ fn compare(
     }
 }
 
-fn same(ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
+fn same(base: &Path, ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
     match (ours, theirs) {
         (Verdict::Refused(_), Verdict::Refused(_)) => Ok(Outcome::BothRefuse),
         (Verdict::Applied(_), Verdict::Refused(why)) => {
@@ -153,7 +153,9 @@ fn same(ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
             Err(format!("only fdtoverlay applies it; kbt: {why}"))
         }
         (Verdict::Applied(ours), Verdict::Applied(theirs)) => {
-            let found = differences(&read(ours)?, &read(theirs)?);
+            let ours = read(ours)?;
+            let mut found = differences(&ours, &read(theirs)?);
+            found.extend(lost_phandles(&read(&fs::read(base).unwrap())?, &ours));
             match found.first() {
                 None => Ok(Outcome::Same),
                 Some(first) => Err(format!("{} differences, the first: {first}", found.len())),

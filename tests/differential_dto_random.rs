@@ -14,7 +14,7 @@ use differential::engine::{Engine, Verdict};
 use differential::{files, parallel};
 use kbt_testkit::random::Random;
 use kbt_testkit::tree::join;
-use kbt_testkit::{Node, Tree, differences, peers, read, require, write};
+use kbt_testkit::{Node, Tree, differences, lost_phandles, peers, read, require, write};
 
 /// Who merges, and what the overlays are like.
 struct Comparison {
@@ -57,15 +57,14 @@ fn compare_set(trees: &Path, comparison: &Comparison) {
 /// of merges that are the same.
 fn compare(path: &Path, comparison: &Comparison, scratch: &Path) -> Result<usize, String> {
     let tree = read(&fs::read(path).unwrap())?;
-    let base = random::Base::new(&tree);
-    if !base.is_labelled() {
+    if !random::Base::new(&tree).is_labelled() {
         return Ok(0);
     }
     fs::create_dir_all(scratch).unwrap();
     let seeds = if std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all") { 20 } else { 1 };
     for round in 0..seeds {
         let mut random = Random::new(seed(path) + round);
-        compare_stack(path, &base, &mut random, comparison, scratch)?;
+        compare_stack(path, &tree, &mut random, comparison, scratch)?;
     }
     Ok(2 * usize::try_from(seeds).unwrap())
 }
@@ -73,11 +72,12 @@ fn compare(path: &Path, comparison: &Comparison, scratch: &Path) -> Result<usize
 /// Merges one overlay and two.
 fn compare_stack(
     path: &Path,
-    base: &random::Base<'_>,
+    tree: &Tree,
     random: &mut Random,
     comparison: &Comparison,
     scratch: &Path,
 ) -> Result<(), String> {
+    let base = random::Base::new(tree);
     let overlays: Vec<PathBuf> = (0..2)
         .map(|serial| {
             let path = scratch.join(format!("{serial}.dtbo"));
@@ -90,7 +90,7 @@ fn compare_stack(
     for overlays in [&overlays[..1], &overlays] {
         let verdicts =
             [&comparison.kbt, &comparison.fdtoverlay].map(|engine| engine.apply(path, overlays, &out));
-        same(&verdicts).map_err(|what| format!("{} overlays: {what}", overlays.len()))?;
+        same(tree, &verdicts).map_err(|what| format!("{} overlays: {what}", overlays.len()))?;
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn seed(path: &Path) -> u64 {
     name.iter().fold(1, |seed, &byte| seed * 31 % 0xffff_fffb + u64::from(byte))
 }
 
-fn same([ours, theirs]: &[Verdict; 2]) -> Result<(), String> {
+fn same(base: &Tree, [ours, theirs]: &[Verdict; 2]) -> Result<(), String> {
     let (Verdict::Applied(ours), Verdict::Applied(theirs)) = (ours, theirs) else {
         let say = |verdict: &Verdict| match verdict {
             Verdict::Applied(_) => "applied".to_owned(),
@@ -110,7 +110,10 @@ fn same([ours, theirs]: &[Verdict; 2]) -> Result<(), String> {
         return Err(format!("kbt: {}, fdtoverlay: {}", say(ours), say(theirs)));
     };
     let exact = |bytes: &[u8]| read(bytes).map(with_exact_symbols);
-    match differences(&exact(ours)?, &exact(theirs)?).as_slice() {
+    let ours = exact(ours)?;
+    let mut found = differences(&ours, &exact(theirs)?);
+    found.extend(lost_phandles(base, &ours));
+    match found.as_slice() {
         [] => Ok(()),
         found => Err(format!("{} differences, the first: {}", found.len(), found[0])),
     }

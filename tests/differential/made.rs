@@ -197,6 +197,12 @@ fn phandles() -> Vec<Case> {
             vec![overlay("&a { c: c { r = <&c>; }; };")],
         ),
         case(
+            "phandles used up, without a reference",
+            Expected::Refused,
+            base("/ { a: a { phandle = <0xfffffffe>; }; };"),
+            vec![overlay("&a { c { phandle = <2>; }; };")],
+        ),
+        case(
             "a labelled node without a phandle",
             Expected::OnlyKbt,
             base(r#"/ { a {}; __symbols__ { a = "/a"; }; };"#),
