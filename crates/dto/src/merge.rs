@@ -3,6 +3,7 @@
 //! A node of the overlay that the target has already is merged into it, property by property and child by
 //! child; one that it lacks is appended with its whole subtree in one step.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use kbt_fdt::NodeIndex;
@@ -34,8 +35,9 @@ pub(crate) fn merge_node(
     content: NodeId,
     superseded: &mut Vec<Superseded>,
 ) -> Result<(), Error> {
-    let mut pending = Vec::from([Pair { target, content, depth: live.depth(target) }]);
-    while let Some(Pair { target, content, depth }) = pending.pop() {
+    // First in, first out: where siblings of one name follow each other, the last one's values stay.
+    let mut pending = VecDeque::from([Pair { target, content, depth: live.depth(target) }]);
+    while let Some(Pair { target, content, depth }) = pending.pop_front() {
         join_phandles(live, target, content, superseded);
         merge_properties(live, target, content);
         let mut next = live.source(content.source).tree.first_child(content.node);
@@ -44,7 +46,9 @@ pub(crate) fn merge_node(
             next = Some(live.source(content.source).tree.node(node).subtree_end);
             let child = NodeId { source: content.source, node };
             match live.find_child(target, live.name(child)) {
-                Some(existing) => pending.push(Pair { target: existing, content: child, depth: depth + 1 }),
+                Some(existing) => {
+                    pending.push_back(Pair { target: existing, content: child, depth: depth + 1 })
+                }
                 None => append(live, Pair { target, content: child, depth }, &mut pending)?,
             }
         }
@@ -87,7 +91,7 @@ fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, supersede
 }
 
 /// Appends the subtree `content` to `target`. Siblings of one name in it are left to be merged.
-fn append(live: &mut Live<'_>, pair: Pair, pending: &mut Vec<Pair>) -> Result<(), Error> {
+fn append(live: &mut Live<'_>, pair: Pair, pending: &mut VecDeque<Pair>) -> Result<(), Error> {
     let Pair { target, content, depth } = pair;
     live.attach(target, content, depth)?;
     let end = live.node(content).subtree_end;
@@ -103,7 +107,7 @@ fn append(live: &mut Live<'_>, pair: Pair, pending: &mut Vec<Pair>) -> Result<()
     for node in (content.node.0..end.0).map(NodeIndex) {
         for (first, later) in live.duplicate_children(NodeId { source: content.source, node }) {
             live.remove(later);
-            pending.push(Pair { target: first, content: later, depth: live.depth(first) });
+            pending.push_back(Pair { target: first, content: later, depth: live.depth(first) });
         }
     }
     Ok(())
