@@ -184,6 +184,47 @@ fn a_failed_write_is_told_and_leaves_nothing() {
     assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 4);
 }
 
+/// Runs kbt as a user for whom permissions count, which they do not for root.
+fn as_user(room: &Room, words: &str) -> Output {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !is_root {
+        return room.run(words);
+    }
+    // The binary may lie where that user cannot reach it.
+    let kbt = room.path("kbt");
+    fs::copy(env!("CARGO_BIN_EXE_kbt"), &kbt).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&kbt);
+    let output = command.args(words.split_whitespace()).current_dir(room.0.path()).output().unwrap();
+    fs::remove_file(kbt).unwrap();
+    output
+}
+
+#[test]
+fn what_may_not_be_read_or_written_is_told() {
+    let room = Room::new();
+    let mode = |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(room.path(""), 0o755);
+    mode(room.path(FIRST), 0o000);
+    let output = as_user(&room, "dto apply base.dtb overlay1.dtbo -o /dev/null");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "kbt: error: overlay1.dtbo: cannot read: Permission denied\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    mode(room.path(FIRST), 0o644);
+    fs::create_dir(room.path("sealed")).unwrap();
+    fs::write(room.path("sealed/out.dtb"), "old").unwrap();
+    mode(room.path("sealed"), 0o555);
+    let output = as_user(&room, "dto apply base.dtb overlay1.dtbo -o sealed/out.dtb");
+    mode(room.path("sealed"), 0o755);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "kbt: error: sealed/out.dtb: cannot write: Permission denied\n"
+    );
+    assert_eq!((output.status.code(), room.bytes("sealed/out.dtb")), (Some(1), b"old".to_vec()));
+}
+
 #[test]
 fn a_full_disk_leaves_the_old_file() {
     let room = Room::new();
