@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::dtbo::image;
@@ -10,6 +10,9 @@ use crate::report::Failure;
 
 /// A flattened device tree states its size in 32 bits; nothing that kbt reads whole is larger.
 const MAX_FILE: u64 = u32::MAX as u64;
+
+/// Bytes of the longest header of a flattened device tree.
+const BLOB_HEADER: u64 = 40;
 
 /// Reads a whole file, or standard input for `-`.
 pub fn read(word: &OsStr) -> Result<Vec<u8>, Failure> {
@@ -63,8 +66,23 @@ pub struct EntryRef {
 pub fn read_tree(word: &OsStr) -> Result<Vec<u8>, Failure> {
     match entry_ref(word) {
         Some(reference) => image::read_entry(&reference, image::DEFAULT_MAX_SIZE),
-        None => read(word),
+        None => read_blob(word),
     }
+}
+
+/// Reads as many bytes as the header states and no more, so that an endless input ends: what follows is no part of
+/// the tree. What is no tree is read as far as its header.
+fn read_blob(word: &OsStr) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| Failure::io("read", name(word), &error);
+    let mut source: Box<dyn Read> =
+        if word == "-" { Box::new(io::stdin().lock()) } else { Box::new(File::open(word).map_err(failed)?) };
+    let mut bytes = Vec::new();
+    source.by_ref().take(BLOB_HEADER).read_to_end(&mut bytes).map_err(failed)?;
+    if let Ok(header) = kbt_fdt::Header::parse(&bytes) {
+        let rest = u64::from(header.totalsize).saturating_sub(BLOB_HEADER);
+        source.take(rest).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    Ok(bytes)
 }
 
 /// Splits `IMAGE#SELECTOR`. A file whose whole name is the word, `#` included, is taken as that file.

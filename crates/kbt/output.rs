@@ -48,6 +48,14 @@ impl Output {
     }
 }
 
+/// Where a file that does not exist yet is to be made: behind a symbolic link that leads nowhere, or here.
+fn new_target(path: &Path) -> PathBuf {
+    match fs::read_link(path) {
+        Ok(link) => path.parent().unwrap_or(Path::new("")).join(link),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// Replaces `path` by a file that holds `bytes`: a temporary file in the same directory, then a rename.
 ///
 /// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
@@ -56,7 +64,7 @@ impl Output {
 pub fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),
         Err(error) => return Err(error),
     };
     let old = fs::metadata(&target).ok();

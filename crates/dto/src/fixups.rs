@@ -171,13 +171,14 @@ fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -
         Some(fixup)
             if matches!(error.kind, ErrorKind::NoSymbols { .. } | ErrorKind::UnresolvedLabel { .. }) =>
         {
-            error.fragment(fragment_of(entry)).property(fixup.property)
+            error.fragment(fragment_of(fixup.path)).property(fixup.property)
         }
         _ => error.property(source.property_name(list)),
     }
 }
 
-/// The first name in a path.
+/// The first name in an absolute path, or in the path of an entry.
 fn fragment_of(path: &[u8]) -> &[u8] {
-    path.split(|&byte| byte == b'/').find(|name| !name.is_empty()).unwrap_or_default()
+    let path = path.strip_prefix(b"/").unwrap_or_default();
+    path.split(|&byte| byte == b'/' || byte == b':').next().unwrap_or_default()
 }

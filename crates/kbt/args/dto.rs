@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 /// Commands on device trees and overlays.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Merge overlays into a base device tree
     Apply(Apply),
 }
 
@@ -16,6 +15,8 @@ pub enum Command {
 /// All overlays are merged in the order given, in one pass; where one of them cannot be applied, nothing is
 /// written. BASE and OVERLAY are files, `-` for standard input, or an entry of a DTBO image: IMAGE#INDEX,
 /// IMAGE#id=0x10,rev=2.
+///
+/// Example: kbt dto apply board.dtb camera.dtbo display.dtbo -o merged.dtb
 #[derive(Debug, Args)]
 pub struct Apply {
     /// The base device tree (.dtb), built with `dtc -@`

@@ -45,10 +45,7 @@ fn check_streams(args: &Apply, report: &Report, output: &Output) -> Result<(), F
     if from_stdin.count() > 1 {
         return Err(Failure::usage("only one of the inputs can be standard input"));
     }
-    if report.is_json() && matches!(output, Output::Stdout) {
-        return Err(Failure::usage("--json and '-o -' both want standard output"));
-    }
-    Ok(())
+    output.leave_json(report)
 }
 
 /// The inputs as the user named them.

@@ -86,13 +86,13 @@ fn present(what: String, path: PathBuf) -> Result<PathBuf, Missing> {
 ///
 /// # Panics
 /// Where `$CI` is `true`: there a test that did not run is a test that failed.
-pub fn skip(test: &str, missing: &Missing) {
+pub fn skip(test: &str, reason: &dyn fmt::Display) {
     let list = env::var_os("KBT_SKIPS").filter(|list| !list.is_empty());
     let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
-    tell(test, missing, &mut io::stderr(), list.as_deref().map(Path::new), in_ci);
+    tell(test, reason, &mut io::stderr(), list.as_deref().map(Path::new), in_ci);
 }
 
-fn tell(test: &str, missing: &Missing, to: &mut dyn Write, list: Option<&Path>, in_ci: bool) {
+fn tell(test: &str, missing: &dyn fmt::Display, to: &mut dyn Write, list: Option<&Path>, in_ci: bool) {
     let line = format!("SKIPPED {test}: {missing}\n");
     // One write, so that the lines of tests that run side by side stay whole.
     let _ = to.write_all(line.as_bytes());
