@@ -10,6 +10,7 @@ mod input;
 mod multicall;
 mod output;
 mod report;
+mod tree;
 
 use std::process::ExitCode;
 

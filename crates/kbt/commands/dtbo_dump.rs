@@ -16,7 +16,7 @@ use crate::report::{Failure, Report};
 /// Prints the table and what follows the image.
 pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
-    let bytes = input::read(&args.image)?;
+    let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     if let Some(prefix) = &args.prefix {
         let limit = args.decompress.then_some(args.limit.max_size);

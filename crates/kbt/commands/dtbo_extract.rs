@@ -13,7 +13,7 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
     let selector = Selector::parse(args.entry.trim_start_matches('#'))?;
-    let bytes = input::read(&args.image)?;
+    let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);

@@ -29,7 +29,7 @@ struct Line {
 /// Prints the entries.
 pub fn run(args: &List, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
-    let bytes = input::read(&args.image)?;
+    let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let mut budget = Budget::new(args.limit.max_size);
     let mut lines = Vec::with_capacity(table.entries().len());

@@ -16,7 +16,7 @@ use crate::report::{Failure, Report};
 /// Takes the image apart. The manifest is written last: without it a directory is no unpacked image.
 pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
-    let bytes = input::read(&args.image)?;
+    let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let parts = Image::of(&table);
     // Everything that can be refused is, before the first file appears.

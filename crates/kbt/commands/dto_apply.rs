@@ -8,13 +8,14 @@ use crate::args::dto::Apply;
 use crate::input;
 use crate::output::Output;
 use crate::report::{Failure, Report};
+use crate::tree;
 
 /// Merges the overlays into the base and writes the result.
 pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     check_streams(args, report, &output)?;
-    let base = input::read_tree(&args.base)?;
-    let overlays = args.overlays.iter().map(|word| input::read_tree(word)).collect::<Result<Vec<_>, _>>()?;
+    let base = tree::read(&args.base)?;
+    let overlays = args.overlays.iter().map(|word| tree::read(word)).collect::<Result<Vec<_>, _>>()?;
     let overlays: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
     let options = Options {
         concat_bootargs: args.concat_bootargs,

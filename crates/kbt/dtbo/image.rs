@@ -1,10 +1,12 @@
 //! Images and their entries, with the file's name added to each error.
 
-use kbt_compress::{Compression, ErrorKind as StreamError, decompress};
-use kbt_dtbo_image::{CompressionFormat, DtTable, Error, ErrorKind};
+use std::ffi::OsStr;
 
-use super::select::Selector;
-use crate::input::{self, EntryRef};
+use kbt_compress::{Compression, ErrorKind as StreamError, decompress};
+use kbt_dtbo_image::{CompressionFormat, DtTable, Error, ErrorKind, TableKind};
+
+use super::select::{EntryRef, Selector};
+use crate::input;
 use crate::report::Failure;
 
 /// What an entry may grow to where nobody says otherwise, in bytes.
@@ -34,7 +36,12 @@ impl Budget {
     }
 }
 
-/// Reads and checks an image; `name` is what messages call it.
+/// Reads the file of an image, with what follows the image; of another kind of file only the start.
+pub fn read(word: &OsStr) -> Result<Vec<u8>, Failure> {
+    input::read_headed(word, |head| if TableKind::detect(head).is_some() { input::MAX_FILE } else { 0 })
+}
+
+/// Checks an image; `name` is what messages call it.
 pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<DtTable<'a>, Failure> {
     DtTable::parse(bytes).map_err(|error| refusal(&error).at_file(name).at_offset(error.offset as u64))
 }
@@ -43,7 +50,7 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<DtTable<'a>, Failure> {
 pub fn read_entry(reference: &EntryRef, max_size: usize) -> Result<Vec<u8>, Failure> {
     let name = input::name(&reference.image);
     let selector = Selector::parse(&reference.selector)?;
-    let bytes = input::read(&reference.image)?;
+    let bytes = read(&reference.image)?;
     let table = parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     let content = content(&table, index, &mut Budget::new(max_size));
