@@ -1,6 +1,6 @@
 //! What a merge does, on trees made here: each rule of docs/formats/overlay.md.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
 use kbt_dto::{Input, Merged, Options, WarningKind};
 use kbt_testkit::overlay::{Overlay, Target};

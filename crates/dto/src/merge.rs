@@ -47,7 +47,7 @@ pub(crate) fn merge_node(
             let child = NodeId { source: content.source, node };
             match live.find_child(target, live.name(child)) {
                 Some(existing) => {
-                    pending.push_back(Pair { target: existing, content: child, depth: depth + 1 })
+                    pending.push_back(Pair { target: existing, content: child, depth: depth + 1 });
                 }
                 None => append(live, Pair { target, content: child, depth }, &mut pending)?,
             }
