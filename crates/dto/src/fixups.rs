@@ -3,12 +3,13 @@
 
 use alloc::borrow::Cow;
 
-use kbt_fdt::{NodeIndex, Property, StringsBlock};
+use kbt_fdt::{NodeIndex, Property, StringsBlock, find_byte};
 
 use crate::error::{Error, ErrorKind, text};
-use crate::live::{Key, Live};
+use crate::live::Live;
 use crate::names::NameId;
 use crate::overlay::{self, Overlay};
+use crate::properties::Key;
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
 
@@ -82,7 +83,7 @@ fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandl
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        let end = memchr::memchr(0, rest);
+        let end = find_byte(rest, 0);
         let entry = &rest[..end.unwrap_or(rest.len())];
         rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
         let bad = |live: &Live<'_>| {
@@ -141,8 +142,8 @@ struct Fixup<'e> {
 
 impl<'e> Fixup<'e> {
     fn parse(entry: &'e [u8]) -> Option<Self> {
-        let (path, rest) = entry.split_at(memchr::memchr(b':', entry)?);
-        let (property, digits) = rest[1..].split_at(memchr::memchr(b':', &rest[1..])?);
+        let (path, rest) = entry.split_at(find_byte(entry, b':')?);
+        let (property, digits) = rest[1..].split_at(find_byte(&rest[1..], b':')?);
         if path.first() != Some(&b'/') || property.is_empty() {
             return None;
         }

@@ -31,6 +31,7 @@ extern crate std;
 
 mod bootargs;
 mod chain;
+mod children;
 mod error;
 mod fixups;
 mod live;
@@ -40,10 +41,12 @@ mod merge;
 mod names;
 mod overlay;
 mod phandles;
+mod properties;
 mod source;
 mod splice;
 mod suggest;
 mod symbols;
+mod table;
 mod target;
 
 use alloc::vec::Vec;
@@ -56,7 +59,7 @@ use bootargs::BootArguments;
 use live::Live;
 use merge::Superseded;
 use names::{NameId, Names};
-use overlay::Overlay;
+use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
 
 /// What a merge is allowed to do.
@@ -124,19 +127,20 @@ impl<'a, 'o> Merge<'a, 'o> {
             sources.push(Source::overlay(&blob, input)?);
         }
         let mut names = Names::new(base.strings());
-        let phandle_name = names.intern(b"phandle");
-        let bootargs_name = names.intern(b"bootargs");
+        let phandle_name = names.intern_property(b"phandle");
+        let bootargs_name = names.intern_property(b"bootargs");
         let mut live = Live::new(sources, names, options.loose_names);
 
         let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
         let overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
-        for overlay in &overlays {
-            overlay::intern_names(&mut live, overlay, &mut nodes_seen);
-        }
+        let placements: Vec<Placement> = overlays
+            .iter()
+            .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
+            .collect();
         live.names.locate_in_base();
-        for overlay in &overlays {
-            overlay::place_names(&mut live, overlay);
+        for placement in placements {
+            placement.write(&mut live);
         }
 
         phandles::note_base(&mut live);

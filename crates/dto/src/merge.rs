@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use kbt_fdt::NodeIndex;
 
 use crate::error::Error;
-use crate::live::{Key, Live};
+use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::Overlay;
+use crate::properties::Key;
 use crate::source::{NodeId, PropertyRef};
 
 /// A phandle of the overlay whose node has one in the tree already: references go over to that.

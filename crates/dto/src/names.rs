@@ -1,18 +1,17 @@
 //! The merged strings block: the base's bytes as they are, and behind them what the overlays add.
 //!
 //! Idea: the overlays' names are few and the base's many. So the overlays' distinct names are hashed, and the
-//! base's strings and symbols are streamed past that table once; nothing of the base is inserted anywhere. A
-//! filter of 4096 bits turns most of them away without a hash of the whole string.
+//! base's strings and symbols are streamed past that table once; nothing of the base is inserted anywhere. Two
+//! filters, one for the names of properties and one for labels, turn most of them away without a hash.
 
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use kbt_fdt::{StringsBlock, StringsOffset, StructureOffset};
+use kbt_fdt::{StringsBlock, StringsOffset, StructureOffset, find_byte};
 
-use crate::live::Slot;
+use crate::properties::Slot;
 use crate::source::{PropertyRef, SourceId};
+use crate::table::{self, Table};
 
 /// A distinct name among the overlays' property names and labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +43,12 @@ pub(crate) struct Names<'a> {
     base: StringsBlock<'a>,
     added: Vec<u8>,
     names: Vec<Name<'a>>,
-    table: HashTable<u32>,
-    hasher: RandomState,
-    filter: [u64; 64],
+    table: Table,
+    seed: RandomState,
+    /// Those of properties, which need a place in the merged block.
+    properties: Filter,
+    /// Those of symbols.
+    labels: Filter,
 }
 
 impl<'a> Names<'a> {
@@ -55,9 +57,10 @@ impl<'a> Names<'a> {
             base,
             added: Vec::new(),
             names: Vec::new(),
-            table: HashTable::new(),
-            hasher: RandomState::default(),
-            filter: [0; 64],
+            table: Table::default(),
+            seed: RandomState::default(),
+            properties: Filter::default(),
+            labels: Filter::default(),
         }
     }
 
@@ -66,48 +69,54 @@ impl<'a> Names<'a> {
         const BYTES_A_NAME: usize = 8;
         let more = bytes / BYTES_A_NAME;
         self.names.reserve(more);
-        self.table.reserve(more, |&id| hash(&self.hasher, self.names[id as usize].text));
+        self.table.reserve(more);
     }
 
-    /// The id of `text`, new or not.
-    pub(crate) fn intern(&mut self, text: &'a [u8]) -> NameId {
-        let hash = hash(&self.hasher, text);
+    /// The id of a property's name, new or not.
+    pub(crate) fn intern_property(&mut self, text: &'a [u8]) -> NameId {
+        self.properties.add(text);
+        self.intern(text)
+    }
+
+    /// The id of a label, new or not.
+    pub(crate) fn intern_label(&mut self, text: &'a [u8]) -> NameId {
+        self.labels.add(text);
+        self.intern(text)
+    }
+
+    /// The id of an entry of an overlay's `__symbols__`, which is both.
+    pub(crate) fn intern_symbol(&mut self, text: &'a [u8]) -> NameId {
+        self.labels.add(text);
+        self.intern_property(text)
+    }
+
+    fn intern(&mut self, text: &'a [u8]) -> NameId {
+        // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
+        let new = u32::try_from(self.names.len()).unwrap_or(u32::MAX - 1);
         let names = &mut self.names;
-        let entry = self.table.entry(
-            hash,
-            |&id| names[id as usize].text == text,
-            |&id| self::hash(&self.hasher, names[id as usize].text),
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(entry) => NameId(*entry.get()),
-            hashbrown::hash_table::Entry::Vacant(entry) => {
-                // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
-                let id = u32::try_from(names.len()).unwrap_or(u32::MAX);
-                entry.insert(id);
-                names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
-                let (word, bit) = filter_bit(text);
-                self.filter[word] |= bit;
-                NameId(id)
-            }
+        let hash = table::hash(&self.seed, text);
+        let found = self.table.find_or_insert(hash, new, |id| names[id as usize].text == text);
+        if found.is_none() {
+            names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
         }
+        NameId(found.unwrap_or(new))
     }
 
     fn find(&self, text: &[u8]) -> Option<NameId> {
-        let (word, bit) = filter_bit(text);
-        if self.filter[word] & bit == 0 {
-            return None;
-        }
-        let hash = hash(&self.hasher, text);
-        self.table.find(hash, |&id| self.names[id as usize].text == text).map(|&id| NameId(id))
+        let hash = table::hash(&self.seed, text);
+        self.table.find(hash, |id| self.names[id as usize].text == text).map(NameId)
     }
 
-    /// Looks every string of the base up among the names.
+    /// Looks every string of the base up among the names of properties.
     pub(crate) fn locate_in_base(&mut self) {
         let bytes = self.base.bytes();
         let mut start = 0;
-        while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
-            let Some(length) = memchr::memchr(0, rest) else { break };
-            if let Some(id) = self.find(&rest[..length]) {
+        while let Some(rest) = bytes.get(start..) {
+            let Some(length) = find_byte(rest, 0) else { break };
+            let text = &rest[..length];
+            if self.properties.may_have(text)
+                && let Some(id) = self.find(text)
+            {
                 let place = StringsOffset(u32::try_from(start).unwrap_or(u32::MAX));
                 self.names[id.0 as usize].offset.get_or_insert(place);
             }
@@ -118,7 +127,8 @@ impl<'a> Names<'a> {
     /// Notes the entry of the base's `/__symbols__` whose name is the base's string at `name`; the first
     /// entry of a name counts.
     pub(crate) fn note_symbol(&mut self, name: StringsOffset, at: StructureOffset) {
-        if let Some(id) = self.base.get(name).and_then(|text| self.find(text)) {
+        let text = self.base.get(name).filter(|text| self.labels.may_have(text));
+        if let Some(id) = text.and_then(|text| self.find(text)) {
             let property = PropertyRef { source: SourceId::BASE, at };
             self.names[id.0 as usize].symbol.get_or_insert(Symbol { property, slot: Slot::Source(at) });
         }
@@ -126,7 +136,9 @@ impl<'a> Names<'a> {
 
     /// Notes that an entry of `/__symbols__` was set.
     pub(crate) fn note_symbol_set(&mut self, name: &[u8], symbol: Symbol) {
-        if let Some(id) = self.find(name) {
+        if self.labels.may_have(name)
+            && let Some(id) = self.find(name)
+        {
             self.set_symbol(id, symbol);
         }
     }
@@ -190,19 +202,36 @@ impl<'a> Names<'a> {
     }
 }
 
-pub(crate) fn hash(hasher: &RandomState, text: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(text);
-    hasher.finish()
+/// A set of names that may have more than was put in: 4096 bits.
+#[derive(Debug)]
+struct Filter([u64; 64]);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self([0; 64])
+    }
 }
 
-/// Word and bit of the filter for a string: from its length and its last four bytes, where labels differ most.
-#[inline]
-fn filter_bit(text: &[u8]) -> (usize, u64) {
-    let tail = match text.last_chunk::<4>() {
-        Some(tail) => u32::from_le_bytes(*tail),
-        None => text.iter().fold(0, |tail, &byte| tail << 8 | u32::from(byte)),
-    };
-    let mixed = (u64::from(tail) << 8 | (text.len() as u64 & 0xff)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 58) as usize, 1 << (mixed >> 52 & 63))
+impl Filter {
+    fn add(&mut self, text: &[u8]) {
+        let (word, bit) = Self::bit(text);
+        self.0[word] |= bit;
+    }
+
+    #[inline]
+    fn may_have(&self, text: &[u8]) -> bool {
+        let (word, bit) = Self::bit(text);
+        self.0[word] & bit != 0
+    }
+
+    /// Word and bit of a name: from its length and its last four bytes, where labels differ most.
+    #[inline]
+    fn bit(text: &[u8]) -> (usize, u64) {
+        let tail = match text.last_chunk::<4>() {
+            Some(tail) => u32::from_le_bytes(*tail),
+            None => text.iter().fold(0, |tail, &byte| tail << 8 | u32::from(byte)),
+        };
+        let mixed = (u64::from(tail) << 8 | (text.len() as u64 & 0xff)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed >> 58) as usize, 1 << (mixed >> 52 & 63))
+    }
 }

@@ -6,7 +6,7 @@ use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag};
 
 use crate::error::{Warning, WarningKind};
 use crate::live::Live;
-use crate::names::NameId;
+use crate::names::{NameId, Names};
 use crate::source::{NodeId, Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
@@ -74,18 +74,37 @@ impl Overlay {
 }
 
 /// Interns the names of an overlay that the merge needs: those of properties that go into the output, and
-/// labels. In the copy, each such property's name offset becomes the name's id.
-pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &mut u32) {
-    let mut interner = Interner::new(live, overlay.source);
-    live.names.reserve(interner.ids.len());
+/// labels, of which the id takes the place of the name's offset in the copy. Gives where the former stand.
+pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &mut u32) -> Placement {
+    let source = live.source(overlay.source);
+    let strings = source.strings.bytes().len();
+    live.names.reserve(strings);
+    let ids = alloc::vec![0; strings];
+    let mut interner = Interner { source: overlay.source, ids, names: Vec::new(), duplicates: Vec::new() };
     for fragment in &overlay.fragments {
-        interner.intern(live, fragment.overlay, true, nodes_seen);
+        interner.intern_properties(live, fragment.overlay, nodes_seen);
     }
-    for node in [overlay.symbols, overlay.fixups].into_iter().flatten() {
-        interner.intern(live, node, false, nodes_seen);
-    }
+    intern_labels(live, overlay, overlay.symbols, Names::intern_symbol);
+    intern_labels(live, overlay, overlay.fixups, Names::intern_label);
+    interner.drop_duplicates(live);
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
+    }
+    Placement { source: overlay.source, names: interner.names }
+}
+
+fn intern_labels<'a>(
+    live: &mut Live<'a>,
+    overlay: &Overlay,
+    node: Option<NodeIndex>,
+    intern: fn(&mut Names<'a>, &'a [u8]) -> NameId,
+) {
+    let Some(node) = node else { return };
+    let Live { sources, names, .. } = live;
+    let source = &mut sources[overlay.source.0 as usize];
+    for property in source.properties(node) {
+        let id = intern(names, source.property_name(&property));
+        write_name(source.bytes.to_mut(), property.at, id.0);
     }
 }
 
@@ -93,35 +112,40 @@ struct Interner {
     source: SourceId,
     /// Of each offset in the overlay's strings block the id of its name plus one.
     ids: Vec<u32>,
+    names: Vec<(StructureOffset, NameId)>,
+    /// Places of properties that a later one of the same node replaces, (earlier, later).
+    duplicates: Vec<(StructureOffset, StructureOffset)>,
 }
 
 impl Interner {
-    fn new(live: &Live<'_>, source: SourceId) -> Self {
-        Self { source, ids: alloc::vec![0; live.source(source).strings.bytes().len()] }
-    }
-
-    /// Interns the property names below `top`. With `unique`, a property that a node has twice keeps only its
-    /// last value, as it would if the properties were set one after the other.
-    fn intern(&mut self, live: &mut Live<'_>, top: NodeIndex, unique: bool, nodes_seen: &mut u32) {
-        let mut duplicates: Vec<(Property, Property)> = Vec::new();
+    /// Interns the property names below `top`. A property that a node has twice keeps only its last value, as it
+    /// would if the properties were set one after the other.
+    fn intern_properties(&mut self, live: &mut Live<'_>, top: NodeIndex, nodes_seen: &mut u32) {
         let Live { sources, names, .. } = live;
-        let source = &mut sources[self.source.0 as usize];
+        let source = &sources[self.source.0 as usize];
         for (property, first) in source.original.properties_below(source.tree.node(top)) {
             *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
             let slot = &mut self.ids[property.name.0 as usize];
             if *slot == 0 {
-                *slot = names.intern(source.strings.get(property.name).unwrap_or_default()).0 + 1;
+                *slot = names.intern_property(source.property_name(&property)).0 + 1;
             }
             let id = NameId(*slot - 1);
-            write_name(source, &property, id.0);
-            let earlier = names.see(id, *nodes_seen, property.at.0).filter(|_| unique);
-            if let Some(earlier) = earlier.and_then(|at| source.original.property(StructureOffset(at))) {
-                duplicates.push((earlier, property));
+            self.names.push((property.at, id));
+            if let Some(earlier) = names.see(id, *nodes_seen, property.at.0) {
+                self.duplicates.push((StructureOffset(earlier), property.at));
             }
         }
         *nodes_seen = nodes_seen.wrapping_add(1);
-        for (earlier, later) in duplicates {
+    }
+
+    /// Takes properties that a later one replaces out of the copy.
+    fn drop_duplicates(&mut self, live: &mut Live<'_>) {
+        for &(earlier, later) in &self.duplicates {
             let source = &mut live.sources[self.source.0 as usize];
+            let block = source.original;
+            let (Some(earlier), Some(later)) = (block.property(earlier), block.property(later)) else {
+                continue;
+            };
             let range = earlier.at.index()..earlier.end().index();
             let (words, _) = source.bytes.to_mut()[range].as_chunks_mut::<4>();
             words.fill(Tag::NOP.to_be_bytes());
@@ -133,16 +157,19 @@ impl Interner {
     }
 }
 
-/// Points the names of the properties below the fragments into the merged strings block.
-pub(crate) fn place_names(live: &mut Live<'_>, overlay: &Overlay) {
-    let Live { sources, names, .. } = live;
-    let source = &mut sources[overlay.source.0 as usize];
-    for fragment in &overlay.fragments {
-        for (property, _) in source.original.properties_below(source.tree.node(fragment.overlay)) {
-            if let Some(id) = name_id(source, &property) {
-                let offset = names.offset(id);
-                write_name(source, &property, offset.0);
-            }
+/// Where the names of the properties below an overlay's fragments stand.
+pub(crate) struct Placement {
+    source: SourceId,
+    names: Vec<(StructureOffset, NameId)>,
+}
+
+impl Placement {
+    /// Points them into the merged strings block.
+    pub(crate) fn write(&self, live: &mut Live<'_>) {
+        let Live { sources, names, .. } = live;
+        let copy = sources[self.source.0 as usize].bytes.to_mut();
+        for &(at, id) in &self.names {
+            write_name(copy, at, names.offset(id).0);
         }
     }
 }
@@ -153,10 +180,13 @@ pub(crate) fn name_id(source: &Source<'_>, property: &Property) -> Option<NameId
     copy.property(property.at).map(|property| NameId(property.name.0))
 }
 
-fn write_name(source: &mut Source<'_>, property: &Property, name: u32) {
-    const NAME: usize = 8;
-    let field = source.bytes.to_mut().get_mut(property.at.index() + NAME..);
-    if let Some(field) = field.and_then(<[u8]>::first_chunk_mut::<4>) {
+/// Rewrites the name of the property at `at`, unless the property was taken out.
+#[inline]
+fn write_name(copy: &mut [u8], at: StructureOffset, name: u32) {
+    if let Some(header) = copy.get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<12>)
+        && let [tag, _, field] = header.as_chunks_mut::<4>().0
+        && *tag == Tag::PROP.to_be_bytes()
+    {
         *field = name.to_be_bytes();
     }
 }

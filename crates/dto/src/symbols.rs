@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind, text};
-use crate::live::{Live, Slot};
+use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::{self, Overlay};
+use crate::properties::Slot;
 use crate::source::{MADE_SYMBOLS, NodeId, PropertyRef, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that

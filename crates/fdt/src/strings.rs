@@ -1,5 +1,7 @@
 //! The strings block (Devicetree Specification v0.4, section 5.5): property names, each with a NUL behind it.
 
+use crate::search::find_byte;
+
 /// A place in the strings block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StringsOffset(pub u32);
@@ -15,7 +17,7 @@ pub struct StringsBlock<'a> {
 impl<'a> StringsBlock<'a> {
     /// Wraps a block; bytes behind its last NUL are no strings.
     pub fn new(bytes: &'a [u8]) -> Self {
-        let limit = memchr::memrchr(0, bytes).map_or(0, |last| last + 1);
+        let limit = bytes.iter().rposition(|&byte| byte == 0).map_or(0, |last| last + 1);
         Self { bytes, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
     }
 
@@ -39,7 +41,7 @@ impl<'a> StringsBlock<'a> {
     /// The string at `offset`, without its NUL.
     pub fn get(self, offset: StringsOffset) -> Option<&'a [u8]> {
         let rest = self.from(offset);
-        rest.get(..memchr::memchr(0, rest)?)
+        rest.get(..find_byte(rest, 0)?)
     }
 
     /// Whether the string at `offset` is `name`.

@@ -2,8 +2,9 @@
 
 use core::ops::Range;
 
+use crate::search::find_byte;
 use crate::strings::StringsOffset;
-use crate::tree::{Node, nul_bits, words_of_name};
+use crate::tree::{Node, words_of_name};
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,14 +168,7 @@ impl<'a> StructureBlock<'a> {
 
 #[inline]
 fn until_nul(bytes: &[u8]) -> &[u8] {
-    // Most names are short; a call costs more than looking at eight bytes.
-    if let Some(first) = bytes.first_chunk::<8>() {
-        let nul = nul_bits(u64::from_le_bytes(*first));
-        if nul != 0 {
-            return &bytes[..(nul.trailing_zeros() >> 3) as usize];
-        }
-    }
-    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
+    &bytes[..find_byte(bytes, 0).unwrap_or(bytes.len())]
 }
 
 /// Iterator over a node's properties.

@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use crate::error::{Block, Error, ErrorKind};
+use crate::search::{find_byte, nul_bits};
 use crate::strings::{StringsBlock, StringsOffset};
 use crate::structure::{StructureBlock, StructureOffset, Tag};
 
@@ -344,14 +345,15 @@ fn behind_name(words: &[[u8; 4]]) -> Option<&[[u8; 4]]> {
 /// How many words a node's name takes, with its NUL and padding.
 #[inline(always)]
 pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
-    // Most names end within two words.
-    if let Some(first) = words.as_flattened().first_chunk::<8>() {
+    let bytes = words.as_flattened();
+    // Most names end within two words, and the shift is free here.
+    if let Some(first) = bytes.first_chunk::<8>() {
         let nul = nul_bits(u64::from_le_bytes(*first));
         if nul != 0 {
             return Some(1 + (nul.trailing_zeros() >> 5) as usize);
         }
     }
-    Some(words.iter().position(|word| nul_bits(u64::from(u32::from_le_bytes(*word)) | !0 << 32) != 0)? + 1)
+    Some(find_byte(bytes, 0)? / 4 + 1)
 }
 
 /// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
@@ -359,12 +361,6 @@ pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
 #[inline(always)]
 fn words_of_value(length: u32) -> usize {
     ((u64::from(length) + 3) >> 2) as usize
-}
-
-/// A word whose lowest bit that is set stands in the lowest byte that is 0.
-#[inline(always)]
-pub(crate) fn nul_bits(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
 /// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
