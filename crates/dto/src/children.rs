@@ -184,6 +184,11 @@ impl Live<'_> {
         found.next().filter(|_| found.next().is_none())
     }
 
+    pub(crate) fn has_children(&self, node: NodeId) -> bool {
+        self.source(node.source).tree.first_child(node.node).is_some()
+            || self.patch(node).is_some_and(|patch| !patch.children.is_empty())
+    }
+
     /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
     pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
         let depth = depth.saturating_add(self.source(child.source).tree.depth());
@@ -204,6 +209,9 @@ impl Live<'_> {
     /// Siblings of one name below `parent`, a node that an overlay brings along: (first, later).
     pub(crate) fn duplicate_children(&mut self, parent: NodeId) -> Vec<(NodeId, NodeId)> {
         let source = self.source(parent.source);
+        if (source.tree.node(parent.node).subtree_end.0 - parent.node.0) <= 2 {
+            return Vec::new();
+        }
         let mut few = [NodeIndex::ROOT; WIDE];
         let mut count = 0;
         for (slot, child) in few.iter_mut().zip(source.tree.children(parent.node)) {

@@ -12,6 +12,7 @@ use crate::overlay::{self, Overlay};
 use crate::properties::Key;
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
+use crate::target::{components, resolve_absolute};
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
@@ -53,7 +54,7 @@ fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Re
     if path.contains(&0) || path.first() != Some(&b'/') {
         return Err(ErrorKind::BadSymbol { label: name() });
     }
-    let Some(node) = crate::target::resolve_absolute(live, path) else {
+    let Some(node) = resolve_absolute(live, path) else {
         return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
     };
     phandle_of(live, node, phandle_name)
@@ -124,7 +125,7 @@ fn find_node(
     fixup: &Fixup<'_>,
 ) -> Result<NodeIndex, Error> {
     let mut node = NodeId { source: overlay.source, node: NodeIndex::ROOT };
-    for component in fixup.path.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+    for component in components(fixup.path) {
         node = live.find_exact_child(node, component).ok_or_else(|| {
             let kind = ErrorKind::FixupNodeMissing { path: text(fixup.path) };
             place(live, overlay, list, kind).fragment(fragment_of(fixup.path))
@@ -180,5 +181,5 @@ fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -
 
 /// The first name in a path.
 fn fragment_of(path: &[u8]) -> &[u8] {
-    path.split(|&byte| byte == b'/').find(|name| !name.is_empty()).unwrap_or_default()
+    components(path).next().unwrap_or_default()
 }

@@ -57,7 +57,7 @@ pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 
 use bootargs::BootArguments;
 use live::Live;
-use merge::Superseded;
+use merge::Merging;
 use names::{NameId, Names};
 use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
@@ -171,18 +171,19 @@ impl<'a, 'o> Merge<'a, 'o> {
     fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
-        let mut superseded: Vec<Superseded> = Vec::new();
+        let mut merging = Merging::default();
         for fragment in &mut overlay.fragments {
             let target = target::find_target(live, id, fragment, self.options)?;
             fragment.target = Some(target);
             let content = NodeId { source: id, node: fragment.overlay };
-            merge::merge_node(live, target, content, &mut superseded)
+            merging
+                .merge_node(live, target, content)
                 .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
             if self.options.concat_bootargs {
                 self.boot_arguments.take_extension(live);
             }
         }
-        merge::follow_superseded(live, overlay, &mut superseded);
+        merging.follow_superseded(live, overlay);
         Ok(())
     }
 

@@ -46,6 +46,13 @@ pub(crate) struct Patch {
     pub(crate) properties_indexed: bool,
 }
 
+impl Patch {
+    /// Whether the node is written in another way than it was read.
+    pub(crate) fn changes_output(&self) -> bool {
+        self.removed || !(self.children.is_empty() && self.additions.is_empty() && self.overridden.is_empty())
+    }
+}
+
 /// The merged tree.
 #[derive(Debug)]
 pub(crate) struct Live<'a> {

@@ -66,9 +66,7 @@ impl<T: Copy> Lookup<T> {
         replace: bool,
     ) -> Option<T> {
         let hash = self.hash(owner, name);
-        // Each entry stands for a token of the inputs, which are counted in 32 bits.
-        let new = u32::try_from(self.entries.len()).unwrap_or(u32::MAX - 1);
-        let found = self.table.find_or_insert(hash, new, |number| {
+        let found = self.table.find_or_insert(hash, |number| {
             let entry = &self.entries[number as usize];
             entry.owner == owner && is(entry.item)
         });

@@ -16,41 +16,104 @@ use crate::source::{NodeId, PropertyRef};
 
 /// A phandle of the overlay whose node has one in the tree already: references go over to that.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Superseded {
-    pub(crate) old: u32,
-    pub(crate) new: u32,
+struct Superseded {
+    old: u32,
+    new: u32,
 }
 
-/// A node to merge into another, which is `depth` levels deep.
+/// A node to merge into another.
 struct Pair {
     target: NodeId,
     content: NodeId,
-    depth: u32,
 }
 
-/// Merges the node `content` of an overlay into `target`.
-pub(crate) fn merge_node(
-    live: &mut Live<'_>,
-    target: NodeId,
-    content: NodeId,
-    superseded: &mut Vec<Superseded>,
-) -> Result<(), Error> {
-    let mut pending = Vec::from([Pair { target, content, depth: live.depth(target) }]);
-    while let Some(Pair { target, content, depth }) = pending.pop() {
-        join_phandles(live, target, content, superseded);
-        merge_properties(live, target, content);
-        let mut next = live.source(content.source).tree.first_child(content.node);
-        let end = live.node(content).subtree_end;
-        while let Some(node) = next.filter(|&node| node < end) {
-            next = Some(live.source(content.source).tree.node(node).subtree_end);
-            let child = NodeId { source: content.source, node };
-            match live.find_child(target, live.name(child)) {
-                Some(existing) => pending.push(Pair { target: existing, content: child, depth: depth + 1 }),
-                None => append(live, Pair { target, content: child, depth }, &mut pending)?,
+/// The merge of an overlay's fragments.
+#[derive(Default)]
+pub(crate) struct Merging {
+    pending: Vec<Pair>,
+    superseded: Vec<Superseded>,
+}
+
+impl Merging {
+    /// Merges the node `content` of an overlay into `target`.
+    pub(crate) fn merge_node(
+        &mut self,
+        live: &mut Live<'_>,
+        target: NodeId,
+        content: NodeId,
+    ) -> Result<(), Error> {
+        self.pending.push(Pair { target, content });
+        while let Some(Pair { target, content }) = self.pending.pop() {
+            join_phandles(live, target, content, &mut self.superseded);
+            merge_properties(live, target, content);
+            if live.source(content.source).tree.first_child(content.node).is_some() {
+                self.merge_children(live, target, content)?;
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn merge_children(&mut self, live: &mut Live<'_>, target: NodeId, content: NodeId) -> Result<(), Error> {
+        let depth = live.depth(target);
+        // Nothing to look for in a target without children, unless siblings share a name.
+        let all_new = !live.has_children(target) && live.duplicate_children(content).is_empty();
+        let end = live.node(content).subtree_end;
+        let mut node = NodeIndex(content.node.0 + 1);
+        while node < end {
+            let child = NodeId { source: content.source, node };
+            node = live.node(child).subtree_end;
+            let existing = if all_new { None } else { live.find_child(target, live.name(child)) };
+            match existing {
+                Some(target) => self.pending.push(Pair { target, content: child }),
+                None => self.append(live, target, child, depth)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the subtree `content` to `target`, which is `depth` levels deep. Siblings of one name in it are
+    /// left to be merged.
+    fn append(
+        &mut self,
+        live: &mut Live<'_>,
+        target: NodeId,
+        content: NodeId,
+        depth: u32,
+    ) -> Result<(), Error> {
+        live.attach(target, content, depth)?;
+        let end = live.node(content).subtree_end;
+        let Live { sources, phandles, .. } = live;
+        let source = &sources[content.source.0 as usize];
+        for entry in source.tree.phandles_in(content.node, end) {
+            let node = NodeId { source: content.source, node: entry.node };
+            phandles.set(entry.value.wrapping_add(source.shift), node);
+        }
+        // Two children at least, or none share a name.
+        let parents = content.node.0..end.0.saturating_sub(2);
+        for node in parents.map(NodeIndex) {
+            for (target, later) in live.duplicate_children(NodeId { source: content.source, node }) {
+                live.remove(later);
+                self.pending.push(Pair { target, content: later });
+            }
+        }
+        Ok(())
+    }
+
+    /// Points the overlay's references to superseded phandles at what superseded them.
+    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay) {
+        let superseded = &mut self.superseded;
+        if superseded.is_empty() {
+            return;
+        }
+        superseded.sort_unstable_by_key(|entry| entry.old);
+        let source = live.source_mut(overlay.source);
+        for reference in &overlay.local_references {
+            source.change_cell(&reference.property, reference.at, |phandle| {
+                let found = superseded.binary_search_by_key(&phandle, |entry| entry.old);
+                found.map_or(phandle, |index| superseded[index].new)
+            });
+        }
+    }
 }
 
 fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
@@ -84,43 +147,5 @@ fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, supersede
         if let Some(property) = overlay.original.property(entry.at) {
             overlay.change_cell(&property, 0, |_| kept);
         }
-    }
-}
-
-/// Appends the subtree `content` to `target`. Siblings of one name in it are left to be merged.
-fn append(live: &mut Live<'_>, pair: Pair, pending: &mut Vec<Pair>) -> Result<(), Error> {
-    let Pair { target, content, depth } = pair;
-    live.attach(target, content, depth)?;
-    let end = live.node(content).subtree_end;
-    let Live { sources, phandles, .. } = live;
-    let source = &sources[content.source.0 as usize];
-    for entry in source.tree.phandles_in(content.node, end) {
-        let node = NodeId { source: content.source, node: entry.node };
-        phandles.set(entry.value.wrapping_add(source.shift), node);
-    }
-    if content.node.0 + 1 == end.0 {
-        return Ok(());
-    }
-    for node in (content.node.0..end.0).map(NodeIndex) {
-        for (first, later) in live.duplicate_children(NodeId { source: content.source, node }) {
-            live.remove(later);
-            pending.push(Pair { target: first, content: later, depth: live.depth(first) });
-        }
-    }
-    Ok(())
-}
-
-/// Points the overlay's references to superseded phandles at what superseded them.
-pub(crate) fn follow_superseded(live: &mut Live<'_>, overlay: &Overlay, superseded: &mut [Superseded]) {
-    if superseded.is_empty() {
-        return;
-    }
-    superseded.sort_unstable_by_key(|entry| entry.old);
-    let source = live.source_mut(overlay.source);
-    for reference in &overlay.local_references {
-        source.change_cell(&reference.property, reference.at, |phandle| {
-            let found = superseded.binary_search_by_key(&phandle, |entry| entry.old);
-            found.map_or(phandle, |index| superseded[index].new)
-        });
     }
 }

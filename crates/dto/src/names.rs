@@ -66,7 +66,7 @@ impl<'a> Names<'a> {
 
     /// Makes room for the names of a strings block of so many bytes.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        const BYTES_A_NAME: usize = 8;
+        const BYTES_A_NAME: usize = 16;
         let more = bytes / BYTES_A_NAME;
         self.names.reserve(more);
         self.table.reserve(more);
@@ -91,15 +91,14 @@ impl<'a> Names<'a> {
     }
 
     fn intern(&mut self, text: &'a [u8]) -> NameId {
-        // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
-        let new = u32::try_from(self.names.len()).unwrap_or(u32::MAX - 1);
         let names = &mut self.names;
         let hash = table::hash(&self.seed, text);
-        let found = self.table.find_or_insert(hash, new, |id| names[id as usize].text == text);
-        if found.is_none() {
-            names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
+        if let Some(id) = self.table.find_or_insert(hash, |id| names[id as usize].text == text) {
+            return NameId(id);
         }
-        NameId(found.unwrap_or(new))
+        names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
+        // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
+        NameId(u32::try_from(names.len() - 1).unwrap_or(u32::MAX))
     }
 
     fn find(&self, text: &[u8]) -> Option<NameId> {
@@ -176,14 +175,13 @@ impl<'a> Names<'a> {
     /// Whether the string at `offset` of the merged block is `text`.
     #[inline]
     pub(crate) fn is(&self, offset: StringsOffset, text: &[u8]) -> bool {
-        if self.base.contains(offset) {
-            return self.base.is(offset, text);
-        }
-        let added = (offset.0 as usize).checked_sub(self.base.bytes().len());
-        added.is_some_and(|start| {
-            let rest = self.added.get(start..).unwrap_or_default();
-            rest.len() > text.len() && rest[text.len()] == 0 && rest[..text.len()] == *text
-        })
+        let (start, base) = (offset.0 as usize, self.base.bytes());
+        let rest = match base.get(start..) {
+            Some(rest) if !rest.is_empty() => rest,
+            _ => self.added.get(start.wrapping_sub(base.len())..).unwrap_or_default(),
+        };
+        // The NUL first: it turns most of the others away.
+        rest.get(text.len()) == Some(&0) && rest.starts_with(text)
     }
 
     /// The string at `offset` of the merged block.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag};
+use kbt_fdt::{NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Warning, WarningKind};
 use crate::live::Live;
@@ -49,17 +49,19 @@ impl Overlay {
             fixups: None,
             local_fixups: None,
         };
-        let block = source.original;
-        for node in source.tree.children(NodeIndex::ROOT) {
-            match source.name(node) {
-                b"__symbols__" => _ = overlay.symbols.get_or_insert(node),
-                b"__fixups__" => _ = overlay.fixups.get_or_insert(node),
-                b"__local_fixups__" => _ = overlay.local_fixups.get_or_insert(node),
-                _ => {}
+        let (block, tree) = (source.original, &source.tree);
+        for (node, record) in tree.child_nodes(NodeIndex::ROOT) {
+            let is = |name| block.name_is(record, name);
+            if is(b"__symbols__") {
+                overlay.symbols.get_or_insert(node);
+            } else if is(b"__fixups__") {
+                overlay.fixups.get_or_insert(node);
+            } else if is(b"__local_fixups__") {
+                overlay.local_fixups.get_or_insert(node);
             }
-            let mut children = source.tree.children(node);
-            let found = children.find(|&child| block.name_is(source.tree.node(child), b"__overlay__"));
-            if let Some(content) = found {
+            let first = NodeIndex(node.0 + 1);
+            let content = tree.find_child(node, first, |child| block.name_is(child, b"__overlay__"));
+            if let Some(content) = content {
                 overlay.fragments.push(Fragment { node, overlay: content, target: None });
             }
         }
@@ -77,10 +79,14 @@ impl Overlay {
 /// labels, of which the id takes the place of the name's offset in the copy. Gives where the former stand.
 pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &mut u32) -> Placement {
     let source = live.source(overlay.source);
-    let strings = source.strings.bytes().len();
-    live.names.reserve(strings);
-    let ids = alloc::vec![0; strings];
-    let mut interner = Interner { source: overlay.source, ids, names: Vec::new(), duplicates: Vec::new() };
+    let properties = source.original.bytes().len() / BYTES_A_PROPERTY;
+    live.names.reserve(source.strings.bytes().len());
+    let mut interner = Interner {
+        source: overlay.source,
+        recent: [(StringsOffset(u32::MAX), NameId(0)); RECENT],
+        names: Vec::with_capacity(properties),
+        duplicates: Vec::new(),
+    };
     for fragment in &overlay.fragments {
         interner.intern_properties(live, fragment.overlay, nodes_seen);
     }
@@ -108,10 +114,15 @@ fn intern_labels<'a>(
     }
 }
 
+/// How many names an [`Interner`] remembers.
+const RECENT: usize = 32;
+/// What a property of a fragment takes at least in practice: itself, its node, the fragment.
+const BYTES_A_PROPERTY: usize = 64;
+
 struct Interner {
     source: SourceId,
-    /// Of each offset in the overlay's strings block the id of its name plus one.
-    ids: Vec<u32>,
+    /// Names met lately: an overlay mostly uses a few over and over.
+    recent: [(StringsOffset, NameId); RECENT],
     names: Vec<(StructureOffset, NameId)>,
     /// Places of properties that a later one of the same node replaces, (earlier, later).
     duplicates: Vec<(StructureOffset, StructureOffset)>,
@@ -125,11 +136,11 @@ impl Interner {
         let source = &sources[self.source.0 as usize];
         for (property, first) in source.original.properties_below(source.tree.node(top)) {
             *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
-            let slot = &mut self.ids[property.name.0 as usize];
-            if *slot == 0 {
-                *slot = names.intern_property(source.property_name(&property)).0 + 1;
+            let recent = &mut self.recent[property.name.0 as usize % RECENT];
+            if recent.0 != property.name {
+                *recent = (property.name, names.intern_property(source.property_name(&property)));
             }
-            let id = NameId(*slot - 1);
+            let id = recent.1;
             self.names.push((property.at, id));
             if let Some(earlier) = names.see(id, *nodes_seen, property.at.0) {
                 self.duplicates.push((StructureOffset(earlier), property.at));

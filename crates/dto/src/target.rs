@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_fdt::Property;
+use kbt_fdt::{Property, find_byte};
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
@@ -127,15 +127,29 @@ fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
 
 /// The node at an absolute path; `/` is the root node.
 pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
-    let mut components = path.split(|&byte| byte == b'/').filter(|component| !component.is_empty());
-    components.try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+    components(path).try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+}
+
+/// The names in a path.
+#[inline]
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    core::iter::from_fn(move || {
+        while let Some((b'/', behind)) = rest.split_first() {
+            rest = behind;
+        }
+        let end = find_byte(rest, b'/').unwrap_or(rest.len());
+        let (component, behind) = rest.split_at(end);
+        rest = behind;
+        (!component.is_empty()).then_some(component)
+    })
 }
 
 /// For a hint: the path that is found if each name may stand for the only one that adds a unit address.
 fn loose_path(live: &mut Live<'_>, path: &[u8]) -> Option<String> {
     let absolute = if path.first() == Some(&b'/') { path.to_vec() } else { expand_alias(live, path)? };
     let mut node = NodeId::ROOT;
-    for component in absolute.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+    for component in components(&absolute) {
         node = live.find_child(node, component).or_else(|| live.only_with_unit_address(node, component))?;
     }
     let mut found = Vec::new();

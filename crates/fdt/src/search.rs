@@ -15,13 +15,14 @@ pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
         }
         start += 8;
     }
-    find_in_tail(bytes, start, byte)
-}
-
-/// The same from `start` on, byte by byte: a block's last string may have less than eight left.
-#[cold]
-fn find_in_tail(bytes: &[u8], start: usize, byte: u8) -> Option<usize> {
-    Some(start + bytes.get(start..)?.iter().position(|&other| other == byte)?)
+    // The last eight once more, where there are as many: what was seen already has none.
+    match bytes.last_chunk::<8>() {
+        Some(last) => {
+            let found = nul_bits(u64::from_le_bytes(*last) ^ pattern);
+            (found != 0).then(|| bytes.len() - 8 + (found.trailing_zeros() >> 3) as usize)
+        }
+        None => bytes.iter().position(|&other| other == byte),
+    }
 }
 
 /// A word whose lowest bit that is set stands in the lowest byte that is 0.

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::search::find_byte;
+use crate::search::{find_byte, nul_bits};
 use crate::strings::StringsOffset;
 use crate::tree::{Node, words_of_name};
 
@@ -111,22 +111,27 @@ impl<'a> StructureBlock<'a> {
         Some(u32::from_be_bytes(*word))
     }
 
-    /// The bytes from a node's name on.
-    #[inline]
-    fn name_on(self, node: &Node) -> &'a [u8] {
-        self.0.get(node.begin.index() + Tag::SIZE as usize..).unwrap_or_default()
-    }
-
     /// A node's name with its unit address.
+    #[inline]
     pub fn name(self, node: &Node) -> &'a [u8] {
-        until_nul(self.name_on(node))
+        let padded = self.padded_name(node);
+        // The first NUL is in the last word, which is more than padding.
+        let last = padded.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
+        let nul = nul_bits(u64::from(last)).trailing_zeros() >> 3;
+        padded.get(..(padded.len() + nul as usize).wrapping_sub(4)).unwrap_or_default()
     }
 
     /// Whether a node's name is `name`.
     #[inline]
     pub fn name_is(self, node: &Node, name: &[u8]) -> bool {
-        let found = self.name_on(node);
-        found.len() > name.len() && found[name.len()] == 0 && found[..name.len()] == *name
+        let found = self.padded_name(node);
+        found.get(name.len()) == Some(&0) && found.starts_with(name)
+    }
+
+    /// A node's name with its NUL and padding.
+    #[inline]
+    fn padded_name(self, node: &Node) -> &'a [u8] {
+        self.0.get(node.begin.index() + Tag::SIZE as usize..node.body.index()).unwrap_or_default()
     }
 
     /// The property whose `FDT_PROP` stands at `at`.
@@ -138,21 +143,15 @@ impl<'a> StructureBlock<'a> {
     }
 
     /// A property's value.
+    #[inline]
     pub fn value(self, property: &Property) -> &'a [u8] {
         self.0.get(property.value()).unwrap_or_default()
     }
 
-    /// Where the token behind a node's name stands.
-    pub fn body(self, node: &Node) -> StructureOffset {
-        let (words, _) = self.name_on(node).as_chunks::<4>();
-        // A checked block is smaller than 4 GiB, so a length inside it fits.
-        let name = words_of_name(words).and_then(|words| u32::try_from(words).ok()).unwrap_or(0);
-        node.begin.plus(Tag::SIZE + name * 4)
-    }
-
     /// The properties of a node of the checked block, those in front of its first child.
+    #[inline]
     pub fn properties(self, node: &Node) -> Properties<'a> {
-        Properties { block: self, at: self.body(node) }
+        Properties { block: self, at: node.body }
     }
 
     /// The properties of `top` and of all nodes below it, in the checked block.

@@ -4,7 +4,7 @@
 //! parent is. The subtree of a node is a range of records, so the first child is the next record and the next
 //! sibling is the record behind the subtree; no list is built and nothing is copied.
 //!
-//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 16 bytes a node.
+//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 20 bytes a node.
 
 use alloc::vec::Vec;
 
@@ -35,6 +35,8 @@ impl NodeIndex {
 pub struct Node {
     /// Where its `FDT_BEGIN_NODE` stands.
     pub begin: StructureOffset,
+    /// Where the token behind its name stands.
+    pub body: StructureOffset,
     /// Where its `FDT_END_NODE` stands.
     pub end: StructureOffset,
     /// Its parent; the root node is its own.
@@ -153,6 +155,7 @@ impl Tree {
                     let (begin, number) = (offset(at), self.nodes.len());
                     self.nodes.push(Node {
                         begin,
+                        body: offset(words.len() - next.len()),
                         end: begin,
                         parent: index(open),
                         subtree_end: index(number),
@@ -221,10 +224,15 @@ impl Tree {
     /// The phandle of a node: its `phandle`, else its `linux,phandle`.
     pub fn phandle(&self, node: NodeIndex) -> Option<u32> {
         let from = self.phandles.partition_point(|entry| entry.node < node);
-        let mut own = self.phandles[from..].iter().take_while(|entry| entry.node == node);
-        let first = own.next()?;
-        let named = if first.legacy { own.find(|entry| !entry.legacy) } else { None };
-        Some(named.unwrap_or(first).value)
+        let (first, rest) = self.phandles.get(from..)?.split_first()?;
+        if first.node != node {
+            return None;
+        }
+        if !first.legacy {
+            return Some(first.value);
+        }
+        let own = rest.iter().take_while(|entry| entry.node == node);
+        Some(own.into_iter().find(|entry| !entry.legacy).unwrap_or(first).value)
     }
 
     /// The phandle properties of the nodes from `first` to before `end`.
@@ -346,13 +354,22 @@ fn behind_name(words: &[[u8; 4]]) -> Option<&[[u8; 4]]> {
 #[inline(always)]
 pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
     let bytes = words.as_flattened();
-    // Most names end within two words, and the shift is free here.
-    if let Some(first) = bytes.first_chunk::<8>() {
+    // Most names end within four words, and the shift is free here.
+    if let Some([first, second]) = bytes.first_chunk::<16>().map(|chunk| chunk.as_chunks::<8>().0) {
         let nul = nul_bits(u64::from_le_bytes(*first));
         if nul != 0 {
             return Some(1 + (nul.trailing_zeros() >> 5) as usize);
         }
+        let nul = nul_bits(u64::from_le_bytes(*second));
+        if nul != 0 {
+            return Some(3 + (nul.trailing_zeros() >> 5) as usize);
+        }
     }
+    words_of_long_name(bytes)
+}
+
+#[inline(never)]
+fn words_of_long_name(bytes: &[u8]) -> Option<usize> {
     Some(find_byte(bytes, 0)? / 4 + 1)
 }
 
