@@ -23,11 +23,12 @@ pub(crate) fn resolve_fixups(
 ) -> Result<(), Error> {
     let Some(fixups) = overlay.fixups else { return Ok(()) };
     let id = overlay.source;
+    let mut guess = 0;
     for property in live.source(id).properties(fixups) {
         let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
         let phandle =
             resolve_label(live, label, phandle_name).map_err(|kind| place(live, overlay, &property, kind))?;
-        write_phandle(live, overlay, &property, phandle)?;
+        write_phandle(live, overlay, &property, phandle, &mut guess)?;
     }
     Ok(())
 }
@@ -48,10 +49,8 @@ fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Re
         SourceId::MADE => Cow::Owned(live.value_of(symbol.property).to_vec()),
         _ => Cow::Borrowed(block.original.value(&live.property_at(symbol.property))),
     };
-    let Some((0, path)) = value.split_last().map(|(last, path)| (*last, path)) else {
-        return Err(ErrorKind::BadSymbol { label: name() });
-    };
-    if path.contains(&0) || path.first() != Some(&b'/') {
+    let path = &value[..value.len().saturating_sub(1)];
+    if find_byte(&value, 0) != Some(path.len()) || path.first() != Some(&b'/') {
         return Err(ErrorKind::BadSymbol { label: name() });
     }
     let Some(node) = resolve_absolute(live, path) else {
@@ -77,7 +76,13 @@ fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result
 }
 
 /// Writes `phandle` to every place in the list.
-fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandle: u32) -> Result<(), Error> {
+fn write_phandle(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    list: &Property,
+    phandle: u32,
+    guess: &mut usize,
+) -> Result<(), Error> {
     let id = overlay.source;
     let source = live.source(id);
     let (block, strings) = (source.original, source.strings);
@@ -93,7 +98,7 @@ fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandl
         };
         let Some(fixup) = end.and_then(|_| Fixup::parse(entry)) else { return Err(bad(live)) };
         if fixup.path != last.0 {
-            last = (fixup.path, find_node(live, overlay, list, &fixup)?);
+            last = (fixup.path, find_node(live, overlay, list, &fixup, guess)?);
         }
         let properties = live.source(id).properties(last.1);
         let Some(property) = find_property(properties, strings, fixup.property) else {
@@ -123,9 +128,17 @@ fn find_node(
     overlay: &Overlay,
     list: &Property,
     fixup: &Fixup<'_>,
+    guess: &mut usize,
 ) -> Result<NodeIndex, Error> {
+    let source = live.source(overlay.source);
+    let mut names = components(fixup.path);
+    let first = names.clone().next().unwrap_or_default();
     let mut node = NodeId { source: overlay.source, node: NodeIndex::ROOT };
-    for component in components(fixup.path) {
+    if let Some(fragment) = overlay.guess_fragment(source, first, guess) {
+        node.node = fragment.node;
+        names.next();
+    }
+    for component in names {
         node = live.find_exact_child(node, component).ok_or_else(|| {
             let kind = ErrorKind::FixupNodeMissing { path: text(fixup.path) };
             place(live, overlay, list, kind).fragment(fragment_of(fixup.path))

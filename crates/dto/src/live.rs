@@ -76,12 +76,13 @@ pub(crate) struct Live<'a> {
 
 impl<'a> Live<'a> {
     pub(crate) fn new(sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
-        let phandles = sources.iter().map(|source| source.tree.phandles().len()).sum();
+        let more = sources.iter().skip(1).map(|source| source.tree.phandles().len()).sum();
+        let phandles = Phandles::new(sources[0].tree.phandles(), more);
         let added: usize = sources.iter().skip(1).map(|source| source.tree.nodes().len()).sum();
         Self {
             sources,
             names,
-            phandles: Phandles::new(phandles),
+            phandles,
             patches: Vec::with_capacity(added),
             children: Chains::default(),
             additions: Chains::default(),
@@ -196,7 +197,8 @@ impl<'a> Live<'a> {
     pub(crate) fn phandle(&mut self, node: NodeId) -> Option<u32> {
         // A node keeps the phandle that it was read with, whatever is merged into it.
         let source = self.source(node.source);
-        if let Some(phandle) = source.tree.phandle(node.node) {
+        let phandle = source.tree.node(node.node).phandle;
+        if phandle != 0 {
             return Some(phandle.wrapping_add(source.shift));
         }
         if self.patch(node).is_none_or(|patch| patch.additions.is_empty()) {

@@ -9,7 +9,7 @@ use crate::table::{self, Table};
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
 /// So many times a wide node is walked through before it is worth a table.
-pub(crate) const WALKS: u8 = 4;
+pub(crate) const WALKS: u8 = 3;
 
 #[derive(Debug)]
 struct Entry<T> {

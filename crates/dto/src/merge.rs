@@ -134,7 +134,10 @@ fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
 /// Where target and content both have a phandle, the target's stays, and the overlay's references follow.
 fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, superseded: &mut Vec<Superseded>) {
     let source = live.source(content.source);
-    let Some(own) = source.tree.phandle(content.node) else { return };
+    let own = source.tree.node(content.node).phandle;
+    if own == 0 {
+        return;
+    }
     let own = own.wrapping_add(source.shift);
     let kept = live.phandle(target).filter(|&kept| kept != own);
     live.phandles.set(own, target);

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use foldhash::fast::RandomState;
-use kbt_fdt::{StringsBlock, StringsOffset, StructureOffset, find_byte};
+use kbt_fdt::{Properties, StringsBlock, StringsOffset, find_byte, is_string};
 
 use crate::properties::Slot;
 use crate::source::{PropertyRef, SourceId};
@@ -90,6 +90,7 @@ impl<'a> Names<'a> {
         self.intern_property(text)
     }
 
+    #[inline]
     fn intern(&mut self, text: &'a [u8]) -> NameId {
         let names = &mut self.names;
         let hash = table::hash(&self.seed, text);
@@ -101,6 +102,7 @@ impl<'a> Names<'a> {
         NameId(u32::try_from(names.len() - 1).unwrap_or(u32::MAX))
     }
 
+    #[inline]
     fn find(&self, text: &[u8]) -> Option<NameId> {
         let hash = table::hash(&self.seed, text);
         self.table.find(hash, |id| self.names[id as usize].text == text).map(NameId)
@@ -123,13 +125,17 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Notes the entry of the base's `/__symbols__` whose name is the base's string at `name`; the first
-    /// entry of a name counts.
-    pub(crate) fn note_symbol(&mut self, name: StringsOffset, at: StructureOffset) {
-        let text = self.base.get(name).filter(|text| self.labels.may_have(text));
-        if let Some(id) = text.and_then(|text| self.find(text)) {
-            let property = PropertyRef { source: SourceId::BASE, at };
-            self.names[id.0 as usize].symbol.get_or_insert(Symbol { property, slot: Slot::Source(at) });
+    /// Notes the entries of the base's `/__symbols__` that are wanted; the first one of a name counts.
+    pub(crate) fn note_symbols(&mut self, symbols: Properties<'_>) {
+        for entry in symbols {
+            let Some(text) = self.base.get(entry.name) else { continue };
+            if self.labels.may_have(text)
+                && let Some(id) = self.find(text)
+            {
+                let property = PropertyRef { source: SourceId::BASE, at: entry.at };
+                let symbol = Symbol { property, slot: Slot::Source(entry.at) };
+                self.names[id.0 as usize].symbol.get_or_insert(symbol);
+            }
         }
     }
 
@@ -180,8 +186,7 @@ impl<'a> Names<'a> {
             Some(rest) if !rest.is_empty() => rest,
             _ => self.added.get(start.wrapping_sub(base.len())..).unwrap_or_default(),
         };
-        // The NUL first: it turns most of the others away.
-        rest.get(text.len()) == Some(&0) && rest.starts_with(text)
+        is_string(rest, text)
     }
 
     /// The string at `offset` of the merged block.

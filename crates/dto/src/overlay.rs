@@ -32,6 +32,9 @@ pub(crate) struct LocalReference {
 pub(crate) struct Overlay {
     pub(crate) source: SourceId,
     pub(crate) fragments: Vec<Fragment>,
+    /// Whether each of the root's children up to the last fragment has a name behind the one's before: then
+    /// no two of them share one.
+    names_ascend: bool,
     pub(crate) local_references: Vec<LocalReference>,
     pub(crate) symbols: Option<NodeIndex>,
     pub(crate) fixups: Option<NodeIndex>,
@@ -44,28 +47,50 @@ impl Overlay {
         let mut overlay = Self {
             source: id,
             fragments: Vec::new(),
+            names_ascend: true,
             local_references: Vec::new(),
             symbols: None,
             fixups: None,
             local_fixups: None,
         };
         let (block, tree) = (source.original, &source.tree);
+        let (mut ascending, mut last): (_, &[u8]) = (true, b"");
         for (node, record) in tree.child_nodes(NodeIndex::ROOT) {
-            let is = |name| block.name_is(record, name);
-            if is(b"__symbols__") {
-                overlay.symbols.get_or_insert(node);
-            } else if is(b"__fixups__") {
-                overlay.fixups.get_or_insert(node);
-            } else if is(b"__local_fixups__") {
-                overlay.local_fixups.get_or_insert(node);
+            let name = block.name(record);
+            ascending &= (last.len(), last) < (name.len(), name);
+            last = name;
+            match name {
+                b"__symbols__" => _ = overlay.symbols.get_or_insert(node),
+                b"__fixups__" => _ = overlay.fixups.get_or_insert(node),
+                b"__local_fixups__" => _ = overlay.local_fixups.get_or_insert(node),
+                _ => {}
             }
             let first = NodeIndex(node.0 + 1);
             let content = tree.find_child(node, first, |child| block.name_is(child, b"__overlay__"));
             if let Some(content) = content {
                 overlay.fragments.push(Fragment { node, overlay: content, target: None });
+                overlay.names_ascend &= ascending;
             }
         }
         overlay
+    }
+
+    /// The root's child `name` if it is fragment number `guess` or the one behind, and no other has its name:
+    /// lists of references mostly follow the order of the fragments. The guess becomes the fragment's number.
+    pub(crate) fn guess_fragment(
+        &self,
+        source: &Source<'_>,
+        name: &[u8],
+        guess: &mut usize,
+    ) -> Option<&Fragment> {
+        for number in *guess..*guess + 2 {
+            let fragment = self.fragments.get(number).filter(|_| self.names_ascend)?;
+            if source.original.name_is(source.tree.node(fragment.node), name) {
+                *guess = number;
+                return Some(fragment);
+            }
+        }
+        None
     }
 
     /// The fragment that this node is.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use kbt_fdt::NodeIndex;
+use kbt_fdt::{NodeIndex, PhandleProperty};
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
@@ -24,12 +24,16 @@ pub(crate) struct Phandles {
 }
 
 impl Phandles {
-    /// `count`: how many phandles there are in all inputs.
-    pub(crate) fn new(count: usize) -> Self {
+    /// `base`: those of the base; `more`: how many the overlays have.
+    pub(crate) fn new(base: &[PhandleProperty], more: usize) -> Self {
         // Some numbers of a real tree are not in use, and new ones may be needed.
-        Self { dense: alloc::vec![0; 2 * count + 64], sparse: HashMap::default(), max: 0 }
+        let bound = base.len() * 2 + more + 64;
+        let largest = base.iter().map(|entry| entry.value as usize).filter(|&value| value < bound).max();
+        let dense = alloc::vec![0; bound.min(largest.unwrap_or(0) + more + 64)];
+        Self { dense, sparse: HashMap::default(), max: 0 }
     }
 
+    #[inline]
     pub(crate) fn get(&self, phandle: u32) -> Option<NodeId> {
         match self.dense.get(phandle as usize) {
             Some(0) => None,

@@ -97,10 +97,7 @@ pub(crate) fn find(live: &mut Live<'_>) {
     let Live { sources, names, .. } = live;
     let source = &sources[node.source.0 as usize];
     if node.source == SourceId::BASE {
-        for property in source.properties(node.node) {
-            names.note_symbol(property.name, property.at);
-        }
-        return;
+        return names.note_symbols(source.properties(node.node));
     }
     for property in source.properties(node.node) {
         let reference = PropertyRef { source: node.source, at: property.at };

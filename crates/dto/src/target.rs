@@ -19,12 +19,12 @@ pub(crate) fn find_target(
     options: &Options,
 ) -> Result<NodeId, Error> {
     let source = live.source(id);
-    let name = source.name(fragment.node);
     let (mut target, mut path) = (None, None);
     for property in source.properties(fragment.node) {
-        if source.strings.is(property.name, b"target") {
+        let name = source.strings.from(property.name);
+        if name.starts_with(b"target\0") {
             target = target.or(Some(property));
-        } else if source.strings.is(property.name, b"target-path") {
+        } else if name.starts_with(b"target-path\0") {
             path = path.or(Some(property));
         }
     }
@@ -34,7 +34,7 @@ pub(crate) fn find_target(
             Some(u32::MAX) | None => {
                 return Err(source
                     .error(ErrorKind::BadTarget, id, target.at)
-                    .fragment(name)
+                    .fragment(source.name(fragment.node))
                     .property(b"target"));
             }
             // libfdt reads 0 as no target.
@@ -53,9 +53,11 @@ pub(crate) fn find_target(
         (None, Some(path)) => by_path(live, id, &path, options),
         (None, None) => Err(source.error(ErrorKind::NoTarget, id, begin)),
     };
-    let found = found.map_err(|error| error.fragment(name))?;
+    let found = found.map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
     if options.forbid_root && found == NodeId::ROOT {
-        return Err(live.source(id).error(ErrorKind::RootForbidden, id, begin).fragment(name));
+        let source = live.source(id);
+        let error = source.error(ErrorKind::RootForbidden, id, begin);
+        return Err(error.fragment(source.name(fragment.node)));
     }
     Ok(found)
 }
@@ -132,7 +134,7 @@ pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeI
 
 /// The names in a path.
 #[inline]
-pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     let mut rest = path;
     core::iter::from_fn(move || {
         while let Some((b'/', behind)) = rest.split_first() {

@@ -41,7 +41,7 @@ pub use error::{Block, Error, ErrorKind};
 pub use header::{Header, LAST_COMPATIBLE_VERSION, MAGIC, OLDEST_VERSION, VERSION};
 pub use reservations::{MemoryReservation, MemoryReservations};
 pub use search::find_byte;
-pub use strings::{StringsBlock, StringsOffset};
+pub use strings::{StringsBlock, StringsOffset, is_string};
 pub use structure::{
     Properties, PropertiesBelow, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded,
 };

@@ -39,6 +39,7 @@ impl<'a> StringsBlock<'a> {
     }
 
     /// The string at `offset`, without its NUL.
+    #[inline]
     pub fn get(self, offset: StringsOffset) -> Option<&'a [u8]> {
         let rest = self.from(offset);
         rest.get(..find_byte(rest, 0)?)
@@ -47,7 +48,13 @@ impl<'a> StringsBlock<'a> {
     /// Whether the string at `offset` is `name`.
     #[inline]
     pub fn is(self, offset: StringsOffset, name: &[u8]) -> bool {
-        let rest = self.from(offset);
-        rest.len() > name.len() && rest[name.len()] == 0 && rest[..name.len()] == *name
+        is_string(self.from(offset), name)
     }
+}
+
+/// Whether `bytes` start with `name` and a NUL.
+#[inline]
+pub fn is_string(bytes: &[u8], name: &[u8]) -> bool {
+    // The NUL first: it turns most of the others away.
+    bytes.get(name.len()) == Some(&0) && bytes.starts_with(name)
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::search::{find_byte, nul_bits};
-use crate::strings::StringsOffset;
+use crate::strings::{StringsOffset, is_string};
 use crate::tree::{Node, words_of_name};
 
 /// A place in the structure block, in bytes.
@@ -124,8 +124,7 @@ impl<'a> StructureBlock<'a> {
     /// Whether a node's name is `name`.
     #[inline]
     pub fn name_is(self, node: &Node, name: &[u8]) -> bool {
-        let found = self.padded_name(node);
-        found.get(name.len()) == Some(&0) && found.starts_with(name)
+        is_string(self.padded_name(node), name)
     }
 
     /// A node's name with its NUL and padding.

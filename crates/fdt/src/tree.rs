@@ -4,7 +4,7 @@
 //! parent is. The subtree of a node is a range of records, so the first child is the next record and the next
 //! sibling is the record behind the subtree; no list is built and nothing is copied.
 //!
-//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 20 bytes a node.
+//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 24 bytes a node.
 
 use alloc::vec::Vec;
 
@@ -43,6 +43,8 @@ pub struct Node {
     pub parent: NodeIndex,
     /// The record behind its subtree.
     pub subtree_end: NodeIndex,
+    /// Its `phandle`, else its `linux,phandle`; 0 where it has neither, as nothing may be numbered 0.
+    pub phandle: u32,
 }
 
 /// A property `phandle`, or the older `linux,phandle`, of four bytes.
@@ -129,58 +131,49 @@ impl Tree {
         root: usize,
     ) -> Result<usize, Error> {
         let (mut open, mut depth) = (0, 0);
-        let mut rest = words.get(root..).unwrap_or_default();
-        while let Some((tag, behind)) = rest.split_first() {
-            let at = words.len() - rest.len();
-            match u32::from_ne_bytes(*tag) {
-                PROP => {
-                    let Some([length, name]) = behind.first_chunk() else { break };
-                    let (length, name) =
-                        (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
-                    let Some(next) = behind.get(2 + words_of_value(length)..) else { break };
-                    if !strings.contains(name) {
-                        break;
-                    }
-                    if length == 4 && may_be_phandle(strings, name) {
-                        self.note_phandle(&behind[2], strings.from(name), open, at);
-                    }
-                    rest = next;
+        let mut at = root;
+        while let Some(tag) = words.get(at) {
+            let tag = u32::from_ne_bytes(*tag);
+            if tag == PROP {
+                let Some([_, length, name]) = words[at..].first_chunk() else { break };
+                let (length, name) = (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
+                let next = at + 3 + words_of_value(length);
+                if next > words.len() || !strings.contains(name) {
+                    break;
                 }
-                BEGIN_NODE => {
-                    let Some(next) = behind_name(behind) else { break };
-                    depth += 1;
-                    if depth > self.depth && !self.deepen() {
-                        break;
-                    }
-                    let (begin, number) = (offset(at), self.nodes.len());
-                    self.nodes.push(Node {
-                        begin,
-                        body: offset(words.len() - next.len()),
-                        end: begin,
-                        parent: index(open),
-                        subtree_end: index(number),
-                    });
-                    open = number;
-                    rest = next;
+                if length == 4 && may_be_phandle(strings, name) {
+                    self.note_phandle(&words[at + 3], strings.from(name), open, at);
                 }
-                END_NODE => {
-                    let count = self.nodes.len();
-                    let Some(node) = self.nodes.get_mut(open) else { break };
-                    node.end = offset(at);
-                    node.subtree_end = index(count);
-                    if open == 0 {
-                        return Ok(at + 1);
-                    }
-                    open = node.parent.index();
-                    depth -= 1;
-                    rest = behind;
+                at = next;
+            } else if tag == BEGIN_NODE {
+                let Some(name) = words_of_name(&words[at + 1..]) else { break };
+                depth += 1;
+                if depth > self.depth && !self.deepen() {
+                    break;
                 }
-                // Rare, and kept out of line: three tags are compared, four would make a jump table.
-                other if is_nop(other) => rest = behind,
-                _ => break,
+                let (begin, body) = (offset(at), offset(at + 1 + name));
+                let (parent, subtree_end) = (index(open), index(self.nodes.len()));
+                open = self.nodes.len();
+                self.nodes.push(Node { begin, body, end: begin, parent, subtree_end, phandle: 0 });
+                at += 1 + name;
+            } else if tag == END_NODE {
+                let count = self.nodes.len();
+                let Some(node) = self.nodes.get_mut(open) else { break };
+                node.end = offset(at);
+                node.subtree_end = index(count);
+                at += 1;
+                if open == 0 {
+                    return Ok(at);
+                }
+                open = node.parent.index();
+                depth -= 1;
+            } else if is_nop(tag) {
+                // Rare, and out of line: a comparison with a fourth tag would make a jump table of all.
+                at += 1;
+            } else {
+                break;
             }
         }
-        let at = words.len() - rest.len();
         fail(diagnose(words, at, depth), at)
     }
 
@@ -196,10 +189,17 @@ impl Tree {
     fn note_phandle(&mut self, value: &[u8; 4], name: &[u8], open: usize, at: usize) {
         let legacy = name.starts_with(b"linux,phandle\0");
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        if (legacy || name.starts_with(b"phandle\0")) && self.nodes.len() == open + 1 {
-            let value = u32::from_be_bytes(*value);
-            self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+        if !(legacy || name.starts_with(b"phandle\0")) || self.nodes.len() != open + 1 {
+            return;
         }
+        let value = u32::from_be_bytes(*value);
+        let Some(node) = self.nodes.last_mut() else { return };
+        let mut earlier = self.phandles.iter().rev().take_while(|entry| entry.node == index(open));
+        // The first `phandle` counts, else the first `linux,phandle`.
+        if if legacy { node.phandle == 0 } else { earlier.all(|entry| entry.legacy) } {
+            node.phandle = value;
+        }
+        self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
     }
 
     /// All nodes, parents in front of their children.
@@ -219,20 +219,6 @@ impl Tree {
     /// All phandle properties, in the order of their nodes.
     pub fn phandles(&self) -> &[PhandleProperty] {
         &self.phandles
-    }
-
-    /// The phandle of a node: its `phandle`, else its `linux,phandle`.
-    pub fn phandle(&self, node: NodeIndex) -> Option<u32> {
-        let from = self.phandles.partition_point(|entry| entry.node < node);
-        let (first, rest) = self.phandles.get(from..)?.split_first()?;
-        if first.node != node {
-            return None;
-        }
-        if !first.legacy {
-            return Some(first.value);
-        }
-        let own = rest.iter().take_while(|entry| entry.node == node);
-        Some(own.into_iter().find(|entry| !entry.legacy).unwrap_or(first).value)
     }
 
     /// The phandle properties of the nodes from `first` to before `end`.
@@ -342,12 +328,6 @@ fn is_nop(tag: u32) -> bool {
 #[inline(always)]
 fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
     matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
-}
-
-/// The words behind a node's name.
-#[inline(always)]
-fn behind_name(words: &[[u8; 4]]) -> Option<&[[u8; 4]]> {
-    words.get(words_of_name(words)?..)
 }
 
 /// How many words a node's name takes, with its NUL and padding.
