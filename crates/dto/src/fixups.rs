@@ -3,7 +3,7 @@
 
 use alloc::borrow::Cow;
 
-use kbt_fdt::{NodeIndex, Property, StringsBlock, find_byte};
+use kbt_fdt::{NodeIndex, Property, find_byte};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
@@ -84,43 +84,56 @@ fn write_phandle(
     guess: &mut usize,
 ) -> Result<(), Error> {
     let id = overlay.source;
-    let source = live.source(id);
-    let (block, strings) = (source.original, source.strings);
+    let block = live.source(id).original;
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        let end = find_byte(rest, 0);
-        let entry = &rest[..end.unwrap_or(rest.len())];
-        rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
-        let bad = |live: &Live<'_>| {
-            place(live, overlay, list, ErrorKind::BadFixup { entry: text(entry) })
-                .fragment(fragment_of(entry))
-        };
-        let Some(fixup) = end.and_then(|_| Fixup::parse(entry)) else { return Err(bad(live)) };
+        let end = find_byte(rest, 0).unwrap_or(rest.len());
+        let (entry, behind) = rest.split_at(end);
+        let fixup = Fixup::parse(entry).filter(|_| !behind.is_empty());
+        let Some(fixup) = fixup else { return Err(bad_entry(live, overlay, list, entry)) };
+        rest = &behind[1..];
         if fixup.path != last.0 {
-            last = (fixup.path, find_node(live, overlay, list, &fixup, guess)?);
+            let guessed = overlay.guess_fragment(live.source(id), fixup.path, guess);
+            let node = match guessed {
+                Some(node) => node,
+                None => find_node(live, overlay, list, &fixup)?,
+            };
+            last = (fixup.path, node);
         }
-        let properties = live.source(id).properties(last.1);
-        let Some(property) = find_property(properties, strings, fixup.property) else {
-            let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
-            return Err(place(live, overlay, list, kind).fragment(fragment_of(entry)));
-        };
-        if property.length < 4 || fixup.at > property.length - 4 {
-            let kind = ErrorKind::FixupOutOfBounds { at: fixup.at, length: property.length };
-            let error = live.source(id).error(kind, id, property.at);
-            return Err(error.property(fixup.property).fragment(fragment_of(entry)));
-        }
+        let property = find_property(live, overlay, list, &fixup, last.1)?;
         live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
     }
     Ok(())
 }
 
+/// The property of `node` that the entry names, if it has room for a phandle there.
+#[inline]
 fn find_property(
-    mut properties: kbt_fdt::Properties<'_>,
-    strings: StringsBlock<'_>,
-    name: &[u8],
-) -> Option<Property> {
-    properties.find(|property| strings.is(property.name, name))
+    live: &Live<'_>,
+    overlay: &Overlay,
+    list: &Property,
+    fixup: &Fixup<'_>,
+    node: NodeIndex,
+) -> Result<Property, Error> {
+    let id = overlay.source;
+    let source = live.source(id);
+    let Some(property) = source.property(node, fixup.property) else {
+        let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
+        return Err(place(live, overlay, list, kind).fragment(fragment_of(fixup.path)));
+    };
+    if property.length < 4 || fixup.at > property.length - 4 {
+        let kind = ErrorKind::FixupOutOfBounds { at: fixup.at, length: property.length };
+        let error = source.error(kind, id, property.at);
+        return Err(error.property(fixup.property).fragment(fragment_of(fixup.path)));
+    }
+    Ok(property)
+}
+
+#[cold]
+fn bad_entry(live: &Live<'_>, overlay: &Overlay, list: &Property, entry: &[u8]) -> Error {
+    let kind = ErrorKind::BadFixup { entry: text(entry) };
+    place(live, overlay, list, kind).fragment(fragment_of(entry))
 }
 
 fn find_node(
@@ -128,17 +141,9 @@ fn find_node(
     overlay: &Overlay,
     list: &Property,
     fixup: &Fixup<'_>,
-    guess: &mut usize,
 ) -> Result<NodeIndex, Error> {
-    let source = live.source(overlay.source);
-    let mut names = components(fixup.path);
-    let first = names.clone().next().unwrap_or_default();
     let mut node = NodeId { source: overlay.source, node: NodeIndex::ROOT };
-    if let Some(fragment) = overlay.guess_fragment(source, first, guess) {
-        node.node = fragment.node;
-        names.next();
-    }
-    for component in names {
+    for component in components(fixup.path) {
         node = live.find_exact_child(node, component).ok_or_else(|| {
             let kind = ErrorKind::FixupNodeMissing { path: text(fixup.path) };
             place(live, overlay, list, kind).fragment(fragment_of(fixup.path))

@@ -75,22 +75,21 @@ impl Overlay {
         overlay
     }
 
-    /// The root's child `name` if it is fragment number `guess` or the one behind, and no other has its name:
-    /// lists of references mostly follow the order of the fragments. The guess becomes the fragment's number.
+    /// The node at `path` if it is fragment number `guess`, and no other has its name: lists of references mostly
+    /// follow the order of the fragments. The guess becomes the number behind it.
+    #[inline]
     pub(crate) fn guess_fragment(
         &self,
         source: &Source<'_>,
-        name: &[u8],
+        path: &[u8],
         guess: &mut usize,
-    ) -> Option<&Fragment> {
-        for number in *guess..*guess + 2 {
-            let fragment = self.fragments.get(number).filter(|_| self.names_ascend)?;
-            if source.original.name_is(source.tree.node(fragment.node), name) {
-                *guess = number;
-                return Some(fragment);
-            }
-        }
-        None
+    ) -> Option<NodeIndex> {
+        let node = self.fragments.get(*guess).filter(|_| self.names_ascend)?.node;
+        let name = path.strip_prefix(b"/")?;
+        source.original.name_is(source.tree.node(node), name).then(|| {
+            *guess += 1;
+            node
+        })
     }
 
     /// The fragment that this node is.

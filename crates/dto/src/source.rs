@@ -99,26 +99,31 @@ impl<'a> Source<'a> {
     }
 
     /// A node's name; it lives as long as the input.
+    #[inline]
     pub(crate) fn name(&self, node: NodeIndex) -> &'a [u8] {
         self.original.name(self.tree.node(node))
     }
 
     /// A property's name as it was read.
+    #[inline]
     pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
         self.strings.get(property.name).unwrap_or_default()
     }
 
     /// The properties of a node as they were read.
+    #[inline]
     pub(crate) fn properties(&self, node: NodeIndex) -> Properties<'a> {
         self.original.properties(self.tree.node(node))
     }
 
     /// The property `name` of a node as it was read; the first where there are several.
+    #[inline]
     pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
         self.properties(node).find(|property| self.strings.is(property.name, name))
     }
 
     /// A value as it is now.
+    #[inline]
     pub(crate) fn value(&self, property: &Property) -> &[u8] {
         self.bytes.get(property.value()).unwrap_or_default()
     }

@@ -134,7 +134,7 @@ pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeI
 
 /// The names in a path.
 #[inline]
-pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = path;
     core::iter::from_fn(move || {
         while let Some((b'/', behind)) = rest.split_first() {

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::search::{find_byte, nul_bits};
 use crate::strings::{StringsOffset, is_string};
-use crate::tree::{Node, words_of_name};
+use crate::tree::{Node, offset, words_of_name, words_of_value};
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,9 +42,10 @@ impl Tag {
     pub const SIZE: u32 = 4;
 }
 
-/// `length` rounded up to a multiple of four.
+/// `length` rounded up to a multiple of four, or down where there is none in 32 bits.
+#[inline]
 pub const fn padded(length: u32) -> u32 {
-    length.div_ceil(4).saturating_mul(4)
+    length.saturating_add(3) & !3
 }
 
 /// A property's place.
@@ -70,7 +71,7 @@ impl Property {
 
     /// Where the next token stands.
     pub fn end(&self) -> StructureOffset {
-        self.at.plus(Self::HEADER_SIZE + padded(self.length))
+        self.at.plus(Self::HEADER_SIZE).plus(padded(self.length))
     }
 }
 
@@ -150,12 +151,13 @@ impl<'a> StructureBlock<'a> {
     /// The properties of a node of the checked block, those in front of its first child.
     #[inline]
     pub fn properties(self, node: &Node) -> Properties<'a> {
-        Properties { block: self, at: node.body }
+        Properties { words: self.0.as_chunks().0, at: node.body.index() / 4 }
     }
 
     /// The properties of `top` and of all nodes below it, in the checked block.
     pub fn properties_below(self, top: &Node) -> PropertiesBelow<'a> {
-        PropertiesBelow { block: self, at: top.begin, end: top.end }
+        let properties = Properties { words: self.0.as_chunks().0, at: top.body.index() / 4 };
+        PropertiesBelow { properties, end: top.end.index() / 4 }
     }
 
     /// All tokens up to `FDT_END` or the first malformed one.
@@ -172,8 +174,22 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 /// Iterator over a node's properties.
 #[derive(Debug, Clone)]
 pub struct Properties<'a> {
-    block: StructureBlock<'a>,
-    at: StructureOffset,
+    words: &'a [[u8; 4]],
+    at: usize,
+}
+
+impl Properties<'_> {
+    /// The property at hand, if it is one.
+    #[inline(always)]
+    fn property(&mut self) -> Option<Property> {
+        let [tag, length, name] = *self.words.get(self.at..)?.first_chunk()?;
+        if tag != Tag::PROP.to_be_bytes() {
+            return None;
+        }
+        let (at, length) = (offset(self.at), u32::from_be_bytes(length));
+        self.at += 3 + words_of_value(length);
+        Some(Property { at, name: StringsOffset(u32::from_be_bytes(name)), length })
+    }
 }
 
 impl Iterator for Properties<'_> {
@@ -182,14 +198,13 @@ impl Iterator for Properties<'_> {
     #[inline]
     fn next(&mut self) -> Option<Property> {
         loop {
-            if let Some(property) = self.block.property(self.at) {
-                self.at = property.end();
+            if let Some(property) = self.property() {
                 return Some(property);
             }
-            if self.block.word(self.at)? != Tag::NOP {
+            if *self.words.get(self.at)? != Tag::NOP.to_be_bytes() {
                 return None;
             }
-            self.at = self.at.plus(Tag::SIZE);
+            self.at += 1;
         }
     }
 }
@@ -197,9 +212,9 @@ impl Iterator for Properties<'_> {
 /// Iterator over the properties of a subtree.
 #[derive(Debug, Clone)]
 pub struct PropertiesBelow<'a> {
-    block: StructureBlock<'a>,
-    at: StructureOffset,
-    end: StructureOffset,
+    properties: Properties<'a>,
+    /// The word to stop in front of.
+    end: usize,
 }
 
 impl Iterator for PropertiesBelow<'_> {
@@ -210,20 +225,15 @@ impl Iterator for PropertiesBelow<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let mut first = false;
-        while self.at < self.end {
-            match self.block.word(self.at)? {
-                Tag::PROP => {
-                    let property = self.block.property(self.at)?;
-                    self.at = property.end();
-                    return Some((property, first));
-                }
-                Tag::BEGIN_NODE => {
-                    let name = self.block.0.get(self.at.index() + Tag::SIZE as usize..)?;
-                    let (words, _) = name.as_chunks::<4>();
-                    let name = u32::try_from(words_of_name(words)?).ok()?;
-                    self.at = self.at.plus(Tag::SIZE + name * 4);
-                }
-                _ => self.at = self.at.plus(Tag::SIZE),
+        while self.properties.at < self.end {
+            if let Some(property) = self.properties.property() {
+                return Some((property, first));
+            }
+            let Properties { words, at } = &mut self.properties;
+            let tag = *words.get(*at)?;
+            *at += 1;
+            if tag == Tag::BEGIN_NODE.to_be_bytes() {
+                *at += words_of_name(words.get(*at..)?)?;
             }
             first = true;
         }

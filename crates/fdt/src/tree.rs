@@ -356,14 +356,14 @@ fn words_of_long_name(bytes: &[u8]) -> Option<usize> {
 /// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
 /// up in a 32-bit usize.
 #[inline(always)]
-fn words_of_value(length: u32) -> usize {
+pub(crate) fn words_of_value(length: u32) -> usize {
     ((u64::from(length) + 3) >> 2) as usize
 }
 
 /// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a block is part of a blob of less than 2^32 bytes")]
-fn offset(words: usize) -> StructureOffset {
+pub(crate) fn offset(words: usize) -> StructureOffset {
     StructureOffset((words * 4) as u32)
 }
 
