@@ -88,23 +88,40 @@ fn write_phandle(
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
+        if let Some(behind) = write_target(live, overlay, rest, phandle, guess) {
+            rest = behind;
+            continue;
+        }
         let end = find_byte(rest, 0).unwrap_or(rest.len());
         let (entry, behind) = rest.split_at(end);
         let fixup = Fixup::parse(entry).filter(|_| !behind.is_empty());
         let Some(fixup) = fixup else { return Err(bad_entry(live, overlay, list, entry)) };
         rest = &behind[1..];
         if fixup.path != last.0 {
-            let guessed = overlay.guess_fragment(live.source(id), fixup.path, guess);
-            let node = match guessed {
-                Some(node) => node,
-                None => find_node(live, overlay, list, &fixup)?,
-            };
-            last = (fixup.path, node);
+            last = (fixup.path, find_node(live, overlay, list, &fixup)?);
         }
         let property = find_property(live, overlay, list, &fixup, last.1)?;
         live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
     }
     Ok(())
+}
+
+/// Writes `phandle` to the target of fragment number `guess`, if the first entry of `list` is just that, and gives
+/// the other entries: most entries are so, and in the order of the fragments.
+fn write_target<'e>(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    list: &'e [u8],
+    phandle: u32,
+    guess: &mut usize,
+) -> Option<&'e [u8]> {
+    let fragment = overlay.distinct_fragment(*guess)?;
+    let source = live.source_mut(overlay.source);
+    let path = list.strip_prefix(b"/")?.strip_prefix(source.name(fragment.node))?;
+    let behind = path.strip_prefix(b":target:0\0")?;
+    *source.cell_mut(fragment.target_only?)? = phandle.to_be_bytes();
+    *guess += 1;
+    Some(behind)
 }
 
 /// The property of `node` that the entry names, if it has room for a phandle there.

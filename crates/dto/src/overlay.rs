@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Property, StringsOffset, StructureOffset, Tag};
+use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Warning, WarningKind};
 use crate::live::Live;
@@ -15,6 +15,8 @@ pub(crate) struct Fragment {
     pub(crate) node: NodeIndex,
     /// Its `__overlay__`.
     pub(crate) overlay: NodeIndex,
+    /// Its property `target`, where that is one cell and all that it has: mostly so.
+    pub(crate) target_only: Option<StructureOffset>,
     /// Where it is merged into; known once it was.
     pub(crate) target: Option<NodeId>,
 }
@@ -68,28 +70,18 @@ impl Overlay {
             let first = NodeIndex(node.0 + 1);
             let content = tree.find_child(node, first, |child| block.name_is(child, b"__overlay__"));
             if let Some(content) = content {
-                overlay.fragments.push(Fragment { node, overlay: content, target: None });
+                let target_only = target_only(source, record);
+                overlay.fragments.push(Fragment { node, overlay: content, target_only, target: None });
                 overlay.names_ascend &= ascending;
             }
         }
         overlay
     }
 
-    /// The node at `path` if it is fragment number `guess`, and no other has its name: lists of references mostly
-    /// follow the order of the fragments. The guess becomes the number behind it.
+    /// The fragment of that number, if no other child of the root can have its name.
     #[inline]
-    pub(crate) fn guess_fragment(
-        &self,
-        source: &Source<'_>,
-        path: &[u8],
-        guess: &mut usize,
-    ) -> Option<NodeIndex> {
-        let node = self.fragments.get(*guess).filter(|_| self.names_ascend)?.node;
-        let name = path.strip_prefix(b"/")?;
-        source.original.name_is(source.tree.node(node), name).then(|| {
-            *guess += 1;
-            node
-        })
+    pub(crate) fn distinct_fragment(&self, number: usize) -> Option<&Fragment> {
+        self.fragments.get(number).filter(|_| self.names_ascend)
     }
 
     /// The fragment that this node is.
@@ -97,6 +89,13 @@ impl Overlay {
         let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
         self.fragments.get(found.ok()?)
     }
+}
+
+fn target_only(source: &Source<'_>, fragment: &Node) -> Option<StructureOffset> {
+    let mut properties = source.original.properties(fragment);
+    let target = properties.next().filter(|target| target.length == 4)?;
+    let named = source.strings.from(target.name).starts_with(b"target\0");
+    (named && properties.next().is_none()).then_some(target.at)
 }
 
 /// Interns the names of an overlay that the merge needs: those of properties that go into the output, and

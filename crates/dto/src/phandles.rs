@@ -65,9 +65,14 @@ fn unpack(packed: u64) -> NodeId {
 
 /// Notes the phandles of the base. Where two nodes have one phandle, the first counts, as for libfdt.
 pub(crate) fn note_base(live: &mut Live<'_>) {
-    for entry in live.sources[0].tree.phandles() {
-        if live.phandles.get(entry.value).is_none() {
-            live.phandles.set(entry.value, NodeId { source: SourceId::BASE, node: entry.node });
+    let Live { sources, phandles, .. } = live;
+    for entry in sources[0].tree.phandles() {
+        let node = NodeId { source: SourceId::BASE, node: entry.node };
+        phandles.max = phandles.max.max(entry.value);
+        match phandles.dense.get_mut(entry.value as usize) {
+            Some(slot) if *slot == 0 => *slot = pack(node),
+            Some(_) => {}
+            None => _ = phandles.sparse.entry(entry.value).or_insert(node),
         }
     }
 }

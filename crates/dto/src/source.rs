@@ -80,7 +80,10 @@ impl<'a> Source<'a> {
     /// An overlay: its structure block is copied, to be changed in place.
     pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
         let tree = blob.tree().map_err(|error| malformed(error, input))?;
-        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
+        let original = blob.structure().bytes();
+        let mut copy = Vec::with_capacity(original.len());
+        kbt_fdt::write::append(&mut copy, original);
+        Ok(Self::new(blob, Cow::Owned(copy), tree))
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
@@ -126,6 +129,12 @@ impl<'a> Source<'a> {
     #[inline]
     pub(crate) fn value(&self, property: &Property) -> &[u8] {
         self.bytes.get(property.value()).unwrap_or_default()
+    }
+
+    /// The first cell of the property at `at`, in the copy.
+    pub(crate) fn cell_mut(&mut self, at: StructureOffset) -> Option<&mut [u8; 4]> {
+        let start = at.plus(Property::HEADER_SIZE).index();
+        self.bytes.to_mut().get_mut(start..)?.first_chunk_mut()
     }
 
     /// Rewrites one cell of a property, `at` bytes into its value. A property that was taken out of the copy

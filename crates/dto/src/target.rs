@@ -3,16 +3,40 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_fdt::{Property, find_byte};
+use kbt_fdt::{Property, StructureBlock, find_byte};
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
 use crate::live::{Live, cell};
 use crate::overlay::Fragment;
+use crate::phandles;
 use crate::source::{NodeId, SourceId};
 
 /// The fragment's target in the merged tree as it is now.
 pub(crate) fn find_target(
+    live: &mut Live<'_>,
+    id: SourceId,
+    fragment: &Fragment,
+    options: &Options,
+) -> Result<NodeId, Error> {
+    let found = only_target(live, id, fragment).map_or_else(|| read_target(live, id, fragment, options), Ok);
+    let source = live.source(id);
+    let found = found.map_err(|error| error.fragment(source.name(fragment.node)))?;
+    if options.forbid_root && found == NodeId::ROOT {
+        let error = source.error(ErrorKind::RootForbidden, id, source.tree.node(fragment.node).begin);
+        return Err(error.fragment(source.name(fragment.node)));
+    }
+    Ok(found)
+}
+
+/// The same where the fragment has a phandle and nothing else, and there is a node with it.
+fn only_target(live: &Live<'_>, id: SourceId, fragment: &Fragment) -> Option<NodeId> {
+    let block = StructureBlock::new(&live.source(id).bytes);
+    let phandle = block.word(fragment.target_only?.plus(Property::HEADER_SIZE))?;
+    live.phandles.get(phandle).filter(|_| (1..=phandles::MAX).contains(&phandle))
+}
+
+fn read_target(
     live: &mut Live<'_>,
     id: SourceId,
     fragment: &Fragment,
@@ -43,7 +67,7 @@ pub(crate) fn find_target(
         },
         None => None,
     };
-    let found = match (phandle, path) {
+    match (phandle, path) {
         (Some((phandle, target)), path) => {
             if path.is_some() {
                 warn_two_targets(live, id, fragment);
@@ -52,14 +76,7 @@ pub(crate) fn find_target(
         }
         (None, Some(path)) => by_path(live, id, &path, options),
         (None, None) => Err(source.error(ErrorKind::NoTarget, id, begin)),
-    };
-    let found = found.map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
-    if options.forbid_root && found == NodeId::ROOT {
-        let source = live.source(id);
-        let error = source.error(ErrorKind::RootForbidden, id, begin);
-        return Err(error.fragment(source.name(fragment.node)));
     }
-    Ok(found)
 }
 
 fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {

@@ -187,16 +187,16 @@ impl Tree {
     /// Remembers the property `name`, of four bytes, of node number `open` if it is a phandle.
     #[inline(never)]
     fn note_phandle(&mut self, value: &[u8; 4], name: &[u8], open: usize, at: usize) {
-        let legacy = name.starts_with(b"linux,phandle\0");
+        let legacy = !name.starts_with(b"phandle\0");
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        if !(legacy || name.starts_with(b"phandle\0")) || self.nodes.len() != open + 1 {
+        if legacy && !name.starts_with(b"linux,phandle\0") || self.nodes.len() != open + 1 {
             return;
         }
         let value = u32::from_be_bytes(*value);
         let Some(node) = self.nodes.last_mut() else { return };
         let mut earlier = self.phandles.iter().rev().take_while(|entry| entry.node == index(open));
         // The first `phandle` counts, else the first `linux,phandle`.
-        if if legacy { node.phandle == 0 } else { earlier.all(|entry| entry.legacy) } {
+        if node.phandle == 0 || !legacy && earlier.all(|entry| entry.legacy) {
             node.phandle = value;
         }
         self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
