@@ -209,23 +209,35 @@ impl Live<'_> {
     /// Siblings of one name below `parent`, a node that an overlay brings along: (first, later).
     pub(crate) fn duplicate_children(&mut self, parent: NodeId) -> Vec<(NodeId, NodeId)> {
         let source = self.source(parent.source);
+        // A node with less than two descendants has less than two children.
         if (source.tree.node(parent.node).subtree_end.0 - parent.node.0) <= 2 {
             return Vec::new();
         }
-        let mut few = [NodeIndex::ROOT; WIDE];
+        let mut few = [(0, NodeIndex::ROOT); WIDE];
         let mut count = 0;
-        for (slot, child) in few.iter_mut().zip(source.tree.children(parent.node)) {
-            *slot = child;
+        for (child, record) in source.tree.child_nodes(parent.node) {
+            if let Some(slot) = few.get_mut(count) {
+                *slot = (source.original.name_tail(record), child);
+            }
             count += 1;
         }
-        if source.tree.has_more_children(parent.node, WIDE) {
-            return self.index_children(parent);
+        let Some(few) = few.get(..count) else { return self.index_children(parent) };
+        let distinct = |(n, &(tail, _)): (usize, &(u64, _))| few[..n].iter().all(|&(other, _)| other != tail);
+        if !self.loose_names && few.iter().enumerate().all(distinct) {
+            return Vec::new();
         }
+        let few: Vec<NodeIndex> = few.iter().map(|&(_, child)| child).collect();
+        self.compare_children(parent, &few)
+    }
+
+    /// The same of its `children`, each compared with each.
+    #[cold]
+    fn compare_children(&mut self, parent: NodeId, children: &[NodeIndex]) -> Vec<(NodeId, NodeId)> {
+        let source = self.source(parent.source);
         let mut pairs = Vec::new();
-        for (index, &later) in few[..count].iter().enumerate().skip(1) {
-            let name = source.name(later);
-            let matches = Matcher::new(name, self.loose_names);
-            let mut earlier = few[..index].iter();
+        for (index, &later) in children.iter().enumerate().skip(1) {
+            let matches = Matcher::new(source.name(later), self.loose_names);
+            let mut earlier = children[..index].iter();
             let same = |&&node: &&NodeIndex| matches.accepts(source.original, source.tree.node(node));
             let first = if self.loose_names { earlier.rfind(same) } else { earlier.find(same) };
             if let Some(&first) = first {

@@ -137,9 +137,9 @@ impl Writer<'_, '_> {
     /// Whether a node of the subtree is patched, other than by having been appended somewhere.
     fn is_patched(&self, top: NodeId) -> bool {
         let source = self.live.source(top.source);
-        let below = NodeIndex(top.node.0 + 1);
+        let (below, end) = (NodeIndex(top.node.0 + 1), source.tree.node(top.node).subtree_end);
         self.live.patch(top).is_some_and(Patch::changes_output)
-            || next_patched(&source.patch_of, below, source.tree.node(top.node).subtree_end).is_some()
+            || below < end && next_patched(&source.patch_of, below, end).is_some()
     }
 
     /// Writes up to `content`, the end of the node's properties, with those of the patch.

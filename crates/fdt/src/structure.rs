@@ -128,6 +128,14 @@ impl<'a> StructureBlock<'a> {
         is_string(self.padded_name(node), name)
     }
 
+    /// The end of a node's name, with its padding: nodes that differ in it have different names.
+    #[inline]
+    pub fn name_tail(self, node: &Node) -> u64 {
+        // In front of the shortest name, of four bytes, stands the tag, which is the same for all.
+        let tail = self.0.get(..node.body.index()).and_then(<[u8]>::last_chunk::<8>);
+        tail.map_or(0, |tail| u64::from_ne_bytes(*tail))
+    }
+
     /// A node's name with its NUL and padding.
     #[inline]
     fn padded_name(self, node: &Node) -> &'a [u8] {

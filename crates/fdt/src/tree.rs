@@ -266,13 +266,6 @@ impl Tree {
         None
     }
 
-    /// Whether a node has more than `count` children.
-    pub fn has_more_children(&self, parent: NodeIndex, count: usize) -> bool {
-        // A node with few descendants has few children: no need to count.
-        (self.node(parent).subtree_end.0 - parent.0) as usize > count
-            && self.child_nodes(parent).nth(count).is_some()
-    }
-
     /// The first child of a node.
     #[inline]
     pub fn first_child(&self, parent: NodeIndex) -> Option<NodeIndex> {
