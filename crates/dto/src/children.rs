@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte};
 
+use crate::chain::Chain;
 use crate::error::{Error, ErrorKind, WarningKind, text};
 use crate::live::{Live, Patch};
 use crate::lookup::{WALKS, WIDE};
@@ -191,17 +192,44 @@ impl Live<'_> {
 
     /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
     pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
-        let depth = depth.saturating_add(self.source(child.source).tree.depth());
-        if depth > MAX_DEPTH {
-            let at = self.node(child).begin;
-            return Err(self.source(child.source).error(ErrorKind::TooDeep, child.source, at));
-        }
+        self.check_depth(child, depth)?;
         self.patch_mut(child).parent = Some(parent);
         let owner = self.touch(parent);
         let patch = &mut self.patches[owner as usize];
         self.children.push(&mut patch.children, child);
         if patch.children_indexed {
             self.index_child(owner, child);
+        }
+        Ok(())
+    }
+
+    /// Appends all children of `content` to `parent`, which has none and is `depth` levels deep.
+    pub(crate) fn attach_children(
+        &mut self,
+        parent: NodeId,
+        content: NodeId,
+        depth: u32,
+    ) -> Result<(), Error> {
+        let NodeId { source, node } = content;
+        let end = self.node(content).subtree_end;
+        let mut next = NodeIndex(node.0 + 1);
+        self.check_depth(NodeId { source, node: next }, depth)?;
+        let mut children = Chain::default();
+        while next < end {
+            let child = NodeId { source, node: next };
+            self.patch_mut(child).parent = Some(parent);
+            self.children.push(&mut children, child);
+            next = self.node(child).subtree_end;
+        }
+        self.patch_mut(parent).children = children;
+        Ok(())
+    }
+
+    /// Whether `child`, with its subtree, can be appended to a node that is `depth` levels deep.
+    fn check_depth(&self, child: NodeId, depth: u32) -> Result<(), Error> {
+        let source = self.source(child.source);
+        if depth.saturating_add(source.tree.depth()) > MAX_DEPTH {
+            return Err(source.error(ErrorKind::TooDeep, child.source, self.node(child).begin));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::Overlay;
 use crate::properties::Key;
-use crate::source::{NodeId, PropertyRef};
+use crate::source::{NodeId, PropertyRef, Source, SourceId};
 
 /// A phandle of the overlay whose node has one in the tree already: references go over to that.
 #[derive(Debug, Clone, Copy)]
@@ -55,48 +55,44 @@ impl Merging {
 
     fn merge_children(&mut self, live: &mut Live<'_>, target: NodeId, content: NodeId) -> Result<(), Error> {
         let depth = live.depth(target);
-        // Nothing to look for in a target without children, unless siblings share a name.
-        let all_new = !live.has_children(target) && live.duplicate_children(content).is_empty();
-        let end = live.node(content).subtree_end;
         let mut node = NodeIndex(content.node.0 + 1);
+        let end = live.node(content).subtree_end;
+        // Nothing to look for in a target without children, unless siblings share a name.
+        if !live.has_children(target) && live.duplicate_children(content).is_empty() {
+            live.attach_children(target, content, depth)?;
+            self.appended(live, content.source, node, end);
+            return Ok(());
+        }
         while node < end {
             let child = NodeId { source: content.source, node };
-            node = live.node(child).subtree_end;
-            let existing = if all_new { None } else { live.find_child(target, live.name(child)) };
-            match existing {
+            let next = live.node(child).subtree_end;
+            match live.find_child(target, live.name(child)) {
                 Some(target) => self.pending.push(Pair { target, content: child }),
-                None => self.append(live, target, child, depth)?,
+                None => {
+                    live.attach(target, child, depth)?;
+                    self.appended(live, content.source, node, next);
+                }
             }
+            node = next;
         }
         Ok(())
     }
 
-    /// Appends the subtree `content` to `target`, which is `depth` levels deep. Siblings of one name in it are
-    /// left to be merged.
-    fn append(
-        &mut self,
-        live: &mut Live<'_>,
-        target: NodeId,
-        content: NodeId,
-        depth: u32,
-    ) -> Result<(), Error> {
-        live.attach(target, content, depth)?;
-        let end = live.node(content).subtree_end;
+    /// Notes the phandles of subtrees that were appended, from node `from` to before `end`. Siblings of one name
+    /// in them are left to be merged.
+    fn appended(&mut self, live: &mut Live<'_>, source: SourceId, from: NodeIndex, end: NodeIndex) {
         let Live { sources, phandles, .. } = live;
-        let source = &sources[content.source.0 as usize];
-        for entry in source.tree.phandles_in(content.node, end) {
-            let node = NodeId { source: content.source, node: entry.node };
-            phandles.set(entry.value.wrapping_add(source.shift), node);
+        let Source { tree, shift, .. } = &sources[source.0 as usize];
+        for entry in tree.phandles_in(from, end) {
+            phandles.set(entry.value.wrapping_add(*shift), NodeId { source, node: entry.node });
         }
-        // Two children at least, or none share a name.
-        let parents = content.node.0..end.0.saturating_sub(2);
-        for node in parents.map(NodeIndex) {
-            for (target, later) in live.duplicate_children(NodeId { source: content.source, node }) {
+        // The last two can be no parents of two.
+        for node in (from.0..end.0.saturating_sub(2)).map(NodeIndex) {
+            for (target, later) in live.duplicate_children(NodeId { source, node }) {
                 live.remove(later);
                 self.pending.push(Pair { target, content: later });
             }
         }
-        Ok(())
     }
 
     /// Points the overlay's references to superseded phandles at what superseded them.

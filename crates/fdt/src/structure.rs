@@ -241,7 +241,7 @@ impl Iterator for PropertiesBelow<'_> {
             let tag = *words.get(*at)?;
             *at += 1;
             if tag == Tag::BEGIN_NODE.to_be_bytes() {
-                *at += words_of_name(words.get(*at..)?)?;
+                *at += words_of_name(words.get(*at..)?);
             }
             first = true;
         }

@@ -130,7 +130,8 @@ impl Tree {
         strings: StringsBlock<'_>,
         root: usize,
     ) -> Result<usize, Error> {
-        let (mut open, mut depth) = (0, 0);
+        // The open node, and how many levels more it may have below it before the tree is deeper than so far.
+        let (mut open, mut room) = (0, 0_i32);
         let mut at = root;
         while let Some(tag) = words.get(at) {
             let tag = u32::from_ne_bytes(*tag);
@@ -146,10 +147,16 @@ impl Tree {
                 }
                 at = next;
             } else if tag == BEGIN_NODE {
-                let Some(name) = words_of_name(&words[at + 1..]) else { break };
-                depth += 1;
-                if depth > self.depth && !self.deepen() {
+                let name = words_of_name(&words[at + 1..]);
+                if name == 0 {
                     break;
+                }
+                room -= 1;
+                if room < 0 {
+                    room = 0;
+                    if !self.deepen() {
+                        break;
+                    }
                 }
                 let (begin, body) = (offset(at), offset(at + 1 + name));
                 let (parent, subtree_end) = (index(open), index(self.nodes.len()));
@@ -166,7 +173,7 @@ impl Tree {
                     return Ok(at);
                 }
                 open = node.parent.index();
-                depth -= 1;
+                room += 1;
             } else if is_nop(tag) {
                 // Rare, and out of line: a comparison with a fourth tag would make a jump table of all.
                 at += 1;
@@ -174,7 +181,7 @@ impl Tree {
                 break;
             }
         }
-        fail(diagnose(words, at, depth), at)
+        fail(diagnose(words, at, self.depth), at)
     }
 
     /// Notes that there is one more level; says whether it is allowed.
@@ -323,27 +330,27 @@ fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
     matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
 }
 
-/// How many words a node's name takes, with its NUL and padding.
+/// How many words a node's name takes, with its NUL and padding; 0 where the block ends before.
 #[inline(always)]
-pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
+pub(crate) fn words_of_name(words: &[[u8; 4]]) -> usize {
     let bytes = words.as_flattened();
     // Most names end within four words, and the shift is free here.
     if let Some([first, second]) = bytes.first_chunk::<16>().map(|chunk| chunk.as_chunks::<8>().0) {
         let nul = nul_bits(u64::from_le_bytes(*first));
         if nul != 0 {
-            return Some(1 + (nul.trailing_zeros() >> 5) as usize);
+            return 1 + (nul.trailing_zeros() >> 5) as usize;
         }
         let nul = nul_bits(u64::from_le_bytes(*second));
         if nul != 0 {
-            return Some(3 + (nul.trailing_zeros() >> 5) as usize);
+            return 3 + (nul.trailing_zeros() >> 5) as usize;
         }
     }
     words_of_long_name(bytes)
 }
 
 #[inline(never)]
-fn words_of_long_name(bytes: &[u8]) -> Option<usize> {
-    Some(find_byte(bytes, 0)? / 4 + 1)
+fn words_of_long_name(bytes: &[u8]) -> usize {
+    find_byte(bytes, 0).map_or(0, |length| length / 4 + 1)
 }
 
 /// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
