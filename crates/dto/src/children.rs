@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte};
 
-use crate::chain::Chain;
 use crate::error::{Error, ErrorKind, WarningKind, text};
 use crate::live::{Live, Patch};
 use crate::lookup::{WALKS, WIDE};
@@ -193,7 +192,6 @@ impl Live<'_> {
     /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
     pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
         self.check_depth(child, depth)?;
-        self.patch_mut(child).parent = Some(parent);
         let owner = self.touch(parent);
         let patch = &mut self.patches[owner as usize];
         self.children.push(&mut patch.children, child);
@@ -210,18 +208,13 @@ impl Live<'_> {
         content: NodeId,
         depth: u32,
     ) -> Result<(), Error> {
-        let NodeId { source, node } = content;
-        let end = self.node(content).subtree_end;
-        let mut next = NodeIndex(node.0 + 1);
-        self.check_depth(NodeId { source, node: next }, depth)?;
-        let mut children = Chain::default();
-        while next < end {
-            let child = NodeId { source, node: next };
-            self.patch_mut(child).parent = Some(parent);
-            self.children.push(&mut children, child);
-            next = self.node(child).subtree_end;
+        self.check_depth(content, depth)?;
+        let owner = self.touch(parent);
+        let Self { sources, patches, children, .. } = self;
+        let chain = &mut patches[owner as usize].children;
+        for node in sources[content.source.0 as usize].tree.children(content.node) {
+            children.push(chain, NodeId { source: content.source, node });
         }
-        self.patch_mut(parent).children = children;
         Ok(())
     }
 
@@ -237,8 +230,7 @@ impl Live<'_> {
     /// Siblings of one name below `parent`, a node that an overlay brings along: (first, later).
     pub(crate) fn duplicate_children(&mut self, parent: NodeId) -> Vec<(NodeId, NodeId)> {
         let source = self.source(parent.source);
-        // A node with less than two descendants has less than two children.
-        if (source.tree.node(parent.node).subtree_end.0 - parent.node.0) <= 2 {
+        if !source.tree.may_have_siblings_below(parent.node) {
             return Vec::new();
         }
         let mut few = [(0, NodeIndex::ROOT); WIDE];

@@ -30,9 +30,9 @@ const MAX_WARNINGS: usize = 100;
 /// What happens to a node.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
-    /// The node that this subtree is appended to, where it comes from an overlay.
-    pub(crate) parent: Option<NodeId>,
-    /// It was merged into an earlier sibling of the same name.
+    /// The node that this one of an overlay was merged into, where it has children: theirs is that one, too.
+    pub(crate) merged_into: Option<NodeId>,
+    /// It is not written: an earlier sibling of the same name has its content.
     pub(crate) removed: bool,
     /// Subtrees to append.
     pub(crate) children: Chain,
@@ -44,13 +44,6 @@ pub(crate) struct Patch {
     pub(crate) walks: u8,
     pub(crate) children_indexed: bool,
     pub(crate) properties_indexed: bool,
-}
-
-impl Patch {
-    /// Whether the node is written in another way than it was read.
-    pub(crate) fn changes_output(&self) -> bool {
-        self.removed || !(self.children.is_empty() && self.additions.is_empty() && self.overridden.is_empty())
-    }
 }
 
 /// The merged tree.
@@ -159,13 +152,12 @@ impl<'a> Live<'a> {
 
     /// The parent in the merged tree; none for the root node.
     pub(crate) fn parent(&self, id: NodeId) -> Option<NodeId> {
-        if let Some(parent) = self.patch(id).and_then(|patch| patch.parent) {
-            return Some(parent);
-        }
         if id.node == NodeIndex::ROOT {
             return None;
         }
-        Some(NodeId { source: id.source, node: self.node(id).parent })
+        let above = NodeId { source: id.source, node: self.node(id).parent };
+        let merged_into = self.patch(above).and_then(|patch| patch.merged_into);
+        Some(merged_into.unwrap_or(above))
     }
 
     /// How deep a node is; the root node is 1 level deep.

@@ -55,6 +55,7 @@ impl Merging {
 
     fn merge_children(&mut self, live: &mut Live<'_>, target: NodeId, content: NodeId) -> Result<(), Error> {
         let depth = live.depth(target);
+        live.patch_mut(content).merged_into = Some(target);
         let mut node = NodeIndex(content.node.0 + 1);
         let end = live.node(content).subtree_end;
         // Nothing to look for in a target without children, unless siblings share a name.
@@ -86,8 +87,10 @@ impl Merging {
         for entry in tree.phandles_in(from, end) {
             phandles.set(entry.value.wrapping_add(*shift), NodeId { source, node: entry.node });
         }
-        // The last two can be no parents of two.
-        for node in (from.0..end.0.saturating_sub(2)).map(NodeIndex) {
+        for node in (from.0..end.0).map(NodeIndex) {
+            if !live.source(source).tree.may_have_siblings_below(node) {
+                continue;
+            }
             for (target, later) in live.duplicate_children(NodeId { source, node }) {
                 live.remove(later);
                 self.pending.push(Pair { target, content: later });

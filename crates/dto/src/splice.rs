@@ -119,11 +119,13 @@ impl Writer<'_, '_> {
         let mut patched = None;
         while let Some((child, behind)) = self.live.children.pop_front(rest) {
             rest = behind;
-            if self.is_patched(child) {
+            let of = self.live.source(child.source);
+            let node = of.tree.node(child.node);
+            let patches = of.patch_of.get(child.node.index()..node.subtree_end.index()).unwrap_or_default();
+            if patches.iter().any(|&number| number != 0) {
                 patched = Some((child, rest));
                 break;
             }
-            let node = self.live.node(child);
             if child.source != source || node.begin != to {
                 self.copy(source, from, to);
                 (source, from) = (child.source, node.begin);
@@ -132,14 +134,6 @@ impl Writer<'_, '_> {
         }
         self.copy(source, from, to);
         patched
-    }
-
-    /// Whether a node of the subtree is patched, other than by having been appended somewhere.
-    fn is_patched(&self, top: NodeId) -> bool {
-        let source = self.live.source(top.source);
-        let (below, end) = (NodeIndex(top.node.0 + 1), source.tree.node(top.node).subtree_end);
-        self.live.patch(top).is_some_and(Patch::changes_output)
-            || below < end && next_patched(&source.patch_of, below, end).is_some()
     }
 
     /// Writes up to `content`, the end of the node's properties, with those of the patch.

@@ -33,7 +33,9 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(
             return fail(live, ErrorKind::SymbolFragmentMissing { path: text(path) });
         }
         let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
-        if node == MADE_SYMBOLS && live.patch(node).is_none() {
+        let above = NodeId { source: SourceId::MADE, node: NodeIndex::ROOT };
+        if node == MADE_SYMBOLS && live.patch(above).is_none() {
+            live.patch_mut(above).merged_into = Some(NodeId::ROOT);
             live.attach(NodeId::ROOT, node, 1)?;
         }
         // The target may be the root node, whose path is empty here.

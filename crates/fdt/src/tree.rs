@@ -273,6 +273,12 @@ impl Tree {
         None
     }
 
+    /// Whether a node has two descendants at least, as it must to have two children.
+    #[inline]
+    pub fn may_have_siblings_below(&self, parent: NodeIndex) -> bool {
+        self.node(parent).subtree_end.0 - parent.0 > 2
+    }
+
     /// The first child of a node.
     #[inline]
     pub fn first_child(&self, parent: NodeIndex) -> Option<NodeIndex> {
