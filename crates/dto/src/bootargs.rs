@@ -6,8 +6,9 @@
 use alloc::vec::Vec;
 
 use crate::error::Error;
-use crate::live::{Key, Live};
+use crate::live::Live;
 use crate::names::NameId;
+use crate::properties::Key;
 use crate::source::NodeId;
 
 /// The extensions in the order in which they were set.

@@ -31,6 +31,7 @@ extern crate std;
 
 mod bootargs;
 mod chain;
+mod children;
 mod error;
 mod fixups;
 mod live;
@@ -40,10 +41,12 @@ mod merge;
 mod names;
 mod overlay;
 mod phandles;
+mod properties;
 mod source;
 mod splice;
 mod suggest;
 mod symbols;
+mod table;
 mod target;
 
 use alloc::vec::Vec;
@@ -54,9 +57,9 @@ pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 
 use bootargs::BootArguments;
 use live::Live;
-use merge::Superseded;
+use merge::Merging;
 use names::{NameId, Names};
-use overlay::Overlay;
+use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
 
 /// What a merge is allowed to do.
@@ -124,19 +127,20 @@ impl<'a, 'o> Merge<'a, 'o> {
             sources.push(Source::overlay(&blob, input)?);
         }
         let mut names = Names::new(base.strings());
-        let phandle_name = names.intern(b"phandle");
-        let bootargs_name = names.intern(b"bootargs");
+        let phandle_name = names.intern_property(b"phandle");
+        let bootargs_name = names.intern_property(b"bootargs");
         let mut live = Live::new(sources, names, options.loose_names);
 
         let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
         let overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
-        for overlay in &overlays {
-            overlay::intern_names(&mut live, overlay, &mut nodes_seen);
-        }
+        let placements: Vec<Placement> = overlays
+            .iter()
+            .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
+            .collect();
         live.names.locate_in_base();
-        for overlay in &overlays {
-            overlay::place_names(&mut live, overlay);
+        for placement in placements {
+            placement.write(&mut live);
         }
 
         phandles::note_base(&mut live);
@@ -167,18 +171,19 @@ impl<'a, 'o> Merge<'a, 'o> {
     fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
-        let mut superseded: Vec<Superseded> = Vec::new();
+        let mut merging = Merging::default();
         for fragment in &mut overlay.fragments {
             let target = target::find_target(live, id, fragment, self.options)?;
             fragment.target = Some(target);
             let content = NodeId { source: id, node: fragment.overlay };
-            merge::merge_node(live, target, content, &mut superseded)
+            merging
+                .merge_node(live, target, content)
                 .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
             if self.options.concat_bootargs {
                 self.boot_arguments.take_extension(live);
             }
         }
-        merge::follow_superseded(live, overlay, &mut superseded);
+        merging.follow_superseded(live, overlay);
         Ok(())
     }
 

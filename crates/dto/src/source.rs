@@ -80,7 +80,10 @@ impl<'a> Source<'a> {
     /// An overlay: its structure block is copied, to be changed in place.
     pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
         let tree = blob.tree().map_err(|error| malformed(error, input))?;
-        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
+        let original = blob.structure().bytes();
+        let mut copy = Vec::with_capacity(original.len());
+        kbt_fdt::write::append(&mut copy, original);
+        Ok(Self::new(blob, Cow::Owned(copy), tree))
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
@@ -99,28 +102,39 @@ impl<'a> Source<'a> {
     }
 
     /// A node's name; it lives as long as the input.
+    #[inline]
     pub(crate) fn name(&self, node: NodeIndex) -> &'a [u8] {
         self.original.name(self.tree.node(node))
     }
 
     /// A property's name as it was read.
+    #[inline]
     pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
         self.strings.get(property.name).unwrap_or_default()
     }
 
     /// The properties of a node as they were read.
+    #[inline]
     pub(crate) fn properties(&self, node: NodeIndex) -> Properties<'a> {
         self.original.properties(self.tree.node(node))
     }
 
     /// The property `name` of a node as it was read; the first where there are several.
+    #[inline]
     pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
         self.properties(node).find(|property| self.strings.is(property.name, name))
     }
 
     /// A value as it is now.
+    #[inline]
     pub(crate) fn value(&self, property: &Property) -> &[u8] {
         self.bytes.get(property.value()).unwrap_or_default()
+    }
+
+    /// The first cell of the property at `at`, in the copy.
+    pub(crate) fn cell_mut(&mut self, at: StructureOffset) -> Option<&mut [u8; 4]> {
+        let start = at.plus(Property::HEADER_SIZE).index();
+        self.bytes.to_mut().get_mut(start..)?.first_chunk_mut()
     }
 
     /// Rewrites one cell of a property, `at` bytes into its value. A property that was taken out of the copy

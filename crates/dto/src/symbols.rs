@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind, text};
-use crate::live::{Live, Slot};
+use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::{self, Overlay};
+use crate::properties::Slot;
 use crate::source::{MADE_SYMBOLS, NodeId, PropertyRef, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
@@ -32,7 +33,9 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(
             return fail(live, ErrorKind::SymbolFragmentMissing { path: text(path) });
         }
         let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
-        if node == MADE_SYMBOLS && live.patch(node).is_none() {
+        let above = NodeId { source: SourceId::MADE, node: NodeIndex::ROOT };
+        if node == MADE_SYMBOLS && live.patch(above).is_none() {
+            live.patch_mut(above).merged_into = Some(NodeId::ROOT);
             live.attach(NodeId::ROOT, node, 1)?;
         }
         // The target may be the root node, whose path is empty here.
@@ -96,10 +99,7 @@ pub(crate) fn find(live: &mut Live<'_>) {
     let Live { sources, names, .. } = live;
     let source = &sources[node.source.0 as usize];
     if node.source == SourceId::BASE {
-        for property in source.properties(node.node) {
-            names.note_symbol(property.name, property.at);
-        }
-        return;
+        return names.note_symbols(source.properties(node.node));
     }
     for property in source.properties(node.node) {
         let reference = PropertyRef { source: node.source, at: property.at };
