@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte};
 
 use crate::error::{Error, ErrorKind, WarningKind, text};
-use crate::live::{Live, Patch};
+use crate::live::Live;
 use crate::lookup::{WALKS, WIDE};
 use crate::source::{NodeId, Source, SourceId};
 
@@ -41,9 +41,10 @@ impl Live<'_> {
     }
 
     fn look_up_child(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
-        if let Some(owner) = self.patch_number(parent)
-            && self.patches[owner as usize].children_indexed
+        if let Some(patch) = self.patch_number(parent)
+            && self.patches[patch as usize].children_indexed
         {
+            let owner = self.owner(patch);
             let index = if loose { &self.loose_children } else { &self.indexed_children };
             let is = |item: IndexedChild| item.key(&self.sources) == name;
             return index.find(owner, name, is).map(|item| item.child);
@@ -64,8 +65,8 @@ impl Live<'_> {
         let source = self.source(parent.source);
         let matches = Matcher::new(name, loose);
         let (mut found, mut second) = (None, None);
-        let mut next = NodeIndex(parent.node.0 + 1);
         let end = source.tree.node(parent.node).subtree_end;
+        let mut next = if self.is_piecewise(parent) { end } else { NodeIndex(parent.node.0 + 1) };
         // A count of descendants is at hand, one of children is not; a table of few children does no harm.
         let mut wide = (end.0 - next.0) as usize > WIDE;
         // To the last one: another of the name is worth a warning.
@@ -94,34 +95,39 @@ impl Live<'_> {
         (found, wide)
     }
 
-    fn warn_duplicate(&mut self, node: NodeId) {
+    /// Whether the children that a node was read with are not its children any more.
+    fn is_piecewise(&self, node: NodeId) -> bool {
+        self.patch(node).is_some_and(|patch| patch.piecewise)
+    }
+
+    /// The number under which a node's children are in the tables: another one since they are piecewise.
+    fn owner(&self, patch: u32) -> u32 {
+        patch << 1 | u32::from(self.patches[patch as usize].piecewise)
+    }
+
+    pub(crate) fn warn_duplicate(&mut self, node: NodeId) {
         let (name, at) = (text(self.name(node)), self.node(node).begin);
         self.warn(WarningKind::DuplicateNode { name }, node.source, Some(at));
     }
 
-    /// Puts the children of `parent` into the table. Gives pairs of one name, (first, later).
-    fn index_children(&mut self, parent: NodeId) -> Vec<(NodeId, NodeId)> {
-        let owner = self.touch(parent);
-        let mut pairs = self.index_own_children(owner, parent);
-        if self.loose_names {
-            pairs = self.index_own_children_loosely(owner, parent);
+    /// Puts the children of `parent` into the table.
+    fn index_children(&mut self, parent: NodeId) {
+        let patch = self.touch(parent);
+        let owner = self.owner(patch);
+        if !self.patches[patch as usize].piecewise {
+            self.index_own_children(owner, parent);
         }
-        for &(_, later) in &pairs {
-            self.warn_duplicate(later);
-        }
-        let Patch { children, .. } = self.patches[owner as usize];
-        let mut rest = children;
+        let mut rest = self.patches[patch as usize].children;
         while let Some((child, behind)) = self.children.pop_front(rest) {
             self.index_child(owner, child);
             rest = behind;
         }
-        self.patches[owner as usize].children_indexed = true;
-        pairs
+        self.patches[patch as usize].children_indexed = true;
     }
 
-    /// The children that `parent` was read with, under their whole names.
-    fn index_own_children(&mut self, owner: u32, parent: NodeId) -> Vec<(NodeId, NodeId)> {
-        let mut pairs = Vec::new();
+    /// The children that `parent` was read with.
+    fn index_own_children(&mut self, owner: u32, parent: NodeId) {
+        let mut duplicates = Vec::new();
         let Self { sources, indexed_children, .. } = self;
         let source = &sources[parent.source.0 as usize];
         indexed_children.reserve(source.tree.children(parent.node).count());
@@ -129,21 +135,21 @@ impl Live<'_> {
             let child = NodeId { source: parent.source, node };
             let name = source.original.name(record);
             let is = |item: IndexedChild| item.key(sources) == name;
-            let item = IndexedChild::new(child, name);
-            if let Some(first) = indexed_children.insert(owner, name, item, is, false) {
-                pairs.push((first.child, child));
+            if indexed_children.insert(owner, name, IndexedChild::new(child, name), is, false).is_some() {
+                duplicates.push(child);
             }
         }
-        pairs
-    }
-
-    /// The same under the names by which libfdt finds them. It puts new nodes in front, so among an overlay's the
-    /// last one is met first.
-    fn index_own_children_loosely(&mut self, owner: u32, parent: NodeId) -> Vec<(NodeId, NodeId)> {
-        let newest_first = parent.source != SourceId::BASE;
-        let own: Vec<NodeIndex> = self.source(parent.source).tree.children(parent.node).collect();
-        let own = own.into_iter().map(|node| NodeId { source: parent.source, node });
-        own.filter_map(|child| Some((self.index_child_loosely(owner, child, newest_first)?, child))).collect()
+        for later in duplicates {
+            self.warn_duplicate(later);
+        }
+        if self.loose_names {
+            // libfdt puts new nodes in front, so among an overlay's the last one is met first.
+            let newest_first = parent.source != SourceId::BASE;
+            let own: Vec<NodeIndex> = self.source(parent.source).tree.children(parent.node).collect();
+            for node in own {
+                self.index_child_loosely(owner, NodeId { source: parent.source, node }, newest_first);
+            }
+        }
     }
 
     /// Puts a child that was appended into the table.
@@ -156,25 +162,24 @@ impl Live<'_> {
         }
     }
 
-    /// Puts one child into the table for loose names, also without its unit address. Gives an earlier one that
-    /// the child is to be merged into.
-    fn index_child_loosely(&mut self, owner: u32, child: NodeId, newest_first: bool) -> Option<NodeId> {
+    /// Puts one child into the table for loose names, also without its unit address.
+    fn index_child_loosely(&mut self, owner: u32, child: NodeId, newest_first: bool) {
         let name = self.name(child);
         let Self { sources, loose_children, .. } = self;
         let mut insert = |key: &[u8]| {
             let is = |item: IndexedChild| item.key(sources) == key;
-            loose_children.insert(owner, key, IndexedChild::new(child, key), is, newest_first)
+            loose_children.insert(owner, key, IndexedChild::new(child, key), is, newest_first);
         };
-        let same = insert(name).map(|old| old.child);
+        insert(name);
         if let Some(at_sign) = find_byte(name, b'@') {
             insert(&name[..at_sign]);
         }
-        same
     }
 
     /// The only child of `parent` that is called `name` and a unit address.
     pub(crate) fn only_with_unit_address(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let own = self.source(parent.source).tree.children(parent.node);
+        let own = own.filter(|_| !self.is_piecewise(parent));
         let own = own.map(|node| NodeId { source: parent.source, node });
         let added = self.patch(parent).map(|patch| patch.children).unwrap_or_default();
         let added = self.children.iter(added).map(|(_, child)| child);
@@ -185,20 +190,41 @@ impl Live<'_> {
     }
 
     pub(crate) fn has_children(&self, node: NodeId) -> bool {
-        self.source(node.source).tree.first_child(node.node).is_some()
+        self.source(node.source).tree.first_child(node.node).is_some() && !self.is_piecewise(node)
             || self.patch(node).is_some_and(|patch| !patch.children.is_empty())
     }
 
     /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
     pub(crate) fn attach(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
-        self.check_depth(child, depth)?;
-        let owner = self.touch(parent);
-        let patch = &mut self.patches[owner as usize];
+        self.check_depth(child, child.node, depth)?;
+        self.append_child(parent, child);
+        Ok(())
+    }
+
+    /// Appends `child` to `parent`, which is `depth` levels deep, without its children: those are to be appended or
+    /// merged one by one.
+    pub(crate) fn attach_alone(&mut self, parent: NodeId, child: NodeId, depth: u32) -> Result<(), Error> {
+        if depth >= MAX_DEPTH {
+            let source = self.source(child.source);
+            return Err(source.error(ErrorKind::TooDeep, child.source, self.node(child).begin));
+        }
+        if self.source(child.source).tree.first_child(child.node).is_some() {
+            let patch = self.patch_mut(child);
+            patch.piecewise = true;
+            patch.children_indexed = false;
+            patch.walks = 0;
+        }
+        self.append_child(parent, child);
+        Ok(())
+    }
+
+    fn append_child(&mut self, parent: NodeId, child: NodeId) {
+        let number = self.touch(parent);
+        let patch = &mut self.patches[number as usize];
         self.children.push(&mut patch.children, child);
         if patch.children_indexed {
-            self.index_child(owner, child);
+            self.index_child(self.owner(number), child);
         }
-        Ok(())
     }
 
     /// Appends all children of `content` to `parent`, which has none and is `depth` levels deep.
@@ -208,7 +234,8 @@ impl Live<'_> {
         content: NodeId,
         depth: u32,
     ) -> Result<(), Error> {
-        self.check_depth(content, depth)?;
+        // What is one level above its children there is one level above them here.
+        self.check_depth(content, NodeIndex(content.node.0 + 1), depth)?;
         let owner = self.touch(parent);
         let Self { sources, patches, children, .. } = self;
         let chain = &mut patches[owner as usize].children;
@@ -218,58 +245,32 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// Whether `child`, with its subtree, can be appended to a node that is `depth` levels deep.
-    fn check_depth(&self, child: NodeId, depth: u32) -> Result<(), Error> {
-        let source = self.source(child.source);
-        if depth.saturating_add(source.tree.depth()) > MAX_DEPTH {
-            return Err(source.error(ErrorKind::TooDeep, child.source, self.node(child).begin));
+    /// Whether the subtree of `top`, from node `from` on, can be appended to a node that is `depth` levels deep.
+    fn check_depth(&self, top: NodeId, from: NodeIndex, depth: u32) -> Result<(), Error> {
+        let source = self.source(top.source);
+        // The whole overlay's depth is at hand and nearly always enough.
+        if depth.saturating_add(source.tree.depth()) > MAX_DEPTH
+            && depth.saturating_add(levels(&source.tree, from, self.node(top).subtree_end)) > MAX_DEPTH
+        {
+            return Err(source.error(ErrorKind::TooDeep, top.source, self.node(top).begin));
         }
         Ok(())
     }
+}
 
-    /// Siblings of one name below `parent`, a node that an overlay brings along: (first, later).
-    pub(crate) fn duplicate_children(&mut self, parent: NodeId) -> Vec<(NodeId, NodeId)> {
-        let source = self.source(parent.source);
-        if !source.tree.may_have_siblings_below(parent.node) {
-            return Vec::new();
+/// How many levels the nodes from `from` to before `end` have, which are whole subtrees side by side.
+fn levels(tree: &Tree, from: NodeIndex, end: NodeIndex) -> u32 {
+    let mut open: Vec<NodeIndex> = Vec::new();
+    let mut most = 0;
+    for node in (from.0..end.0).map(NodeIndex) {
+        while open.last().is_some_and(|&end| end <= node) {
+            open.pop();
         }
-        let mut few = [(0, NodeIndex::ROOT); WIDE];
-        let mut count = 0;
-        for (child, record) in source.tree.child_nodes(parent.node) {
-            if let Some(slot) = few.get_mut(count) {
-                *slot = (source.original.name_tail(record), child);
-            }
-            count += 1;
-        }
-        let Some(few) = few.get(..count) else { return self.index_children(parent) };
-        let distinct = |(n, &(tail, _)): (usize, &(u64, _))| few[..n].iter().all(|&(other, _)| other != tail);
-        if !self.loose_names && few.iter().enumerate().all(distinct) {
-            return Vec::new();
-        }
-        let few: Vec<NodeIndex> = few.iter().map(|&(_, child)| child).collect();
-        self.compare_children(parent, &few)
+        open.push(tree.node(node).subtree_end);
+        most = most.max(open.len());
     }
-
-    /// The same of its `children`, each compared with each.
-    #[cold]
-    fn compare_children(&mut self, parent: NodeId, children: &[NodeIndex]) -> Vec<(NodeId, NodeId)> {
-        let source = self.source(parent.source);
-        let mut pairs = Vec::new();
-        for (index, &later) in children.iter().enumerate().skip(1) {
-            let matches = Matcher::new(source.name(later), self.loose_names);
-            let mut earlier = children[..index].iter();
-            let same = |&&node: &&NodeIndex| matches.accepts(source.original, source.tree.node(node));
-            let first = if self.loose_names { earlier.rfind(same) } else { earlier.find(same) };
-            if let Some(&first) = first {
-                let id = |node| NodeId { source: parent.source, node };
-                pairs.push((id(first), id(later)));
-            }
-        }
-        for &(_, later) in &pairs {
-            self.warn_duplicate(later);
-        }
-        pairs
-    }
+    // There are fewer levels than nodes.
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 /// Compares node names, exactly or as libfdt does: a name without a unit address matches one that has one.

@@ -7,33 +7,29 @@ use kbt_fdt::{NodeIndex, Property, find_byte};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
-use crate::names::NameId;
+use crate::names::{self, NameId};
 use crate::overlay::{self, Overlay};
 use crate::properties::Key;
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
 use crate::target::{components, resolve_absolute};
+use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(
-    live: &mut Live<'_>,
-    overlay: &Overlay,
-    phandle_name: NameId,
-) -> Result<(), Error> {
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
     let Some(fixups) = overlay.fixups else { return Ok(()) };
     let id = overlay.source;
-    let mut guess = 0;
+    let mut places = Places::default();
     for property in live.source(id).properties(fixups) {
         let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
-        let phandle =
-            resolve_label(live, label, phandle_name).map_err(|kind| place(live, overlay, &property, kind))?;
-        write_phandle(live, overlay, &property, phandle, &mut guess)?;
+        let phandle = resolve_label(live, label).map_err(|kind| place(live, overlay, &property, kind))?;
+        write_phandle(live, overlay, &property, phandle, &mut places)?;
     }
     Ok(())
 }
 
-fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+fn resolve_label(live: &mut Live<'_>, label: NameId) -> Result<u32, ErrorKind> {
     let name = || text(live.names.text(label));
     let Some(symbol) = live.names.symbol(label) else {
         return Err(match live.symbols {
@@ -56,39 +52,45 @@ fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Re
     let Some(node) = resolve_absolute(live, path) else {
         return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
     };
-    phandle_of(live, node, phandle_name)
+    phandle_of(live, node)
 }
 
 /// The node's phandle; a new one where it has none.
-fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result<u32, ErrorKind> {
-    if let Some(phandle) = live.phandle(node)
-        && (1..=crate::phandles::MAX).contains(&phandle)
-    {
+fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
+    if let Some(phandle) = live.phandle(node) {
         return Ok(phandle);
     }
     let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
     let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
-    let name = live.names.offset(phandle_name);
+    let name = live.names.offset(names::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
     live.phandles.set(phandle, node);
     Ok(phandle)
 }
 
+/// Where the next place is likely to be, and what was learnt of the last ones.
+#[derive(Default)]
+struct Places<'a> {
+    /// The number of a fragment.
+    guess: usize,
+    tables: PropertyTables<'a>,
+}
+
 /// Writes `phandle` to every place in the list.
-fn write_phandle(
-    live: &mut Live<'_>,
+fn write_phandle<'a>(
+    live: &mut Live<'a>,
     overlay: &Overlay,
     list: &Property,
     phandle: u32,
-    guess: &mut usize,
+    places: &mut Places<'a>,
 ) -> Result<(), Error> {
     let id = overlay.source;
     let block = live.source(id).original;
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        if let Some(behind) = write_target(live, overlay, rest, phandle, guess) {
+        if let Some(behind) = write_target(live, overlay, rest, phandle, &mut places.guess) {
             rest = behind;
             continue;
         }
@@ -100,7 +102,7 @@ fn write_phandle(
         if fixup.path != last.0 {
             last = (fixup.path, find_node(live, overlay, list, &fixup)?);
         }
-        let property = find_property(live, overlay, list, &fixup, last.1)?;
+        let property = find_property(live, overlay, list, &fixup, last.1, &mut places.tables)?;
         live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
     }
     Ok(())
@@ -126,16 +128,17 @@ fn write_target<'e>(
 
 /// The property of `node` that the entry names, if it has room for a phandle there.
 #[inline]
-fn find_property(
-    live: &Live<'_>,
+fn find_property<'a>(
+    live: &Live<'a>,
     overlay: &Overlay,
     list: &Property,
     fixup: &Fixup<'_>,
     node: NodeIndex,
+    tables: &mut PropertyTables<'a>,
 ) -> Result<Property, Error> {
     let id = overlay.source;
     let source = live.source(id);
-    let Some(property) = source.property(node, fixup.property) else {
+    let Some(property) = tables.find(source, node, fixup.property) else {
         let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
         return Err(place(live, overlay, list, kind).fragment(fragment_of(fixup.path)));
     };
@@ -208,13 +211,14 @@ fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -
         Some(fixup)
             if matches!(error.kind, ErrorKind::NoSymbols { .. } | ErrorKind::UnresolvedLabel { .. }) =>
         {
-            error.fragment(fragment_of(entry)).property(fixup.property)
+            error.fragment(fragment_of(fixup.path)).property(fixup.property)
         }
         _ => error.property(source.property_name(list)),
     }
 }
 
-/// The first name in a path.
+/// The first name in an absolute path, or in the path of an entry.
 fn fragment_of(path: &[u8]) -> &[u8] {
-    components(path).next().unwrap_or_default()
+    let path = path.strip_prefix(b"/").unwrap_or_default();
+    path.split(|&byte| byte == b'/' || byte == b':').next().unwrap_or_default()
 }

@@ -6,8 +6,8 @@
 //! tree is the source's own children and properties, then what the patch adds. [`splice`](crate::splice)
 //! finally writes untouched ranges as they are.
 //!
-//! Limits: a node with more than [`WIDE`] children or properties is looked up in a table from its third
-//! look-up on, so that no input makes the merge quadratic.
+//! Limits: a node with many children or properties is looked up in a table after some look-ups, so that no input
+//! makes the merge quadratic (`lookup.rs`).
 
 use alloc::vec::Vec;
 
@@ -20,7 +20,7 @@ use crate::children::IndexedChild;
 use crate::error::{Place, Warning, WarningKind};
 use crate::lookup::Lookup;
 use crate::names::Names;
-use crate::phandles::Phandles;
+use crate::phandles::{self, Phandles};
 use crate::properties::Slot;
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
 
@@ -32,8 +32,8 @@ const MAX_WARNINGS: usize = 100;
 pub(crate) struct Patch {
     /// The node that this one of an overlay was merged into, where it has children: theirs is that one, too.
     pub(crate) merged_into: Option<NodeId>,
-    /// It is not written: an earlier sibling of the same name has its content.
-    pub(crate) removed: bool,
+    /// Its own children are not where they were read: each was appended to it or merged by itself.
+    pub(crate) piecewise: bool,
     /// Subtrees to append.
     pub(crate) children: Chain,
     /// Properties to append.
@@ -145,11 +145,6 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Takes a node that was merged into its earlier sibling out of the tree.
-    pub(crate) fn remove(&mut self, id: NodeId) {
-        self.patch_mut(id).removed = true;
-    }
-
     /// The parent in the merged tree; none for the root node.
     pub(crate) fn parent(&self, id: NodeId) -> Option<NodeId> {
         if id.node == NodeIndex::ROOT {
@@ -186,25 +181,31 @@ impl<'a> Live<'a> {
     }
 
     /// The phandle of a node as it is now: its `phandle`, else its `linux,phandle`.
+    ///
+    /// A value that cannot be one is none, as for libfdt.
     pub(crate) fn phandle(&mut self, node: NodeId) -> Option<u32> {
         // A node keeps the phandle that it was read with, whatever is merged into it.
         let source = self.source(node.source);
         let phandle = source.tree.node(node.node).phandle;
         if phandle != 0 {
-            return Some(phandle.wrapping_add(source.shift));
+            return Some(phandle.wrapping_add(source.shift)).filter(is_phandle);
         }
-        if self.patch(node).is_none_or(|patch| patch.additions.is_empty()) {
+        if self.patch(node).is_none_or(|patch| patch.additions.is_empty() && patch.overridden.is_empty()) {
             return None;
         }
         for name in [&b"phandle"[..], b"linux,phandle"] {
             if let Some(value) = self.value(node, name.into())
-                && let Some(cell) = cell(value)
+                && let Some(cell) = cell(value).filter(is_phandle)
             {
                 return Some(cell);
             }
         }
         None
     }
+}
+
+fn is_phandle(value: &u32) -> bool {
+    (1..=phandles::MAX).contains(value)
 }
 
 /// The value of a property that is one cell.

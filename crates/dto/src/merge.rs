@@ -1,8 +1,10 @@
 //! Putting a fragment's content into its target.
 //!
 //! A node of the overlay that the target has already is merged into it, property by property and child by
-//! child; one that it lacks is appended with its whole subtree in one step.
+//! child; one that it lacks is appended with its whole subtree in one step. Only where siblings of the overlay may
+//! be merged into each other is each node appended by itself.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use kbt_fdt::NodeIndex;
@@ -28,13 +30,20 @@ struct Pair {
 }
 
 /// The merge of an overlay's fragments.
-#[derive(Default)]
 pub(crate) struct Merging {
-    pending: Vec<Pair>,
+    /// First in, first out: where siblings of one name follow each other, the last one's values stay.
+    pending: VecDeque<Pair>,
     superseded: Vec<Superseded>,
+    /// Whether each node is appended by itself.
+    piecewise: bool,
 }
 
 impl Merging {
+    /// `piecewise`: siblings in the overlay may have one name, or what is one name to libfdt.
+    pub(crate) fn new(piecewise: bool) -> Self {
+        Self { pending: VecDeque::new(), superseded: Vec::new(), piecewise }
+    }
+
     /// Merges the node `content` of an overlay into `target`.
     pub(crate) fn merge_node(
         &mut self,
@@ -42,10 +51,12 @@ impl Merging {
         target: NodeId,
         content: NodeId,
     ) -> Result<(), Error> {
-        self.pending.push(Pair { target, content });
-        while let Some(Pair { target, content }) = self.pending.pop() {
-            join_phandles(live, target, content, &mut self.superseded);
-            merge_properties(live, target, content);
+        self.pending.push_back(Pair { target, content });
+        while let Some(Pair { target, content }) = self.pending.pop_front() {
+            if target != content {
+                join_phandles(live, target, content, &mut self.superseded);
+                merge_properties(live, target, content);
+            }
             if live.source(content.source).tree.first_child(content.node).is_some() {
                 self.merge_children(live, target, content)?;
             }
@@ -58,44 +69,30 @@ impl Merging {
         live.patch_mut(content).merged_into = Some(target);
         let mut node = NodeIndex(content.node.0 + 1);
         let end = live.node(content).subtree_end;
-        // Nothing to look for in a target without children, unless siblings share a name.
-        if !live.has_children(target) && live.duplicate_children(content).is_empty() {
+        // Nothing to look for in a target without children.
+        if !self.piecewise && !live.has_children(target) {
             live.attach_children(target, content, depth)?;
-            self.appended(live, content.source, node, end);
+            note_phandles(live, content.source, node, end);
             return Ok(());
         }
         while node < end {
             let child = NodeId { source: content.source, node };
             let next = live.node(child).subtree_end;
             match live.find_child(target, live.name(child)) {
-                Some(target) => self.pending.push(Pair { target, content: child }),
+                Some(target) => self.pending.push_back(Pair { target, content: child }),
+                None if self.piecewise => {
+                    live.attach_alone(target, child, depth)?;
+                    note_phandles(live, content.source, node, NodeIndex(node.0 + 1));
+                    self.pending.push_back(Pair { target: child, content: child });
+                }
                 None => {
                     live.attach(target, child, depth)?;
-                    self.appended(live, content.source, node, next);
+                    note_phandles(live, content.source, node, next);
                 }
             }
             node = next;
         }
         Ok(())
-    }
-
-    /// Notes the phandles of subtrees that were appended, from node `from` to before `end`. Siblings of one name
-    /// in them are left to be merged.
-    fn appended(&mut self, live: &mut Live<'_>, source: SourceId, from: NodeIndex, end: NodeIndex) {
-        let Live { sources, phandles, .. } = live;
-        let Source { tree, shift, .. } = &sources[source.0 as usize];
-        for entry in tree.phandles_in(from, end) {
-            phandles.set(entry.value.wrapping_add(*shift), NodeId { source, node: entry.node });
-        }
-        for node in (from.0..end.0).map(NodeIndex) {
-            if !live.source(source).tree.may_have_siblings_below(node) {
-                continue;
-            }
-            for (target, later) in live.duplicate_children(NodeId { source, node }) {
-                live.remove(later);
-                self.pending.push(Pair { target, content: later });
-            }
-        }
     }
 
     /// Points the overlay's references to superseded phandles at what superseded them.
@@ -112,6 +109,15 @@ impl Merging {
                 found.map_or(phandle, |index| superseded[index].new)
             });
         }
+    }
+}
+
+/// Notes the phandles of nodes that were appended, from node `from` to before `end`.
+fn note_phandles(live: &mut Live<'_>, source: SourceId, from: NodeIndex, end: NodeIndex) {
+    let Live { sources, phandles, .. } = live;
+    let Source { tree, shift, .. } = &sources[source.0 as usize];
+    for entry in tree.phandles_in(from, end) {
+        phandles.set(entry.value.wrapping_add(*shift), NodeId { source, node: entry.node });
     }
 }
 

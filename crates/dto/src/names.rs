@@ -17,6 +17,11 @@ use crate::table::{self, Table};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameId(pub(crate) u32);
 
+/// The ids of `phandle`, `linux,phandle` and `bootargs`, which the merge itself may set.
+pub(crate) const PHANDLE: NameId = NameId(0);
+const LEGACY_PHANDLE: NameId = NameId(1);
+pub(crate) const BOOTARGS: NameId = NameId(2);
+
 /// An entry of the merged tree's `/__symbols__`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Symbol {
@@ -53,7 +58,7 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(crate) fn new(base: StringsBlock<'a>) -> Self {
-        Self {
+        let mut names = Self {
             base,
             added: Vec::new(),
             names: Vec::new(),
@@ -61,7 +66,11 @@ impl<'a> Names<'a> {
             seed: RandomState::default(),
             properties: Filter::default(),
             labels: Filter::default(),
+        };
+        for name in [&b"phandle"[..], b"linux,phandle", b"bootargs"] {
+            names.intern_property(name);
         }
+        names
     }
 
     /// Makes room for the names of a strings block of so many bytes.
@@ -76,6 +85,12 @@ impl<'a> Names<'a> {
     pub(crate) fn intern_property(&mut self, text: &'a [u8]) -> NameId {
         self.properties.add(text);
         self.intern(text)
+    }
+
+    /// Whether this is one of the two names of a phandle; they are the first to be interned.
+    #[inline]
+    pub(crate) fn is_phandle(&self, id: NameId) -> bool {
+        id == PHANDLE || id == LEGACY_PHANDLE
     }
 
     /// The id of a label, new or not.
@@ -123,6 +138,11 @@ impl<'a> Names<'a> {
             }
             start += length + 1;
         }
+    }
+
+    /// Whether any overlay has a label.
+    pub(crate) fn has_labels(&self) -> bool {
+        self.labels.0.iter().any(|word| *word != 0)
     }
 
     /// Notes the entries of the base's `/__symbols__` that are wanted; the first one of a name counts.

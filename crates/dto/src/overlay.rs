@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
-use crate::error::{Warning, WarningKind};
+use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
 use crate::names::{NameId, Names};
 use crate::source::{NodeId, Source, SourceId};
@@ -100,7 +100,11 @@ fn target_only(source: &Source<'_>, fragment: &Node) -> Option<StructureOffset> 
 
 /// Interns the names of an overlay that the merge needs: those of properties that go into the output, and
 /// labels, of which the id takes the place of the name's offset in the copy. Gives where the former stand.
-pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &mut u32) -> Placement {
+pub(crate) fn intern_names(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    nodes_seen: &mut u32,
+) -> Result<Placement, Error> {
     let source = live.source(overlay.source);
     let properties = source.original.bytes().len() / BYTES_A_PROPERTY;
     live.names.reserve(source.strings.bytes().len());
@@ -109,9 +113,15 @@ pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &
         recent: [(StringsOffset(u32::MAX), NameId(0)); RECENT],
         names: Vec::with_capacity(properties),
         duplicates: Vec::new(),
+        bad_phandle: None,
     };
     for fragment in &overlay.fragments {
         interner.intern_properties(live, fragment.overlay, nodes_seen);
+    }
+    if let Some(bad) = interner.bad_phandle {
+        let source = live.source(overlay.source);
+        let error = source.error(ErrorKind::BadPhandleLength { length: bad.length }, overlay.source, bad.at);
+        return Err(error.property(source.property_name(&bad)));
     }
     intern_labels(live, overlay, overlay.symbols, Names::intern_symbol);
     intern_labels(live, overlay, overlay.fixups, Names::intern_label);
@@ -119,7 +129,7 @@ pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
     }
-    Placement { source: overlay.source, names: interner.names }
+    Ok(Placement { source: overlay.source, names: interner.names })
 }
 
 fn intern_labels<'a>(
@@ -149,6 +159,8 @@ struct Interner {
     names: Vec<(StructureOffset, NameId)>,
     /// Places of properties that a later one of the same node replaces, (earlier, later).
     duplicates: Vec<(StructureOffset, StructureOffset)>,
+    /// The first phandle that is not one cell.
+    bad_phandle: Option<Property>,
 }
 
 impl Interner {
@@ -165,6 +177,9 @@ impl Interner {
             }
             let id = recent.1;
             self.names.push((property.at, id));
+            if property.length != 4 && names.is_phandle(id) {
+                self.bad_phandle.get_or_insert(property);
+            }
             if let Some(earlier) = names.see(id, *nodes_seen, property.at.0) {
                 self.duplicates.push((StructureOffset(earlier), property.at));
             }
@@ -184,8 +199,7 @@ impl Interner {
             let (words, _) = source.bytes.to_mut()[range].as_chunks_mut::<4>();
             words.fill(Tag::NOP.to_be_bytes());
             let name = crate::error::text(source.property_name(&later));
-            let place = source.error(crate::ErrorKind::NoTarget, self.source, later.at).place;
-            let place = crate::Place { property: Some(name), ..*place };
+            let place = crate::Place { property: Some(name), ..source.place(self.source, later.at) };
             live.keep(Warning { kind: WarningKind::DuplicateProperty, place });
         }
     }

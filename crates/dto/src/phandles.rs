@@ -80,6 +80,7 @@ pub(crate) fn note_base(live: &mut Live<'_>) {
 /// Adds the largest phandle so far to every phandle of the overlay, in `phandle` and in `linux,phandle`.
 pub(crate) fn shift_phandles(live: &mut Live<'_>, source: SourceId) -> Result<(), Error> {
     let shift = live.phandles.max;
+    let mut max = shift;
     let overlay = live.source_mut(source);
     overlay.shift = shift;
     for index in 0..overlay.tree.phandles().len() {
@@ -94,6 +95,9 @@ pub(crate) fn shift_phandles(live: &mut Live<'_>, source: SourceId) -> Result<()
         if let Some(property) = overlay.original.property(entry.at) {
             overlay.change_cell(&property, 0, |_| shifted);
         }
+        max = max.max(shifted);
     }
+    // A phandle that a node of the tree is given from now on must be none of these.
+    live.phandles.max = max;
     Ok(())
 }

@@ -173,21 +173,34 @@ impl Live<'_> {
         block.property(property.at).map(|property| property.name)
     }
 
-    /// The names of all properties of a node.
-    pub(crate) fn property_names(&self, node: NodeId) -> Vec<&[u8]> {
-        let own = self.own_properties(node).map(|property| property.name);
+    /// The properties of a node as they are now.
+    pub(crate) fn properties(&self, node: NodeId) -> Vec<(Slot, PropertyRef)> {
+        let own = self.own_properties(node).map(|property| Slot::Source(property.at));
         let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
-        let added = self.additions.iter(additions).filter_map(|(_, addition)| addition);
-        own.chain(added.map(|addition| self.property_at(addition).name))
-            .map(|name| self.names.get(name))
-            .collect()
+        let added = self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
+        own.chain(added).filter_map(|slot| Some((slot, self.current(node, slot)?))).collect()
+    }
+
+    /// The names of all properties of a node.
+    pub(crate) fn property_names(&self, node: NodeId) -> impl Iterator<Item = &[u8]> {
+        self.properties(node).into_iter().map(|(_, property)| self.names.get(self.property_at(property).name))
+    }
+
+    /// Whether a property of so many bytes may be made: paths that many labels repeat must not make the output
+    /// larger than the inputs by any factor.
+    pub(crate) fn may_make(&self, bytes: usize) -> bool {
+        const TIMES: usize = 16;
+        const FREE: usize = 16 << 20;
+        let inputs: usize = self.sources.iter().map(|source| source.original.bytes().len()).sum();
+        let made = self.source(SourceId::MADE).bytes.len();
+        made + bytes <= FREE || made + bytes <= inputs.saturating_mul(TIMES)
     }
 
     /// Makes a property whose value is the concatenation of `parts`.
     pub(crate) fn make_property(&mut self, name: StringsOffset, parts: &[&[u8]]) -> PropertyRef {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let bytes = self.sources[SourceId::MADE.0 as usize].bytes.to_mut();
-        // Both are bounded by the inputs' sizes; the size of the output is checked when it is written.
+        // Phandles and boot arguments are bounded by the inputs' sizes, symbols by `may_make`.
         let at = StructureOffset(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         for word in [Tag::PROP, length, name.0] {

@@ -7,9 +7,11 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use kbt_fdt::{Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tree};
+use kbt_fdt::{
+    Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tag, Tree,
+};
 
-use crate::error::{Error, ErrorKind, Input};
+use crate::error::{Error, ErrorKind, Input, Place};
 
 /// The number of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,10 +121,10 @@ impl<'a> Source<'a> {
         self.original.properties(self.tree.node(node))
     }
 
-    /// The property `name` of a node as it was read; the first where there are several.
+    /// The property `name` of a node as it was read; the one that stays where there are several.
     #[inline]
     pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
-        self.properties(node).find(|property| self.strings.is(property.name, name))
+        self.properties(node).find(|property| self.strings.is(property.name, name) && self.is_kept(property))
     }
 
     /// A value as it is now.
@@ -148,6 +150,17 @@ impl<'a> Source<'a> {
         if let Some(cell) = self.bytes.to_mut().get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
             *cell = change(u32::from_be_bytes(*cell)).to_be_bytes();
         }
+    }
+
+    /// A place in this source's structure block.
+    pub(crate) fn place(&self, source: SourceId, at: StructureOffset) -> Place {
+        let offset = Some(self.offset + at.index());
+        Place { input: source.input(), offset, fragment: None, property: None }
+    }
+
+    /// Whether the property is in the copy still: not where a later one of its node replaces it.
+    pub(crate) fn is_kept(&self, property: &Property) -> bool {
+        StructureBlock::new(&self.bytes).word(property.at) == Some(Tag::PROP)
     }
 
     /// An error at a place of this source's structure block.

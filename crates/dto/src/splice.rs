@@ -80,26 +80,21 @@ impl Writer<'_, '_> {
             let node = source.tree.node(number);
             let patch = &self.live.patches[patch as usize];
             range.node = NodeIndex(number.0 + 1);
-            if patch.removed {
-                self.copy(range.source, range.from, node.begin);
-                range.from = node.end.plus(Tag::SIZE);
-                range.node = node.subtree_end;
-                continue;
-            }
             let first_child = source.tree.first_child(number);
             let content = first_child.map_or(node.end, |child| source.tree.node(child).begin);
             self.properties(&mut range, patch, content);
-            if patch.children.is_empty() {
+            if patch.children.is_empty() && !patch.piecewise {
                 continue;
             }
             let outer = Range { from: node.end, node: node.subtree_end, ..range };
-            if first_child.is_some() {
+            if first_child.is_some() && !patch.piecewise {
                 stack.push(Pending::Range(outer));
                 stack.push(Pending::Children(patch.children));
                 range = Range { to: node.end, end: node.subtree_end, ..range };
                 continue;
             }
-            self.copy(range.source, range.from, node.end);
+            // None of its own children stands here.
+            self.copy(range.source, range.from, content);
             range = outer;
             if let Some((child, rest)) = self.unpatched_children(patch.children) {
                 stack.push(Pending::Range(outer));

@@ -69,8 +69,11 @@ fn read_target(
     };
     match (phandle, path) {
         (Some((phandle, target)), path) => {
-            if path.is_some() {
+            if let Some(path) = path {
                 warn_two_targets(live, id, fragment);
+                if options.labels_only {
+                    return Err(path_forbidden(live, id, &path));
+                }
             }
             by_phandle(live, id, phandle, &target)
         }
@@ -98,6 +101,13 @@ fn by_phandle(live: &Live<'_>, id: SourceId, phandle: u32, target: &Property) ->
     })
 }
 
+fn path_forbidden(live: &Live<'_>, id: SourceId, property: &Property) -> Error {
+    let source = live.source(id);
+    let path = source.original.value(property);
+    let path = text(path.strip_suffix(b"\0").unwrap_or(path));
+    source.error(ErrorKind::PathForbidden { path }, id, property.at).property(b"target-path")
+}
+
 fn by_path(
     live: &mut Live<'_>,
     id: SourceId,
@@ -113,7 +123,7 @@ fn by_path(
         _ => return fail(live, ErrorKind::BadTarget),
     };
     if options.labels_only {
-        return fail(live, ErrorKind::PathForbidden { path: text(path) });
+        return Err(path_forbidden(live, id, property));
     }
     match resolve(live, path) {
         Some(node) => Ok(node),

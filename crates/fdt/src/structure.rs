@@ -66,7 +66,8 @@ impl Property {
     /// Where the value lies in the structure block.
     pub fn value(&self) -> Range<usize> {
         let start = self.at.index() + Self::HEADER_SIZE as usize;
-        start..start + self.length as usize
+        // On a 32-bit machine an unchecked length may reach out of the address space.
+        start..start.saturating_add(self.length as usize)
     }
 
     /// Where the next token stands.
@@ -243,7 +244,8 @@ impl Iterator for PropertiesBelow<'_> {
             if tag == Tag::BEGIN_NODE.to_be_bytes() {
                 *at += words_of_name(words.get(*at..)?);
             }
-            first = true;
+            // Properties on both sides of FDT_NOP are one node's.
+            first |= tag != Tag::NOP.to_be_bytes();
         }
         None
     }

@@ -135,6 +135,7 @@ fn code(kind: &ErrorKind) -> &'static str {
         ErrorKind::PathForbidden { .. } => "path-forbidden",
         ErrorKind::PhandlesUsedUp => "phandles-used-up",
         ErrorKind::BadPhandle { .. } => "bad-phandle",
+        ErrorKind::BadPhandleLength { .. } => "bad-phandle",
         ErrorKind::BadFixup { .. } => "bad-fixup",
         ErrorKind::FixupNodeMissing { .. } => "fixup-node-missing",
         ErrorKind::FixupPropertyMissing { .. } => "fixup-property-missing",
@@ -193,7 +194,9 @@ fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
         ErrorKind::PhandlesUsedUp => {
             "a phandle in the base or the overlay is far too large; number them from 1".into()
         }
-        ErrorKind::BadPhandle { .. } => "phandles are numbers from 1 to 0xfffffffe".into(),
+        ErrorKind::BadPhandle { .. } | ErrorKind::BadPhandleLength { .. } => {
+            "phandles are numbers from 1 to 0xfffffffe".into()
+        }
         ErrorKind::BadFixup { .. }
         | ErrorKind::FixupNodeMissing { .. }
         | ErrorKind::FixupPropertyMissing { .. }
