@@ -29,7 +29,7 @@ impl BootArguments {
     }
 
     /// Sets `/chosen/bootargs` to its value and all extensions, a blank between them.
-    pub(crate) fn join(&self, live: &mut Live<'_>, name: NameId) -> Result<(), Error> {
+    pub(crate) fn join(&self, live: &mut Live<'_>) -> Result<(), Error> {
         let Some(chosen) = live.find_child(NodeId::ROOT, b"chosen") else { return Ok(()) };
         if self.extensions.is_empty() {
             return Ok(());
@@ -38,7 +38,7 @@ impl BootArguments {
         push_words(&mut joined, live.value(chosen, b"bootargs".into()).unwrap_or_default());
         push_words(&mut joined, &self.extensions);
         joined.push(0);
-        let offset = live.names.offset(name);
+        let offset = live.names.offset(NameId::BOOTARGS);
         let property = live.make_property(offset, &[&joined]);
         live.set_property(chosen, Key { text: b"bootargs", offset: Some(offset) }, property);
         Ok(())

@@ -16,24 +16,19 @@ use crate::target::{components, resolve_absolute};
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(
-    live: &mut Live<'_>,
-    overlay: &Overlay,
-    phandle_name: NameId,
-) -> Result<(), Error> {
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
     let Some(fixups) = overlay.fixups else { return Ok(()) };
     let id = overlay.source;
     let mut guess = 0;
     for property in live.source(id).properties(fixups) {
         let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
-        let phandle =
-            resolve_label(live, label, phandle_name).map_err(|kind| place(live, overlay, &property, kind))?;
+        let phandle = resolve_label(live, label).map_err(|kind| place(live, overlay, &property, kind))?;
         write_phandle(live, overlay, &property, phandle, &mut guess)?;
     }
     Ok(())
 }
 
-fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+fn resolve_label(live: &mut Live<'_>, label: NameId) -> Result<u32, ErrorKind> {
     let name = || text(live.names.text(label));
     let Some(symbol) = live.names.symbol(label) else {
         return Err(match live.symbols {
@@ -56,11 +51,11 @@ fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Re
     let Some(node) = resolve_absolute(live, path) else {
         return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
     };
-    phandle_of(live, node, phandle_name)
+    phandle_of(live, node)
 }
 
 /// The node's phandle; a new one where it has none.
-fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
     if let Some(phandle) = live.phandle(node)
         && (1..=crate::phandles::MAX).contains(&phandle)
     {
@@ -68,7 +63,7 @@ fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result
     }
     let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
     let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
-    let name = live.names.offset(phandle_name);
+    let name = live.names.offset(NameId::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
     live.phandles.set(phandle, node);

@@ -58,7 +58,7 @@ pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 use bootargs::BootArguments;
 use live::Live;
 use merge::Merging;
-use names::{NameId, Names};
+use names::Names;
 use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
 
@@ -100,7 +100,7 @@ pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merge
         merge.apply(overlay)?;
     }
     if options.concat_bootargs {
-        merge.boot_arguments.join(&mut merge.live, merge.bootargs_name)?;
+        merge.boot_arguments.join(&mut merge.live)?;
     }
     let bytes = merge.write(&blob, overlays)?;
     Ok(Merged { bytes, warnings: merge.live.warnings })
@@ -110,8 +110,6 @@ struct Merge<'a, 'o> {
     live: Live<'a>,
     overlays: Vec<Overlay>,
     options: &'o Options,
-    phandle_name: NameId,
-    bootargs_name: NameId,
     boot_arguments: BootArguments,
 }
 
@@ -126,10 +124,7 @@ impl<'a, 'o> Merge<'a, 'o> {
             let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
             sources.push(Source::overlay(&blob, input)?);
         }
-        let mut names = Names::new(base.strings());
-        let phandle_name = names.intern_property(b"phandle");
-        let bootargs_name = names.intern_property(b"bootargs");
-        let mut live = Live::new(sources, names, options.loose_names);
+        let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names);
 
         let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
@@ -148,7 +143,7 @@ impl<'a, 'o> Merge<'a, 'o> {
             live.warn(WarningKind::BaseIsOverlay, SourceId::BASE, None);
         }
         let boot_arguments = BootArguments::default();
-        let mut merge = Self { live, overlays, options, phandle_name, bootargs_name, boot_arguments };
+        let mut merge = Self { live, overlays, options, boot_arguments };
         if options.concat_bootargs {
             merge.boot_arguments.take_extension(&mut merge.live);
         }
@@ -163,7 +158,7 @@ impl<'a, 'o> Merge<'a, 'o> {
         }
         phandles::shift_phandles(live, overlay.source)?;
         local_fixups::update_local_references(live, &mut overlay)?;
-        fixups::resolve_fixups(live, &overlay, self.phandle_name)?;
+        fixups::resolve_fixups(live, &overlay)?;
         self.merge_fragments(&mut overlay)?;
         symbols::update_symbols(&mut self.live, &overlay)
     }

@@ -6,7 +6,7 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Warning, WarningKind};
 use crate::live::Live;
-use crate::names::{NameId, Names};
+use crate::names::{NameId, Role};
 use crate::source::{NodeId, Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
@@ -113,8 +113,8 @@ pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &
     for fragment in &overlay.fragments {
         interner.intern_properties(live, fragment.overlay, nodes_seen);
     }
-    intern_labels(live, overlay, overlay.symbols, Names::intern_symbol);
-    intern_labels(live, overlay, overlay.fixups, Names::intern_label);
+    intern_labels(live, overlay, overlay.symbols, Role::Symbol);
+    intern_labels(live, overlay, overlay.fixups, Role::Label);
     interner.drop_duplicates(live);
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
@@ -122,18 +122,14 @@ pub(crate) fn intern_names(live: &mut Live<'_>, overlay: &Overlay, nodes_seen: &
     Placement { source: overlay.source, names: interner.names }
 }
 
-fn intern_labels<'a>(
-    live: &mut Live<'a>,
-    overlay: &Overlay,
-    node: Option<NodeIndex>,
-    intern: fn(&mut Names<'a>, &'a [u8]) -> NameId,
-) {
+fn intern_labels(live: &mut Live<'_>, overlay: &Overlay, node: Option<NodeIndex>, role: Role) {
     let Some(node) = node else { return };
     let Live { sources, names, .. } = live;
     let source = &mut sources[overlay.source.0 as usize];
     for property in source.properties(node) {
-        let id = intern(names, source.property_name(&property));
-        write_name(source.bytes.to_mut(), property.at, id.0);
+        if let Some(id) = names.intern(source.strings.from(property.name), role) {
+            write_name(source.bytes.to_mut(), property.at, id.0);
+        }
     }
 }
 
@@ -161,7 +157,9 @@ impl Interner {
             *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
             let recent = &mut self.recent[property.name.0 as usize % RECENT];
             if recent.0 != property.name {
-                *recent = (property.name, names.intern_property(source.property_name(&property)));
+                let name = source.strings.from(property.name);
+                let Some(id) = names.intern(name, Role::Property) else { continue };
+                *recent = (property.name, id);
             }
             let id = recent.1;
             self.names.push((property.at, id));
