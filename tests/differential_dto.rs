@@ -16,15 +16,21 @@ use differential::engine::{Engine, Verdict};
 use differential::files::Files;
 use differential::skips::{self, Skip};
 use differential::{parallel, warnings};
-use kbt_testkit::{differences, peers, read, require};
+use kbt_testkit::{differences, lost_phandles, peers, read, require};
 
 const SKIPS: &str = include_str!("differential/dto-skip.toml");
 
-/// A base and an overlay of a set.
+/// A file of a set; its name is `vendor/name`.
+#[derive(Debug, Clone)]
+struct Tree {
+    name: String,
+    path: PathBuf,
+}
+
+/// A base and an overlay.
 struct Pair<'a> {
-    directory: &'a Path,
-    base: &'a str,
-    overlay: &'a str,
+    base: &'a Tree,
+    overlay: &'a Tree,
 }
 
 /// How a pair ended, where it ended well.
@@ -72,13 +78,16 @@ fn all() -> bool {
 /// Compares all pairs and gives the number of those that both apply, with the same tree.
 fn compare_set(set: &str, directory: &Path, oracle: Oracle) -> usize {
     let files = Files::list(directory);
-    let pairs = pairs(&files, directory);
+    let bases = trees(directory, files.bases);
+    let overlays = trees(directory, files.overlays);
+    let foreign = foreign_overlays(directory);
+    let pairs = pairs(&bases, &overlays, &foreign);
     let skips = skips::parse(SKIPS);
     let scratch = tempfile::tempdir().unwrap();
     let outcomes = parallel::map(&pairs, |thread, pair| {
         let out = scratch.path().join(format!("{thread}.dtb"));
-        compare(pair, &oracle, skips::find(&skips, set, pair.base, pair.overlay), &skips, &out)
-            .map_err(|what| format!("{} + {}: {what}", pair.base, pair.overlay))
+        compare(pair, &oracle, skips::find(&skips, set, &pair.base.name, &pair.overlay.name), &skips, &out)
+            .map_err(|what| format!("{} + {}: {what}", pair.base.name, pair.overlay.name))
     });
     report(set, &skips, outcomes)
 }
@@ -114,14 +123,13 @@ fn compare(
     skips: &[Skip],
     out: &Path,
 ) -> Result<Outcome, String> {
-    let (base, overlay) = (pair.directory.join(pair.base), pair.directory.join(pair.overlay));
-    let apply = |engine: &Engine| engine.apply(&base, &[&overlay], out);
+    let apply = |engine: &Engine| engine.apply(&pair.base.path, &[&pair.overlay.path], out);
     let theirs = apply(&oracle.fdtoverlay);
-    let judge = |options| same(&apply(&Engine::Kbt(options)), &theirs);
+    let judge = |options| same(&pair.base.path, &apply(&Engine::Kbt(options)), &theirs);
     let judged = judge(&[]);
     let Some(index) = skip else {
         if let Ok(Outcome::Same) = judged {
-            no_new_warning(&oracle.dtc, &base, &apply(&Engine::Kbt(&[])), &theirs)?;
+            no_new_warning(&oracle.dtc, &pair.base.path, &apply(&Engine::Kbt(&[])), &theirs)?;
         }
         return judged;
     };
@@ -135,7 +143,7 @@ fn compare(
     }
 }
 
-fn same(ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
+fn same(base: &Path, ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
     match (ours, theirs) {
         (Verdict::Refused(_), Verdict::Refused(_)) => Ok(Outcome::BothRefuse),
         (Verdict::Applied(_), Verdict::Refused(why)) => {
@@ -145,7 +153,9 @@ fn same(ours: &Verdict, theirs: &Verdict) -> Result<Outcome, String> {
             Err(format!("only fdtoverlay applies it; kbt: {why}"))
         }
         (Verdict::Applied(ours), Verdict::Applied(theirs)) => {
-            let found = differences(&read(ours)?, &read(theirs)?);
+            let ours = read(ours)?;
+            let mut found = differences(&ours, &read(theirs)?);
+            found.extend(lost_phandles(&read(&fs::read(base).unwrap())?, &ours));
             match found.first() {
                 None => Ok(Outcome::Same),
                 Some(first) => Err(format!("{} differences, the first: {first}", found.len())),
@@ -168,14 +178,26 @@ fn no_new_warning(dtc: &Path, base: &Path, ours: &Verdict, theirs: &Verdict) -> 
     }
 }
 
-/// Those of one folder, and under [`all`] the bases with symbols with what lies in other folders.
-fn pairs<'a>(files: &'a Files, directory: &'a Path) -> Vec<Pair<'a>> {
-    let folder = |name: &'a str| Path::new(name).parent();
+fn trees(directory: &Path, names: Vec<String>) -> Vec<Tree> {
+    names.into_iter().map(|name| Tree { path: directory.join(&name), name }).collect()
+}
+
+/// Under [`all`] the overlays of the other sets.
+fn foreign_overlays(own: &Path) -> Vec<Tree> {
+    let others = ["arm64-6.12", "arm64-6.1"].into_iter().filter_map(|set| peers::trees(set).ok());
+    let others = others.filter(|directory| all() && directory != own);
+    others.flat_map(|directory| trees(&directory, Files::list(&directory).overlays)).collect()
+}
+
+/// Those of one folder, and under [`all`] the bases with symbols with each overlay there is.
+fn pairs<'a>(bases: &'a [Tree], overlays: &'a [Tree], foreign: &'a [Tree]) -> Vec<Pair<'a>> {
+    let folder = |tree: &'a Tree| Path::new(&tree.name).parent();
     let mut pairs = Vec::new();
-    for base in &files.bases {
-        let everywhere = all() && has_symbols(&directory.join(base));
-        let partners = files.overlays.iter().filter(|overlay| everywhere || folder(base) == folder(overlay));
-        pairs.extend(partners.map(|overlay| Pair { directory, base, overlay }));
+    for base in bases {
+        let everywhere = all() && has_symbols(&base.path);
+        let near = overlays.iter().filter(|overlay| everywhere || folder(base) == folder(overlay));
+        let far = foreign.iter().filter(|_| everywhere);
+        pairs.extend(near.chain(far).map(|overlay| Pair { base, overlay }));
     }
     pairs
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use differential::engine::{Engine, Verdict};
 use kbt_testkit::cases::{self, Change};
 use kbt_testkit::tree::Tree;
-use kbt_testkit::{differences, peers, read, require};
+use kbt_testkit::{differences, lost_phandles, peers, read, require};
 use made::Source;
 
 /// What the two programs say.
@@ -79,24 +79,26 @@ fn check(case: &made::Case, oracle: &Oracle) -> Result<(), String> {
     let found = match (&ours(&[]), &theirs) {
         (Verdict::Refused(_), Verdict::Refused(_)) => Expected::Refused,
         (Verdict::Applied(_), Verdict::Refused(_)) => Expected::OnlyKbt,
-        (ours, theirs @ Verdict::Applied(_)) if same(ours, theirs).is_ok() => Expected::Same,
+        (ours, theirs @ Verdict::Applied(_)) if same(&base, ours, theirs).is_ok() => Expected::Same,
         (ours @ Verdict::Applied(_), theirs) if matches!(case.expected, Expected::Differs(_)) => {
-            let Err(found) = same(ours, theirs) else { return Err("no difference any more".into()) };
+            let Err(found) = same(&base, ours, theirs) else { return Err("no difference any more".into()) };
             match case.expected {
                 Expected::Differs(line) if found.trim() == line => case.expected,
                 _ => return Err(found),
             }
         }
         (strict, theirs) => {
-            same(&ours(&["--loose-names"]), theirs)?;
+            same(&base, &ours(&["--loose-names"]), theirs)?;
             if strict.applied() { Expected::SameWithLooseNames } else { Expected::OnlyWithLooseNames }
         }
     };
     if found == case.expected { Ok(()) } else { Err(format!("{found:?}, not {:?}", case.expected)) }
 }
 
-fn same(ours: &Verdict, theirs: &Verdict) -> Result<(), String> {
-    let found = differences(&tree(ours)?, &tree(theirs)?);
+fn same(base: &Path, ours: &Verdict, theirs: &Verdict) -> Result<(), String> {
+    let ours = tree(ours)?;
+    let mut found = differences(&ours, &tree(theirs)?);
+    found.extend(lost_phandles(&read(&fs::read(base).unwrap())?, &ours));
     let lines: Vec<_> = found.iter().map(|difference| format!("\n  {difference}")).collect();
     if found.is_empty() { Ok(()) } else { Err(lines.concat()) }
 }

@@ -42,7 +42,7 @@ fn inputs() -> Vec<Vec<u8>> {
 
 #[test]
 fn every_layout_of_lz4_is_read() {
-    let lz4 = require!(peers::system_program("lz4"));
+    let lz4 = require!(peers::tool("lz4"));
     let layouts: [&[&str]; 6] = [
         &["-12", "--favor-decSpeed"],
         &["-1", "-B4", "-BD"],
@@ -64,7 +64,7 @@ fn every_layout_of_lz4_is_read() {
 
 #[test]
 fn lz4_reads_what_is_written() {
-    let lz4 = require!(peers::system_program("lz4"));
+    let lz4 = require!(peers::tool("lz4"));
     for input in inputs() {
         let frame = compress(Compression::Lz4, &input).unwrap();
         assert!(run(&lz4, &["-q", "-d", "-c", "-", "-"], &frame) == input, "{} bytes", input.len());

@@ -114,13 +114,13 @@ fn trees(directory: &Path, found: &mut Vec<Vec<u8>>) {
 
 #[test]
 fn streams_of_made_inputs_equal_python_s() {
-    let python = require!(peers::system_program("python3"));
+    let python = require!(peers::tool("python3"));
     compare(&python, &inputs());
 }
 
 #[test]
 fn streams_of_real_trees_equal_python_s() {
-    let python = require!(peers::system_program("python3"));
+    let python = require!(peers::tool("python3"));
     let directory = require!(peers::trees("arm64-6.1"));
     let mut found = Vec::new();
     trees(&directory, &mut found);
@@ -144,7 +144,7 @@ fn compare(python: &Path, inputs: &[Vec<u8>]) {
 
 #[test]
 fn damaged_streams_are_refused_where_python_refuses_them() {
-    let python = require!(peers::system_program("python3"));
+    let python = require!(peers::tool("python3"));
     let mut random = Random::new(32);
     let mut streams = Vec::new();
     for input in inputs().iter().filter(|input| input.len() < 3000) {

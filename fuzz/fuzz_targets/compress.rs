@@ -1,22 +1,8 @@
-//! Compressed streams: never more than the limit comes out, and what comes out survives a round trip.
+//! See the body.
 
 #![no_main]
 
-use kbt_compress::{Compression, compress, decompress};
+#[path = "../bodies/compress.rs"]
+mod body;
 
-/// Bytes that may come out.
-const LIMIT: usize = 1 << 20;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    for format in Compression::ALL {
-        match decompress(format, bytes, LIMIT) {
-            Ok(read) => {
-                assert!(read.bytes.len() <= LIMIT && read.consumed <= bytes.len());
-                let again = compress(format, &read.bytes).expect("compressing does not fail");
-                let back = decompress(format, &again, LIMIT).expect("an own stream is read");
-                assert!(back.bytes == read.bytes && back.consumed == again.len());
-            }
-            Err(error) => assert!(error.offset <= bytes.len().max(LIMIT)),
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));

@@ -197,6 +197,12 @@ fn phandles() -> Vec<Case> {
             vec![overlay("&a { c: c { r = <&c>; }; };")],
         ),
         case(
+            "phandles used up, without a reference",
+            Expected::Refused,
+            base("/ { a: a { phandle = <0xfffffffe>; }; };"),
+            vec![overlay("&a { c { phandle = <2>; }; };")],
+        ),
+        case(
             "a labelled node without a phandle",
             Expected::OnlyKbt,
             base(r#"/ { a {}; __symbols__ { a = "/a"; }; };"#),
@@ -309,6 +315,12 @@ fn names() -> Vec<Case> {
             "an exact name before a loose one",
             Same,
             base("/ { s: s { a; port {}; port@1 {}; }; };"),
+            vec![overlay("&s { port { x; }; };")],
+        ),
+        case(
+            "a loose name before the exact one",
+            SameWithLooseNames,
+            base("/ { s: s { a; port@1 {}; port {}; }; };"),
             vec![overlay("&s { port { x; }; };")],
         ),
         case(

@@ -33,10 +33,10 @@ impl<'a> Base<'a> {
     }
 
     /// An overlay of up to 12 fragments; `serial` makes its names its own among overlays that are applied
-    /// together.
-    pub fn overlay(&self, random: &mut Random, serial: usize) -> Tree {
+    /// together. A `loose` one leaves unit addresses away here and there.
+    pub fn overlay(&self, random: &mut Random, serial: usize, loose: bool) -> Tree {
         let mut making =
-            Making { base: self, random, overlay: Overlay::new(), serial, names: 0, phandles: 0 };
+            Making { base: self, random, overlay: Overlay::new(), serial, loose, names: 0, phandles: 0 };
         for _ in 0..1 + making.random.below(12) {
             making.fragment();
         }
@@ -49,6 +49,7 @@ struct Making<'a> {
     random: &'a mut Random,
     overlay: Overlay,
     serial: usize,
+    loose: bool,
     names: usize,
     phandles: u32,
 }
@@ -68,7 +69,7 @@ impl Making<'_> {
             (Target::label(label), node)
         } else {
             let (path, node) = &self.base.paths[self.random.below(self.base.paths.len())];
-            (Target::path(path), *node)
+            (Target::path(self.loosened(path)), *node)
         };
         let mut marks = Vec::new();
         let content = self.content(Node::default(), Some(node), "", 0, &mut marks);
@@ -155,8 +156,13 @@ impl Making<'_> {
     ) -> Node {
         for child in old.map(|old| old.children.as_slice()).unwrap_or_default() {
             if self.random.below(6) == 0 && !child.name.starts_with("__") {
-                let path = join(below, &child.name);
-                node = node.child(self.content(Node::new(&child.name), Some(child), &path, depth + 1, marks));
+                let name = self.loosened(&child.name);
+                // libfdt looks names up loosely in the overlay too: beside `port@1` a reference of `port`
+                // is FDT_ERR_BADOVERLAY.
+                if !self.loose || node.children.iter().all(|other| stem(&other.name) != stem(&name)) {
+                    let path = join(below, &name);
+                    node = node.child(self.content(Node::new(name), Some(child), &path, depth + 1, marks));
+                }
             }
         }
         for _ in 0..self.random.below(3) {
@@ -167,8 +173,22 @@ impl Making<'_> {
         node
     }
 
+    /// A name or a path, in a loose overlay sometimes without its last unit address.
+    fn loosened(&mut self, name: &str) -> String {
+        match name.rsplit_once('@') {
+            Some((loose, address)) if self.loose && !address.contains('/') && self.random.below(3) == 0 => {
+                loose.to_owned()
+            }
+            _ => name.to_owned(),
+        }
+    }
+
     fn name(&mut self, stem: &str) -> String {
         self.names += 1;
         format!("{stem}{}{:03}", self.serial, self.names)
     }
+}
+
+fn stem(name: &str) -> &str {
+    name.split_once('@').map_or(name, |(stem, _)| stem)
 }

@@ -56,14 +56,22 @@ const PEERS: &[Peer] = &[
             headers: &["fdt.h", "libfdt.h", "libfdt_env.h"],
         }),
     },
-    // mkdtboimg.py compresses by Python's zlib, whose bytes ours must be.
+    // What compresses the entries of images elsewhere: mkdtboimg.py by Python's zlib, and the lz4 of lz4's authors.
     Peer {
-        name: "python",
+        name: "codecs",
         suite: "trixie",
         long: false,
         what: What::Programs(Programs {
-            packages: &["libc6", "libexpat1", "libpython3.13-minimal", "python3.13-minimal", "zlib1g"],
-            commands: &[("python3", "python3.13")],
+            packages: &[
+                "libc6",
+                "libexpat1",
+                "liblz4-1",
+                "libpython3.13-minimal",
+                "lz4",
+                "python3.13-minimal",
+                "zlib1g",
+            ],
+            commands: &[("lz4", "lz4"), ("python3", "python3.13")],
             home: Some("PYTHONHOME"),
             library: None,
             headers: &[],
@@ -122,7 +130,7 @@ pub fn fetch(all: bool) -> Result {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
-/// Held until the file is dropped.
+/// Keeps other runs out of the whole directory, apt's state included, until the file is dropped.
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(".lock");
     let file = File::create(&path).map_err(|error| cannot("create", &path, &error))?;
@@ -141,7 +149,8 @@ fn is_there(peer: &Peer, directory: &Path) -> bool {
 
 fn get(peer: &Peer, directory: &Path) -> Result {
     let scratch = Scratch::create(directory.join(".new").join(peer.name))?;
-    let suite = |architecture: &str| Suite::open(&place::cache().join("apt"), peer.suite, architecture);
+    let state = directory.join(".apt");
+    let suite = |architecture: &str| Suite::open(&state, peer.suite, architecture);
     let packages = match &peer.what {
         What::Programs(programs) => {
             programs.get(&suite(&apt::native_architecture()?)?, peer.name, &scratch, directory)?

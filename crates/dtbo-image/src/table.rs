@@ -38,6 +38,12 @@ impl TableKind {
         }
     }
 
+    /// The kind of the image that starts with these bytes.
+    pub fn detect(bytes: &[u8]) -> Option<Self> {
+        let magic = u32::from_be_bytes(*bytes.first_chunk()?);
+        Self::ALL.into_iter().find(|kind| kind.magic() == magic)
+    }
+
     /// mkdtboimg's name of it.
     pub fn name(self) -> &'static str {
         match self {

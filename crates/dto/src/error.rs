@@ -189,8 +189,11 @@ impl Error {
         self
     }
 
+    /// Names the fragment, if the name is known.
     pub(crate) fn fragment(mut self, name: &[u8]) -> Self {
-        self.place.fragment.get_or_insert_with(|| text(name));
+        if !name.is_empty() {
+            self.place.fragment.get_or_insert_with(|| text(name));
+        }
         self
     }
 

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
+use super::dtbo::Limit;
+
 /// Commands on device trees and overlays.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Merge overlays into a base device tree
     Apply(Apply),
 }
 
@@ -16,6 +17,8 @@ pub enum Command {
 /// All overlays are merged in the order given, in one pass; where one of them cannot be applied, nothing is
 /// written. BASE and OVERLAY are files, `-` for standard input, or an entry of a DTBO image: IMAGE#INDEX,
 /// IMAGE#id=0x10,rev=2.
+///
+/// Example: kbt dto apply board.dtb camera.dtbo display.dtbo -o merged.dtb
 #[derive(Debug, Args)]
 pub struct Apply {
     /// The base device tree (.dtb), built with `dtc -@`
@@ -47,4 +50,6 @@ pub struct Apply {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub limit: Limit,
 }

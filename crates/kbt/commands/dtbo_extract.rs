@@ -13,14 +13,14 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
     let selector = Selector::parse(args.entry.trim_start_matches('#'))?;
-    let bytes = input::read(&args.image)?;
+    let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);
     if args.stored {
         return output.write(table.stored(index).unwrap_or_default(), args.sync);
     }
-    let mut budget = Budget::new(args.limit.max_size);
+    let mut budget = Budget::new(&table, args.limit.max_size);
     let content = image::content(&table, index, &mut budget).map_err(|failure| failure.at_file(&name))?;
     output.write(&content.bytes, args.sync)
 }

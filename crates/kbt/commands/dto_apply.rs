@@ -8,13 +8,15 @@ use crate::args::dto::Apply;
 use crate::input;
 use crate::output::Output;
 use crate::report::{Failure, Report};
+use crate::tree;
 
 /// Merges the overlays into the base and writes the result.
 pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
-    check_streams(args, report, &output)?;
-    let base = input::read_tree(&args.base)?;
-    let overlays = args.overlays.iter().map(|word| input::read_tree(word)).collect::<Result<Vec<_>, _>>()?;
+    output.leave_json(report)?;
+    let mut reader = tree::Reader::new(args.limit.max_size);
+    let base = reader.read(&args.base)?;
+    let overlays = args.overlays.iter().map(|word| reader.read(word)).collect::<Result<Vec<_>, _>>()?;
     let overlays: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
     let options = Options {
         concat_bootargs: args.concat_bootargs,
@@ -36,18 +38,6 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     report.field("output", args.output.to_string_lossy());
     report.field("bytes", merged.bytes.len());
     report.field("overlays", overlays.len());
-    Ok(())
-}
-
-/// Standard input can be read once, and standard output can hold one thing.
-fn check_streams(args: &Apply, report: &Report, output: &Output) -> Result<(), Failure> {
-    let from_stdin = std::iter::once(&args.base).chain(&args.overlays).filter(|word| *word == "-");
-    if from_stdin.count() > 1 {
-        return Err(Failure::usage("only one of the inputs can be standard input"));
-    }
-    if report.is_json() && matches!(output, Output::Stdout) {
-        return Err(Failure::usage("--json and '-o -' both want standard output"));
-    }
     Ok(())
 }
 

@@ -1,9 +1,30 @@
 //! Naming an entry of an image: by its index, or by fields that it alone has.
 
+use std::ffi::{OsStr, OsString};
+use std::fs;
+
 use kbt_dtbo_image::{DtTable, DtTableEntry, Field, parse_number};
 use serde_json::Value;
 
 use crate::report::Failure;
+
+/// An argument that names an entry of an image: `IMAGE#INDEX`, `IMAGE#id=N,rev=N`.
+#[derive(Debug, Clone)]
+pub struct EntryRef {
+    /// The file before the `#`.
+    pub image: OsString,
+    /// The text behind it.
+    pub selector: String,
+}
+
+impl EntryRef {
+    /// Splits `IMAGE#SELECTOR`. A file whose whole name is the word, `#` included, is taken as that file.
+    pub fn parse(word: &OsStr) -> Option<Self> {
+        let (image, selector) = word.to_str()?.rsplit_once('#')?;
+        let names_entry = !image.is_empty() && fs::symlink_metadata(word).is_err();
+        names_entry.then(|| Self { image: image.into(), selector: selector.to_owned() })
+    }
+}
 
 /// How many entries a message lists at most.
 const LISTED: usize = 16;

@@ -128,7 +128,7 @@ fn dump(words: &[OsString]) -> Result<(), Failure> {
     }
     let file = file.ok_or_else(|| missing("the image to read", "dump"))?;
     let name = input::name(file);
-    let bytes = input::read(file)?;
+    let bytes = image::read(file)?;
     let table = image::parse(&name, &bytes)?;
     if let Some(prefix) = prefix {
         let limit = decompress.then_some(image::DEFAULT_MAX_SIZE);

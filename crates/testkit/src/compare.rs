@@ -72,6 +72,24 @@ pub fn differences(left: &Tree, right: &Tree) -> Vec<Difference> {
     comparison.found
 }
 
+/// The nodes of a base that have another phandle after a merge, or none. [`differences`] cannot see it: a
+/// reference that dangles has the same bytes on both sides.
+pub fn lost_phandles(base: &Tree, merged: &Tree) -> Vec<Difference> {
+    let kept: HashMap<_, _> = merged.root.walk().into_iter().collect();
+    let mut lost = Vec::new();
+    for (path, node) in base.root.walk() {
+        for name in ["phandle", "linux,phandle"] {
+            let old = node.property(name);
+            let new = kept.get(&path).and_then(|node| node.property(name));
+            if old.is_some() && new != old {
+                let [left, right] = [old, new].map(|value| value.map(|value| show(value, &HashMap::new())));
+                lost.push(Difference { path: path.clone(), property: Some(name.to_owned()), left, right });
+            }
+        }
+    }
+    lost
+}
+
 /// A test's own assertion: stops with the first differences, one a line.
 ///
 /// # Panics
@@ -212,6 +230,13 @@ mod tests {
     #[test]
     fn a_dangling_reference_counts() {
         assert_eq!(differences(&tree(1, 2, 1), &tree(5, 6, 9)).len(), 1);
+    }
+
+    #[test]
+    fn a_phandle_that_a_merge_changes_is_lost() {
+        assert_eq!(lost_phandles(&tree(1, 2, 1), &tree(1, 2, 9)), []);
+        let lost = lost_phandles(&tree(1, 2, 1), &tree(5, 2, 1));
+        assert_eq!(lost.iter().map(ToString::to_string).collect::<Vec<_>>(), ["/a:phandle: <0x1> | <0x5>"]);
     }
 
     #[test]

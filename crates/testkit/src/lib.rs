@@ -23,7 +23,7 @@ pub mod read;
 pub mod tree;
 pub mod write;
 
-pub use compare::differences;
+pub use compare::{differences, lost_phandles};
 pub use overlay::{Overlay, Target};
 pub use read::read;
 pub use tree::{Node, Tree};

@@ -2,8 +2,8 @@
 //!
 //! Three tables: the named cases with their limits, the growth of the cost as one size doubles, and the
 //! memory of the whole command. Instructions are callgrind's, of the merge alone, and do not depend on what
-//! else the machine does; times are of merges inside a program, with the engines taking turns, and only their
-//! ratios say something.
+//! else the machine does; times are processor times of merges inside a program, with the engines taking
+//! turns, and only their ratios say something.
 
 mod engine;
 mod growth;

@@ -32,7 +32,8 @@ impl Trees {
         })?;
         let packages = suite.download(&[package], &scratch.debs)?;
         for file in &packages {
-            apt::unpack(file, &["*.dtb", "*.dtbo"], &scratch.unpacked)?;
+            // Overlays too; tar fails over a pattern that nothing matches, and 32-bit kernels have none.
+            apt::unpack(file, &["*.dtb*"], &scratch.unpacked)?;
         }
         replace(&scratch.unpacked.join("usr/lib").join(package), &directory.join("trees").join(name))?;
         Ok(packages)

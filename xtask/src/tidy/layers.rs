@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kbt-dtbo-image", &["kbt-fdt"]),
     // L2: the binary.
     ("kbt", &["kbt-compress", "kbt-dtbo-image", "kbt-dto", "kbt-fdt"]),
-    // For development only. The testkit is a second opinion on what the others do, so it uses none of them.
+    // For development only.
     ("kbt-testkit", &[]),
     ("xtask", &[]),
 ];

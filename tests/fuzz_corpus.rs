@@ -1,0 +1,55 @@
+//! What the fuzzers found worth keeping, through the same bodies: a regression test without a fuzzer.
+
+// The bodies say with `expect` what must hold.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../fuzz/bodies/compress.rs"]
+mod compress;
+#[path = "../fuzz/bodies/dtbo_config.rs"]
+mod dtbo_config;
+#[path = "../fuzz/bodies/dtbo_image.rs"]
+mod dtbo_image;
+#[path = "../fuzz/bodies/dto_apply.rs"]
+mod dto_apply;
+#[path = "../fuzz/bodies/fdt.rs"]
+mod fdt;
+#[path = "../fuzz/bodies/fdt_round_trip.rs"]
+mod fdt_round_trip;
+
+/// A target's name and its body.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 6] = [
+    ("compress", compress::run),
+    ("dtbo_config", dtbo_config::run),
+    ("dtbo_image", dtbo_image::run),
+    ("dto_apply", dto_apply::run),
+    ("fdt", fdt::run),
+    ("fdt_round_trip", fdt_round_trip::run),
+];
+
+#[test]
+fn every_corpus_is_replayed() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    for (target, run) in TARGETS {
+        let corpus = fuzz.join("corpus").join(target);
+        let mut count = 0;
+        for entry in fs::read_dir(&corpus).unwrap() {
+            let path = entry.unwrap().path();
+            // Shown only where the test fails.
+            println!("{}", path.display());
+            run(&fs::read(path).unwrap());
+            count += 1;
+        }
+        assert!(count > 0, "{} is empty", corpus.display());
+        for length in 0..80 {
+            run(&vec![0; length]);
+            run(&vec![0xff; length]);
+        }
+    }
+    let bodies = fs::read_dir(fuzz.join("bodies")).unwrap().count();
+    assert_eq!(bodies, TARGETS.len(), "a body that is not replayed");
+}
