@@ -39,7 +39,8 @@ pub(crate) fn write_structure(live: &Live<'_>, out: &mut Vec<u8>) {
     let mut writer = Writer { live, out };
     let whole = Range {
         source: SourceId::BASE,
-        from: StructureOffset(0),
+        // Nothing stands in front of the root node: libfdt and dtc look for it at the start.
+        from: base.node(NodeIndex::ROOT).begin,
         to: StructureOffset(base.size()),
         node: NodeIndex::ROOT,
         end: base.node(NodeIndex::ROOT).subtree_end,
