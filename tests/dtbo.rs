@@ -202,12 +202,9 @@ fn a_bomb_is_an_error_and_takes_no_memory() {
     }
 }
 
-#[test]
-fn many_entries_of_one_bomb_are_an_error() {
-    let room = Room::new();
-    let stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
-    // Every entry is another range, so none can be skipped as a copy: each takes in one byte more behind the stream.
-    let count = 100;
+/// An image whose entries are all this gzip stream. Every entry is another range, so none can be skipped as a copy:
+/// each takes in one byte more behind the stream.
+fn same_stream(stream: &[u8], count: u32) -> Vec<u8> {
     let data = 32 + 32 * count;
     let total = data + u32::try_from(stream.len()).unwrap() + count;
     let mut words = vec![0xd7b7_ab1e, total, 32, 32, count, 32, 2048, 1];
@@ -217,7 +214,14 @@ fn many_entries_of_one_bomb_are_an_error() {
     let mut image: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
     image.extend(stream);
     image.resize(total as usize, 0);
-    room.write("a.img", &image);
+    image
+}
+
+#[test]
+fn many_entries_of_one_bomb_are_an_error() {
+    let room = Room::new();
+    let stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
+    room.write("a.img", same_stream(&stream, 100));
     for line in ["unpack -q a.img d", "dump a.img -b p --decompress"] {
         let ended = room.kbt(&words_of(line, "--max-size 1M"));
         assert!(
@@ -231,6 +235,27 @@ fn many_entries_of_one_bomb_are_an_error() {
     let listed = room.kbt(&words_of("list a.img", "--max-size 1M"));
     assert_eq!(listed.stderr.matches("in all").count(), 84, "{}", listed.stderr);
     assert_eq!(room.kbt(&words_of("list a.img", "--max-size 10M")).stderr, "");
+}
+
+#[test]
+fn many_entries_of_one_damaged_stream_are_an_error() {
+    let room = Room::new();
+    let mut stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
+    // The checksum is wrong, which only the end of the stream tells.
+    let crc = stream.len() - 8;
+    stream[crc] ^= 1;
+    room.write("a.img", same_stream(&stream, 50));
+    let ended = room.kbt(&words_of("unpack -q a.img d", "--max-size 1M"));
+    let in_all = "entry 16: the entries decompress to more than 16777216 bytes in all";
+    assert!(ended.stderr.contains(in_all), "{}", ended.stderr);
+    assert_eq!((ended.code, room.names(".")), (1, vec!["a.img".to_owned()]));
+    let listed = room.kbt(&words_of("list a.img", "--max-size 1M"));
+    assert_eq!(listed.stderr.matches("corrupt").count(), 16, "{}", listed.stderr);
+    assert_eq!(listed.stderr.matches("in all").count(), 34, "{}", listed.stderr);
+    // Short streams cannot have cost much: each of them is told as what it is.
+    room.write("b.img", same_stream(b"\x1f\x8b damaged", 50));
+    let listed = room.kbt(&words("dtbo list b.img"));
+    assert_eq!((listed.stderr.matches("warning").count(), listed.stderr.matches("in all").count()), (50, 0));
 }
 
 fn words_of<'a>(line: &'a str, more: &'a str) -> Vec<&'a str> {
