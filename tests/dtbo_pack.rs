@@ -320,3 +320,28 @@ fn what_cannot_be_decompressed_is_still_unpacked() {
     assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
     assert!(room.read("b.img") == image);
 }
+
+#[test]
+fn only_a_deleted_content_is_done_without() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    let line = "--manifest d/manifest.json -o b.img";
+    fs::remove_file(room.path("d/1.dtbo")).unwrap();
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+    assert!(room.read("b.img") == room.read("a.img"));
+    fs::create_dir(room.path("d/1.dtbo")).unwrap();
+    let ended = pack(&room, line);
+    assert!(ended.stderr.starts_with("kbt: error: d/1.dtbo: "), "{}", ended.stderr);
+    assert_eq!(ended.code, 1);
+    fs::remove_dir(room.path("d/1.dtbo")).unwrap();
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    room.write("d/manifest.json", manifest.replace("\"1.dtbo\"", "\"../board1.dtbo\""));
+    let ended = pack(&room, line);
+    assert!(ended.stderr.contains("the manifest names '../board1.dtbo'"), "{}", ended.stderr);
+    room.write("d/manifest.json", manifest);
+    fs::remove_file(room.path("d/1.dtbo.zlib")).unwrap();
+    let ended = pack(&room, line);
+    assert_eq!(ended.stderr, "kbt: error: d/1.dtbo.zlib: cannot read: No such file or directory\n");
+    room.write("d/1.dtbo", room.read("board1.dtbo"));
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+}

@@ -145,15 +145,15 @@ impl Parts {
 
 /// The bytes of a blob: those stored, unless the content beside them says something else by now.
 fn stored(blob: &manifest::Blob, directory: &Path, max_size: usize) -> Result<Vec<u8>, Failure> {
-    let stored = manifest::read_file(directory, &blob.stored);
-    let (Some(content), Some(compression)) = (&blob.content, blob.compression()?) else { return stored };
-    let content = match manifest::read_file(directory, content) {
-        Ok(content) => content,
-        // Who deletes the content wants the stored bytes as they are.
-        Err(_) if stored.is_ok() => return stored,
-        Err(failure) => return Err(failure),
+    let (Some(content), Some(compression)) = (&blob.content, blob.compression()?) else {
+        return manifest::read_file(directory, &blob.stored);
     };
-    if let Ok(stored) = stored
+    let Some(content) = manifest::find_file(directory, content)? else {
+        // Who deletes the content wants the stored bytes as they are.
+        return manifest::read_file(directory, &blob.stored);
+    };
+    // And who deletes the stored bytes wants the content compressed anew.
+    if let Some(stored) = manifest::find_file(directory, &blob.stored)?
         && decode(&stored, format_of(compression), max_size).is_ok_and(|old| old.bytes == content)
     {
         return Ok(stored);

@@ -1,7 +1,8 @@
 //! `manifest.json`: what ties the files of an unpacked image together.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use kbt_compress::Compression;
 use kbt_dtbo_image::{PackEntry, TableKind, TableVersion, parse_number};
@@ -183,9 +184,27 @@ pub fn crc(value: u32) -> String {
     format!("{value:08x}")
 }
 
-/// Reads a file that a manifest names. The name must be a plain one, so that a manifest from elsewhere cannot pull
-/// in what lies outside its directory.
+/// Reads a file that a manifest names, `None` where there is none. The name must be a plain one, so that a manifest
+/// from elsewhere cannot pull in what lies outside its directory.
+pub fn find_file(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let path = place(directory, name)?;
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io("read", path.display(), &error)),
+    }
+}
+
+/// Reads a file that a manifest names and that must be there.
 pub fn read_file(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let missing = || {
+        let error = io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
+        Failure::io("read", directory.join(name).display(), &error)
+    };
+    find_file(directory, name)?.ok_or_else(missing)
+}
+
+fn place(directory: &Path, name: &str) -> Result<PathBuf, Failure> {
     let mut parts = Path::new(name).components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name) {
         let message = format!("the manifest names '{name}', which does not lie in its own directory");
@@ -193,8 +212,7 @@ pub fn read_file(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
             Failure::new("bad-manifest", message).hint("give the plain name of a file beside the manifest")
         );
     }
-    let path = directory.join(name);
-    fs::read(&path).map_err(|error| Failure::io("read", path.display(), &error))
+    Ok(directory.join(name))
 }
 
 fn number(key: &str, text: &str) -> Result<u32, Failure> {
