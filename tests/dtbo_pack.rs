@@ -345,3 +345,99 @@ fn only_a_deleted_content_is_done_without() {
     room.write("d/1.dtbo", room.read("board1.dtbo"));
     assert_eq!(pack(&room, line), Ended::quiet(""));
 }
+
+#[test]
+fn the_manifest_converts_entries() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    let line = "--manifest d/manifest.json -o b.img";
+    // The blobs stand in the order of the entries: none, zlib, gzip, zlib.
+    let edit = |blob: usize, compression: &str, flags: Option<&str>| {
+        let mut json: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        json["blobs"][blob]["compression"] = compression.into();
+        if let Some(flags) = flags {
+            json["entries"][blob]["flags"] = flags.into();
+        }
+        room.write("d/manifest.json", json.to_string());
+    };
+    for (blob, compression, flags) in
+        [(1, "lz4", "3"), (1, "none", "0"), (1, "gzip", "2"), (2, "zlib", "1"), (3, "gzip", "2")]
+    {
+        edit(blob, compression, Some(flags));
+        assert_eq!(pack(&room, line), Ended::quiet(""), "{blob} {compression}");
+        let listed = room.kbt(&["dtbo", "list", "b.img", "--json"]).stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["entries"][blob]["compression"], compression);
+        let index = blob.to_string();
+        assert_eq!(room.kbt(&["dtbo", "extract", "b.img", &index, "-o", "e"]), Ended::quiet(""));
+        assert!(room.read("e") == room.read(&format!("board{blob}.dtbo")), "{blob} {compression}");
+        room.kbt(&["dtbo", "extract", "b.img", &index, "--stored", "-o", "s"]);
+        let magic: &[u8] = match compression {
+            "zlib" => b"\x78\x9c",
+            "gzip" => b"\x1f\x8b",
+            "lz4" => b"\x04\x22\x4d\x18",
+            _ => b"\xd0\x0d\xfe\xed",
+        };
+        assert!(room.read("s").starts_with(magic), "{blob} {compression}");
+    }
+    let both = "\n  hint: change both: the low four bits of the flags are 0 none, 1 zlib, 2 gzip or 3 lz4\n";
+    let named = "\n  hint: to have it compressed, name its device tree as content\n";
+    for (blob, compression, flags, expected) in [
+        (
+            1,
+            "none",
+            None,
+            format!("d/manifest.json: the flags of entry 1 (0x1) say zlib, and its blob 1 says none{both}"),
+        ),
+        (
+            1,
+            "lz4",
+            None,
+            format!("d/manifest.json: the flags of entry 1 (0x1) say zlib, and its blob 1 says lz4{both}"),
+        ),
+        (
+            1,
+            "zlib",
+            Some("9"),
+            format!(
+                "d/manifest.json: the flags of entry 1 (0x9) say compression 9, which is not known, and its blob 1 says zlib{both}"
+            ),
+        ),
+        (
+            3,
+            "zlib",
+            Some("0x10"),
+            format!("d/manifest.json: the flags of entry 3 (0x10) say none, and its blob 3 says zlib{both}"),
+        ),
+        (
+            0,
+            "lz4",
+            Some("3"),
+            format!(
+                "0.dtbo: the manifest says lz4, but the compressed stream is corrupt: no LZ4 frame starts here{named}"
+            ),
+        ),
+    ] {
+        edit(blob, compression, flags);
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {expected}"));
+    }
+}
+
+#[test]
+fn entries_of_one_range_and_two_compressions_come_back() {
+    let room = Room::with_inputs();
+    assert_eq!(pack(&room, "-o a.img --compression zlib board1.dtbo board1.dtbo,id=0x77"), Ended::quiet(""));
+    let mut image = room.read("a.img");
+    assert_eq!(image[32..40], image[64..72], "the entries share their bytes");
+    image[64 + 19] = 0;
+    room.write("a.img", &image);
+    assert_eq!(room.kbt(&["dtbo", "unpack", "a.img", "d"]), Ended::quiet(""));
+    assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
+    assert!(room.read("b.img") == image);
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    room.write("d/manifest.json", manifest.replace("0x00000077", "0x78"));
+    assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
+    image[64 + 11] = 0x78;
+    assert!(room.read("b.img") == image);
+}
