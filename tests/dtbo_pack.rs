@@ -441,3 +441,44 @@ fn entries_of_one_range_and_two_compressions_come_back() {
     image[64 + 11] = 0x78;
     assert!(room.read("b.img") == image);
 }
+
+#[test]
+fn links_in_an_unpacked_directory_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let room = with_image("create-v1-mixed.img");
+    room.write("outside", "secret");
+    fs::create_dir(room.path("d")).unwrap();
+    for name in ["d/0.dtbo", "d/1.dtbo", "d/1.dtbo.zlib", "d/manifest.json"] {
+        symlink("../outside", room.path(name)).unwrap();
+    }
+    symlink("../nowhere", room.path("d/2.dtbo")).unwrap();
+    assert_eq!(room.kbt(&["dtbo", "unpack", "a.img", "d"]), Ended::quiet(""));
+    assert_eq!(room.read("outside"), b"secret");
+    assert!(!room.path("nowhere").exists());
+    let line = "--manifest d/manifest.json -o b.img";
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+    assert!(room.read("b.img") == room.read("a.img"));
+
+    let fifo = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    for name in ["d/0.dtbo", "d/1.dtbo", "d/1.dtbo.zlib", "d/manifest.json"] {
+        let old = room.read(name);
+        fs::remove_file(room.path(name)).unwrap();
+        symlink(room.path("outside"), room.path(name)).unwrap();
+        let link = "cannot read: this is a symbolic link, which is not followed here\n";
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {name}: {link}"));
+        fs::remove_file(room.path(name)).unwrap();
+        fifo(&room.path(name));
+        let what = "cannot read: this is no regular file\n";
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {name}: {what}"));
+        fs::remove_file(room.path(name)).unwrap();
+        room.write(name, old);
+    }
+    // The directory itself may be named by a link.
+    symlink("d", room.path("link")).unwrap();
+    assert_eq!(pack(&room, "--manifest link/manifest.json -o b.img"), Ended::quiet(""));
+    let huge = fs::File::create(room.path("d/0.dtbo")).unwrap();
+    huge.set_len(5 << 30).unwrap();
+    refuses(&room, &format!("pack {line}"), 1, "kbt: error: d/0.dtbo: cannot read: larger than 4 GiB\n");
+}
