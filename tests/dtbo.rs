@@ -289,6 +289,46 @@ fn entries_are_inputs_of_other_commands() {
 }
 
 #[test]
+fn a_dump_that_cannot_be_whole_writes_nothing() {
+    let room = with_image("create-v0.img");
+    fs::create_dir(room.path("in")).unwrap();
+    fs::create_dir(room.path("in/way.2")).unwrap();
+    std::os::unix::fs::symlink("in", room.path("link")).unwrap();
+    room.write("in/x.1", room.read("a.img"));
+    let files = room.names(".");
+    let directory = "cannot write: is a directory\n";
+    let another = "hint: name another file with -o\n";
+    for (line, code, expected) in [
+        ("a.img -b in/way", 1, format!("in/way.2: {directory}")),
+        ("a.img -b in/b -o in", 1, format!("in: {directory}")),
+        ("a.img -b in/b -o no/text", 1, "no/text: cannot write: No such file or directory\n".to_owned()),
+        ("a.img -b in/b -o in/b.2", 2, format!("in/b.2: this is where the text goes\n  {another}")),
+        ("a.img -b link/b -o in/b.0", 2, format!("link/b.0: this is where the text goes\n  {another}")),
+        (
+            "in/x.1 -b link/x",
+            2,
+            "link/x.1: this is the image itself\n  hint: name another prefix with -b\n".to_owned(),
+        ),
+        ("a.img -o ./a.img", 2, format!("./a.img: this is the image itself\n  {another}")),
+    ] {
+        refuses(&room, &format!("dump {line}"), code, &format!("kbt: error: {expected}"));
+        let ended = room.run("mkdtboimg", &[vec!["dump"], words(line)].concat());
+        assert_eq!((ended.code != 0, ended.stdout), (true, String::new()), "{line}");
+        assert_eq!((room.names("in"), room.names(".")), (words_sorted("way.2 x.1"), files.clone()), "{line}");
+    }
+    assert!(room.read("a.img") == fs::read(fixture("create-v0.img")).unwrap());
+    // What is no regular file is written to as it is, and a link is followed.
+    std::os::unix::fs::symlink("in/made", room.path("to")).unwrap();
+    assert_eq!(room.kbt(&words("dtbo dump a.img -b in/b -o /dev/null")), Ended::quiet(""));
+    assert_eq!(room.kbt(&words("dtbo dump a.img -b in/b -o to")), Ended::quiet(""));
+    assert_eq!(room.names("in"), ["b.0", "b.1", "b.2", "made", "way.2", "x.1"]);
+}
+
+fn words_sorted(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
 fn sync_streams_and_json() {
     let room = with_image("create-v1-mixed.img");
     assert_eq!(room.kbt(&words("dtbo unpack --sync a.img d")), Ended::quiet(""));
