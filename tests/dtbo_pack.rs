@@ -482,3 +482,38 @@ fn links_in_an_unpacked_directory_are_not_followed() {
     huge.set_len(5 << 30).unwrap();
     refuses(&room, &format!("pack {line}"), 1, "kbt: error: d/0.dtbo: cannot read: larger than 4 GiB\n");
 }
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    for (line, clash) in [
+        ("pack --dtb-dir . board0.dtbo -o o.img", "'--dtb-dir <DIR>' cannot be used with"),
+        ("pack --dtb-dir . --manifest d/manifest.json -o o.img", "'--dtb-dir <DIR>' cannot be used with"),
+        ("pack --max-size 1M board0.dtbo -o o.img", "'--max-size <N>' cannot be used with"),
+        ("pack --max-size 1M --config v0.cfg -o o.img", "'--max-size <N>' cannot be used with"),
+        ("dump a.img --decompress", "the following required arguments were not provided:\n  --dtb <PREFIX>"),
+    ] {
+        let ended = room.kbt(&dtbo_cli::words(&format!("dtbo {line}")));
+        assert!(ended.stderr.contains(clash), "{line}: {}", ended.stderr);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{line}");
+    }
+    assert!(!room.path("o.img").exists());
+    let line = "--max-size 1 --manifest d/manifest.json -o o.img";
+    assert_eq!(pack(&room, line).code, 0);
+    fs::remove_file(room.path("d/1.dtbo")).unwrap();
+    let ended = pack(&room, line);
+    assert!(ended.stderr.contains("1.dtbo.zlib: more than 1 bytes would come out"), "{}", ended.stderr);
+}
+
+#[test]
+fn configurations_come_from_standard_input_and_end() {
+    let room = Room::with_inputs();
+    let piped = format!("{} dtbo pack --config - -o o.img < v1.cfg", env!("CARGO_BIN_EXE_kbt"));
+    let status = std::process::Command::new("sh").args(["-c", &piped]).current_dir(room.path(".")).status();
+    assert!(status.unwrap().success());
+    assert!(room.read("o.img") == fs::read(fixture("cfg-v1.img")).unwrap());
+    let too_long = "/dev/zero: a configuration has at most 16777216 bytes, and this one has more\n  \
+                    hint: give it a text, not an image\n";
+    refuses(&room, "pack --config /dev/zero -o p.img", 1, &format!("kbt: error: {too_long}"));
+}

@@ -25,7 +25,7 @@ pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     }
     let sync = args.sync;
     let image = match &args.manifest {
-        Some(path) => join(path, args.limit.max_size, report)?,
+        Some(path) => join(path, args.max_size, report)?,
         None => make(args, report)?,
     };
     report.field("size", image.len());
@@ -46,7 +46,7 @@ fn make(args: Pack, report: &mut Report) -> Result<Vec<u8>, Failure> {
     };
     let sources = match &args.config {
         Some(path) => {
-            let config = config::read(path)?;
+            let config = config::read(path.as_os_str())?;
             config::apply(&config, &mut request);
             config::sources(config, args.dtb_dir.as_deref().unwrap_or(Path::new(".")))?
         }
@@ -166,7 +166,8 @@ fn stored(blob: &manifest::Blob, directory: &Path, max_size: usize) -> Result<Ve
     };
     // And who deletes the stored bytes wants the content compressed anew.
     if let Some(stored) = manifest::find_file(directory, &blob.stored)?
-        && decode(&stored, format_of(compression), max_size)
+        // What grows past the content is not the content.
+        && decode(&stored, format_of(compression), content.len())
             .is_ok_and(|old| old.compression == compression && old.bytes == content)
     {
         return Ok(stored);
@@ -182,6 +183,9 @@ fn is_stream(
     compression: Compression,
     max_size: usize,
 ) -> Result<(), Failure> {
+    if compression == Compression::None {
+        return Ok(());
+    }
     let failure = match decode(stored, format_of(compression), max_size) {
         Ok(found) if found.compression == compression => return Ok(()),
         Ok(found) => {

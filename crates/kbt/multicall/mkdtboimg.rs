@@ -103,7 +103,7 @@ fn cfg_create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     }
     let output = output.ok_or_else(|| missing("the image to write", "cfg_create"))?;
     let file = file.ok_or_else(|| missing("the configuration file", "cfg_create"))?;
-    let config = config::read(Path::new(file))?;
+    let config = config::read(file)?;
     let mut request = request();
     config::apply(&config, &mut request);
     let sources = config::sources(config, Path::new(directory))?;
