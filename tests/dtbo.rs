@@ -6,6 +6,7 @@
 mod dtbo_cli;
 
 use std::fs;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use dtbo_cli::{Ended, Room, fixture, pack, partition, refuses, with_image, words};
 
@@ -284,6 +285,15 @@ fn entries_are_inputs_of_other_commands() {
          #1 (id=0x2, rev=0x0, flags=0x2), #2 (id=0x2, rev=0x5, flags=0x2)\n"
     );
     assert_eq!(ended.code, 1);
+    let odd = std::ffi::OsStr::from_bytes(b"\xff#\xfe.img");
+    fs::copy(room.path("a.img"), room.path(odd)).unwrap();
+    let entry = |tail: &[u8]| std::ffi::OsString::from_vec([odd.as_bytes(), tail].concat());
+    let words = ["dto".into(), "apply".into(), entry(b"#0"), entry(b"#1"), "-o".into(), "odd.dtb".into()];
+    assert_eq!(room.kbt(&words), Ended::quiet(""), "a name that is not UTF-8");
+    assert_eq!(apply("a.img#0 a.img#1 -o same.dtb").code, 0);
+    assert!(room.read("odd.dtb") == room.read("same.dtb"));
+    let words = ["dto".into(), "apply".into(), entry(b"#\xff"), "-o".into(), "no.dtb".into()];
+    assert_ne!(room.kbt(&words).code, 0, "a selector is text");
     fs::copy(room.path("base.dtb"), room.path("b#0")).unwrap();
     assert_eq!(apply("b#0 overlay1.dtbo -o other.dtb").code, 0, "a file of that name is that file");
 }
