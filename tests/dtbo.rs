@@ -6,6 +6,7 @@
 mod dtbo_cli;
 
 use std::fs;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use dtbo_cli::{Ended, Room, fixture, pack, partition, refuses, with_image, words};
 
@@ -202,12 +203,9 @@ fn a_bomb_is_an_error_and_takes_no_memory() {
     }
 }
 
-#[test]
-fn many_entries_of_one_bomb_are_an_error() {
-    let room = Room::new();
-    let stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
-    // Every entry is another range, so none can be skipped as a copy: each takes in one byte more behind the stream.
-    let count = 100;
+/// An image whose entries are all this gzip stream. Every entry is another range, so none can be skipped as a copy:
+/// each takes in one byte more behind the stream.
+fn same_stream(stream: &[u8], count: u32) -> Vec<u8> {
     let data = 32 + 32 * count;
     let total = data + u32::try_from(stream.len()).unwrap() + count;
     let mut words = vec![0xd7b7_ab1e, total, 32, 32, count, 32, 2048, 1];
@@ -217,7 +215,14 @@ fn many_entries_of_one_bomb_are_an_error() {
     let mut image: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
     image.extend(stream);
     image.resize(total as usize, 0);
-    room.write("a.img", &image);
+    image
+}
+
+#[test]
+fn many_entries_of_one_bomb_are_an_error() {
+    let room = Room::new();
+    let stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
+    room.write("a.img", same_stream(&stream, 100));
     for line in ["unpack -q a.img d", "dump a.img -b p --decompress"] {
         let ended = room.kbt(&words_of(line, "--max-size 1M"));
         assert!(
@@ -231,6 +236,27 @@ fn many_entries_of_one_bomb_are_an_error() {
     let listed = room.kbt(&words_of("list a.img", "--max-size 1M"));
     assert_eq!(listed.stderr.matches("in all").count(), 84, "{}", listed.stderr);
     assert_eq!(room.kbt(&words_of("list a.img", "--max-size 10M")).stderr, "");
+}
+
+#[test]
+fn many_entries_of_one_damaged_stream_are_an_error() {
+    let room = Room::new();
+    let mut stream = kbt_compress::compress(kbt_compress::Compression::Gzip, &vec![0; 1 << 20]).unwrap();
+    // The checksum is wrong, which only the end of the stream tells.
+    let crc = stream.len() - 8;
+    stream[crc] ^= 1;
+    room.write("a.img", same_stream(&stream, 50));
+    let ended = room.kbt(&words_of("unpack -q a.img d", "--max-size 1M"));
+    let in_all = "entry 16: the entries decompress to more than 16777216 bytes in all";
+    assert!(ended.stderr.contains(in_all), "{}", ended.stderr);
+    assert_eq!((ended.code, room.names(".")), (1, vec!["a.img".to_owned()]));
+    let listed = room.kbt(&words_of("list a.img", "--max-size 1M"));
+    assert_eq!(listed.stderr.matches("corrupt").count(), 16, "{}", listed.stderr);
+    assert_eq!(listed.stderr.matches("in all").count(), 34, "{}", listed.stderr);
+    // Short streams cannot have cost much: each of them is told as what it is.
+    room.write("b.img", same_stream(b"\x1f\x8b damaged", 50));
+    let listed = room.kbt(&words("dtbo list b.img"));
+    assert_eq!((listed.stderr.matches("warning").count(), listed.stderr.matches("in all").count()), (50, 0));
 }
 
 fn words_of<'a>(line: &'a str, more: &'a str) -> Vec<&'a str> {
@@ -259,8 +285,57 @@ fn entries_are_inputs_of_other_commands() {
          #1 (id=0x2, rev=0x0, flags=0x2), #2 (id=0x2, rev=0x5, flags=0x2)\n"
     );
     assert_eq!(ended.code, 1);
+    let odd = std::ffi::OsStr::from_bytes(b"\xff#\xfe.img");
+    fs::copy(room.path("a.img"), room.path(odd)).unwrap();
+    let entry = |tail: &[u8]| std::ffi::OsString::from_vec([odd.as_bytes(), tail].concat());
+    let words = ["dto".into(), "apply".into(), entry(b"#0"), entry(b"#1"), "-o".into(), "odd.dtb".into()];
+    assert_eq!(room.kbt(&words), Ended::quiet(""), "a name that is not UTF-8");
+    assert_eq!(apply("a.img#0 a.img#1 -o same.dtb").code, 0);
+    assert!(room.read("odd.dtb") == room.read("same.dtb"));
+    let words = ["dto".into(), "apply".into(), entry(b"#\xff"), "-o".into(), "no.dtb".into()];
+    assert_ne!(room.kbt(&words).code, 0, "a selector is text");
     fs::copy(room.path("base.dtb"), room.path("b#0")).unwrap();
     assert_eq!(apply("b#0 overlay1.dtbo -o other.dtb").code, 0, "a file of that name is that file");
+}
+
+#[test]
+fn a_dump_that_cannot_be_whole_writes_nothing() {
+    let room = with_image("create-v0.img");
+    fs::create_dir(room.path("in")).unwrap();
+    fs::create_dir(room.path("in/way.2")).unwrap();
+    std::os::unix::fs::symlink("in", room.path("link")).unwrap();
+    room.write("in/x.1", room.read("a.img"));
+    let files = room.names(".");
+    let directory = "cannot write: is a directory\n";
+    let another = "hint: name another file with -o\n";
+    for (line, code, expected) in [
+        ("a.img -b in/way", 1, format!("in/way.2: {directory}")),
+        ("a.img -b in/b -o in", 1, format!("in: {directory}")),
+        ("a.img -b in/b -o no/text", 1, "no/text: cannot write: No such file or directory\n".to_owned()),
+        ("a.img -b in/b -o in/b.2", 2, format!("in/b.2: this is where the text goes\n  {another}")),
+        ("a.img -b link/b -o in/b.0", 2, format!("link/b.0: this is where the text goes\n  {another}")),
+        (
+            "in/x.1 -b link/x",
+            2,
+            "link/x.1: this is the image itself\n  hint: name another prefix with -b\n".to_owned(),
+        ),
+        ("a.img -o ./a.img", 2, format!("./a.img: this is the image itself\n  {another}")),
+    ] {
+        refuses(&room, &format!("dump {line}"), code, &format!("kbt: error: {expected}"));
+        let ended = room.run("mkdtboimg", &[vec!["dump"], words(line)].concat());
+        assert_eq!((ended.code != 0, ended.stdout), (true, String::new()), "{line}");
+        assert_eq!((room.names("in"), room.names(".")), (words_sorted("way.2 x.1"), files.clone()), "{line}");
+    }
+    assert!(room.read("a.img") == fs::read(fixture("create-v0.img")).unwrap());
+    // What is no regular file is written to as it is, and a link is followed.
+    std::os::unix::fs::symlink("in/made", room.path("to")).unwrap();
+    assert_eq!(room.kbt(&words("dtbo dump a.img -b in/b -o /dev/null")), Ended::quiet(""));
+    assert_eq!(room.kbt(&words("dtbo dump a.img -b in/b -o to")), Ended::quiet(""));
+    assert_eq!(room.names("in"), ["b.0", "b.1", "b.2", "made", "way.2", "x.1"]);
+}
+
+fn words_sorted(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
 }
 
 #[test]

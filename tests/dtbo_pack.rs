@@ -320,3 +320,200 @@ fn what_cannot_be_decompressed_is_still_unpacked() {
     assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
     assert!(room.read("b.img") == image);
 }
+
+#[test]
+fn only_a_deleted_content_is_done_without() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    let line = "--manifest d/manifest.json -o b.img";
+    fs::remove_file(room.path("d/1.dtbo")).unwrap();
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+    assert!(room.read("b.img") == room.read("a.img"));
+    fs::create_dir(room.path("d/1.dtbo")).unwrap();
+    let ended = pack(&room, line);
+    assert!(ended.stderr.starts_with("kbt: error: d/1.dtbo: "), "{}", ended.stderr);
+    assert_eq!(ended.code, 1);
+    fs::remove_dir(room.path("d/1.dtbo")).unwrap();
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    room.write("d/manifest.json", manifest.replace("\"1.dtbo\"", "\"../board1.dtbo\""));
+    let ended = pack(&room, line);
+    assert!(ended.stderr.contains("the manifest names '../board1.dtbo'"), "{}", ended.stderr);
+    room.write("d/manifest.json", manifest);
+    fs::remove_file(room.path("d/1.dtbo.zlib")).unwrap();
+    let ended = pack(&room, line);
+    assert_eq!(ended.stderr, "kbt: error: d/1.dtbo.zlib: cannot read: No such file or directory\n");
+    room.write("d/1.dtbo", room.read("board1.dtbo"));
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+}
+
+#[test]
+fn the_manifest_converts_entries() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    let line = "--manifest d/manifest.json -o b.img";
+    // The blobs stand in the order of the entries: none, zlib, gzip, zlib.
+    let edit = |blob: usize, compression: &str, flags: Option<&str>| {
+        let mut json: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        json["blobs"][blob]["compression"] = compression.into();
+        if let Some(flags) = flags {
+            json["entries"][blob]["flags"] = flags.into();
+        }
+        room.write("d/manifest.json", json.to_string());
+    };
+    for (blob, compression, flags) in
+        [(1, "lz4", "3"), (1, "none", "0"), (1, "gzip", "2"), (2, "zlib", "1"), (3, "gzip", "2")]
+    {
+        edit(blob, compression, Some(flags));
+        assert_eq!(pack(&room, line), Ended::quiet(""), "{blob} {compression}");
+        let listed = room.kbt(&["dtbo", "list", "b.img", "--json"]).stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["entries"][blob]["compression"], compression);
+        let index = blob.to_string();
+        assert_eq!(room.kbt(&["dtbo", "extract", "b.img", &index, "-o", "e"]), Ended::quiet(""));
+        assert!(room.read("e") == room.read(&format!("board{blob}.dtbo")), "{blob} {compression}");
+        room.kbt(&["dtbo", "extract", "b.img", &index, "--stored", "-o", "s"]);
+        let magic: &[u8] = match compression {
+            "zlib" => b"\x78\x9c",
+            "gzip" => b"\x1f\x8b",
+            "lz4" => b"\x04\x22\x4d\x18",
+            _ => b"\xd0\x0d\xfe\xed",
+        };
+        assert!(room.read("s").starts_with(magic), "{blob} {compression}");
+    }
+    let both = "\n  hint: change both: the low four bits of the flags are 0 none, 1 zlib, 2 gzip or 3 lz4\n";
+    let named = "\n  hint: to have it compressed, name its device tree as content\n";
+    for (blob, compression, flags, expected) in [
+        (
+            1,
+            "none",
+            None,
+            format!("d/manifest.json: the flags of entry 1 (0x1) say zlib, and its blob 1 says none{both}"),
+        ),
+        (
+            1,
+            "lz4",
+            None,
+            format!("d/manifest.json: the flags of entry 1 (0x1) say zlib, and its blob 1 says lz4{both}"),
+        ),
+        (
+            1,
+            "zlib",
+            Some("9"),
+            format!(
+                "d/manifest.json: the flags of entry 1 (0x9) say compression 9, which is not known, and its blob 1 says zlib{both}"
+            ),
+        ),
+        (
+            3,
+            "zlib",
+            Some("0x10"),
+            format!("d/manifest.json: the flags of entry 3 (0x10) say none, and its blob 3 says zlib{both}"),
+        ),
+        (
+            0,
+            "lz4",
+            Some("3"),
+            format!(
+                "0.dtbo: the manifest says lz4, but the compressed stream is corrupt: no LZ4 frame starts here{named}"
+            ),
+        ),
+    ] {
+        edit(blob, compression, flags);
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {expected}"));
+    }
+}
+
+#[test]
+fn entries_of_one_range_and_two_compressions_come_back() {
+    let room = Room::with_inputs();
+    assert_eq!(pack(&room, "-o a.img --compression zlib board1.dtbo board1.dtbo,id=0x77"), Ended::quiet(""));
+    let mut image = room.read("a.img");
+    assert_eq!(image[32..40], image[64..72], "the entries share their bytes");
+    image[64 + 19] = 0;
+    room.write("a.img", &image);
+    assert_eq!(room.kbt(&["dtbo", "unpack", "a.img", "d"]), Ended::quiet(""));
+    assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
+    assert!(room.read("b.img") == image);
+    let manifest = String::from_utf8(room.read("d/manifest.json")).unwrap();
+    room.write("d/manifest.json", manifest.replace("0x00000077", "0x78"));
+    assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
+    image[64 + 11] = 0x78;
+    assert!(room.read("b.img") == image);
+}
+
+#[test]
+fn links_in_an_unpacked_directory_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let room = with_image("create-v1-mixed.img");
+    room.write("outside", "secret");
+    fs::create_dir(room.path("d")).unwrap();
+    for name in ["d/0.dtbo", "d/1.dtbo", "d/1.dtbo.zlib", "d/manifest.json"] {
+        symlink("../outside", room.path(name)).unwrap();
+    }
+    symlink("../nowhere", room.path("d/2.dtbo")).unwrap();
+    assert_eq!(room.kbt(&["dtbo", "unpack", "a.img", "d"]), Ended::quiet(""));
+    assert_eq!(room.read("outside"), b"secret");
+    assert!(!room.path("nowhere").exists());
+    let line = "--manifest d/manifest.json -o b.img";
+    assert_eq!(pack(&room, line), Ended::quiet(""));
+    assert!(room.read("b.img") == room.read("a.img"));
+
+    let fifo = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    for name in ["d/0.dtbo", "d/1.dtbo", "d/1.dtbo.zlib", "d/manifest.json"] {
+        let old = room.read(name);
+        fs::remove_file(room.path(name)).unwrap();
+        symlink(room.path("outside"), room.path(name)).unwrap();
+        let link = "cannot read: this is a symbolic link, which is not followed here\n";
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {name}: {link}"));
+        fs::remove_file(room.path(name)).unwrap();
+        fifo(&room.path(name));
+        let what = "cannot read: this is no regular file\n";
+        refuses(&room, &format!("pack {line}"), 1, &format!("kbt: error: {name}: {what}"));
+        fs::remove_file(room.path(name)).unwrap();
+        room.write(name, old);
+    }
+    // The directory itself may be named by a link.
+    symlink("d", room.path("link")).unwrap();
+    assert_eq!(pack(&room, "--manifest link/manifest.json -o b.img"), Ended::quiet(""));
+    let huge = fs::File::create(room.path("d/0.dtbo")).unwrap();
+    huge.set_len(5 << 30).unwrap();
+    refuses(&room, &format!("pack {line}"), 1, "kbt: error: d/0.dtbo: cannot read: larger than 4 GiB\n");
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let room = with_image("create-v1-mixed.img");
+    room.kbt(&["dtbo", "unpack", "a.img", "d"]);
+    for (line, clash) in [
+        ("pack --dtb-dir . board0.dtbo -o o.img", "'--dtb-dir <DIR>' cannot be used with"),
+        ("pack --dtb-dir . --manifest d/manifest.json -o o.img", "'--dtb-dir <DIR>' cannot be used with"),
+        ("pack --max-size 1M board0.dtbo -o o.img", "'--max-size <N>' cannot be used with"),
+        ("pack --max-size 1M --config v0.cfg -o o.img", "'--max-size <N>' cannot be used with"),
+        ("dump a.img --decompress", "the following required arguments were not provided:\n  --dtb <PREFIX>"),
+    ] {
+        let ended = room.kbt(&dtbo_cli::words(&format!("dtbo {line}")));
+        assert!(ended.stderr.contains(clash), "{line}: {}", ended.stderr);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{line}");
+    }
+    assert!(!room.path("o.img").exists());
+    let line = "--max-size 1 --manifest d/manifest.json -o o.img";
+    assert_eq!(pack(&room, line).code, 0);
+    fs::remove_file(room.path("d/1.dtbo")).unwrap();
+    let ended = pack(&room, line);
+    assert!(ended.stderr.contains("1.dtbo.zlib: more than 1 bytes would come out"), "{}", ended.stderr);
+}
+
+#[test]
+fn configurations_come_from_standard_input_and_end() {
+    let room = Room::with_inputs();
+    let piped = format!("{} dtbo pack --config - -o o.img < v1.cfg", env!("CARGO_BIN_EXE_kbt"));
+    let status = std::process::Command::new("sh").args(["-c", &piped]).current_dir(room.path(".")).status();
+    assert!(status.unwrap().success());
+    assert!(room.read("o.img") == fs::read(fixture("cfg-v1.img")).unwrap());
+    let too_long = "/dev/zero: a configuration has at most 16777216 bytes, and this one has more\n  \
+                    hint: give it a text, not an image\n";
+    refuses(&room, "pack --config /dev/zero -o p.img", 1, &format!("kbt: error: {too_long}"));
+}

@@ -88,6 +88,22 @@ pub fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return OpenOptions::new().write(true).open(&target)?.write_all(bytes);
     }
+    publish(&target, old.map(|old| old.permissions()), bytes, sync)
+}
+
+/// Replaces what has this name in its directory, be it a symbolic link, by a file that holds `bytes`: nothing outside
+/// of the directory is written to. A regular file keeps its permissions; a directory is an error.
+pub fn replace_name(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    let old = fs::symlink_metadata(path).ok();
+    if old.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let permissions = old.filter(fs::Metadata::is_file).map(|old| old.permissions());
+    publish(path, permissions, bytes, sync)
+}
+
+/// Writes a temporary file beside `target` and renames it.
+fn publish(target: &Path, permissions: Option<fs::Permissions>, bytes: &[u8], sync: bool) -> io::Result<()> {
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -98,13 +114,13 @@ pub fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(directory)?;
     temporary.write_all(bytes)?;
-    if let Some(old) = old {
-        temporary.as_file().set_permissions(old.permissions())?;
+    if let Some(permissions) = permissions {
+        temporary.as_file().set_permissions(permissions)?;
     }
     if sync {
         temporary.as_file().sync_all()?;
     }
-    temporary.persist(&target).map_err(|error| error.error)?;
+    temporary.persist(target).map_err(|error| error.error)?;
     if sync {
         File::open(directory)?.sync_all()?;
     }

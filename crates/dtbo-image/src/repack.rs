@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::pack::{PackEntry, offset, place};
 use crate::read::Gap;
-use crate::table::HEADER_SIZE;
+use crate::table::{COMPRESSION_MASK, HEADER_SIZE};
 use crate::{DtTable, DtTableHeader, Error, Layout, share_any};
 
 /// The largest alignment that is supposed behind the gaps of an image and kept, in bytes.
@@ -21,7 +21,7 @@ pub struct Image<'a> {
     pub total_size: u32,
     /// The table, its offsets and sizes left out.
     pub entries: Vec<PackEntry>,
-    /// What the entries point at; entries of one range share a blob.
+    /// What the entries point at; entries of one range and compression share a blob.
     pub blobs: Vec<Blob<'a>>,
     /// Bytes that belong to nothing.
     pub gaps: Vec<Gap<'a>>,
@@ -53,7 +53,8 @@ impl<'a> Image<'a> {
     /// Takes an image apart.
     pub fn of(table: &DtTable<'a>) -> Self {
         let header = table.header();
-        let places = table.entries().iter().map(|entry| (entry.dt_offset, entry.dt_size));
+        let places = table.entries().iter();
+        let places = places.map(|entry| (entry.dt_offset, entry.dt_size, entry.flags & COMPRESSION_MASK));
         let sharing = share_any(places);
         let entries = table.entries().iter().zip(&sharing.blob_of);
         let entries = entries.map(|(entry, &blob)| PackEntry {

@@ -15,7 +15,7 @@ pub const DEFAULT_PAGE_SIZE: u32 = 2048;
 /// The most `custom` words that an entry of any version has.
 pub const MAX_CUSTOM: usize = 11;
 /// The bits of [`DtTableEntry::flags`] that name the compression.
-const COMPRESSION_MASK: u32 = 0x0f;
+pub(crate) const COMPRESSION_MASK: u32 = 0x0f;
 
 /// What the entries hold, stated by the magic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,11 +34,11 @@ pub struct Pack {
     /// Write the image here, `-` for standard output
     #[arg(short, long, value_name = "IMG")]
     pub output: OsString,
-    /// Read the entries from a configuration file of mkdtboimg
+    /// Read the entries from a configuration file of mkdtboimg, `-` for standard input
     #[arg(long, value_name = "CFG")]
     pub config: Option<PathBuf>,
     /// Look for the configuration's files here and below
-    #[arg(long, value_name = "DIR", requires = "config")]
+    #[arg(long, value_name = "DIR", requires = "config", conflicts_with_all = ["entries", "manifest"])]
     pub dtb_dir: Option<PathBuf>,
     /// Join what `kbt dtbo unpack` took apart
     #[arg(long, value_name = "FILE")]
@@ -50,8 +50,10 @@ pub struct Pack {
     /// Store one copy for entries of the same file, of the same content, or never
     #[arg(long, value_enum, default_value_t = Share::Path)]
     pub share: Share,
-    #[command(flatten)]
-    pub limit: Limit,
+    /// Refuse entries of the manifest larger than N when decompressed (K, M and G are understood)
+    // `requires = "manifest"` says nothing where another source is given: clap takes a conflict for an excuse.
+    #[arg(long, value_name = "N", default_value = "64M", value_parser = bytes, conflicts_with_all = ["entries", "config"])]
+    pub max_size: usize,
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
@@ -209,7 +211,7 @@ pub struct Dump {
     #[arg(short = 'b', long = "dtb", value_name = "PREFIX")]
     pub prefix: Option<OsString>,
     /// Decompress what -b writes
-    #[arg(long)]
+    #[arg(long, requires = "prefix")]
     pub decompress: bool,
     #[command(flatten)]
     pub limit: Limit,

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use kbt_dtbo_image::{DtTable, DtTableEntry, HEADER_SIZE, TableVersion};
 use serde_json::{Value, json};
@@ -18,6 +20,8 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
     let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
+    let output = Output::parse(&args.output);
+    check_targets(&table, &args.image, args.prefix.as_deref(), &output)?;
     if let Some(prefix) = &args.prefix {
         let limit = args.decompress.then_some(args.limit.max_size);
         write_entries(&table, prefix, limit, args.sync).map_err(|failure| match failure.file {
@@ -31,7 +35,6 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         report.field("entries", entries.collect::<Vec<_>>());
         report.field("trailing", trailing_json(&table));
     }
-    let output = Output::parse(&args.output);
     if report.is_json() && matches!(output, Output::Stdout) {
         return Ok(());
     }
@@ -47,11 +50,6 @@ pub fn write_entries(
     limit: Option<usize>,
     sync: bool,
 ) -> Result<(), Failure> {
-    let path = |index: usize| {
-        let mut name = prefix.to_owned();
-        name.push(format!(".{index}"));
-        PathBuf::from(name)
-    };
     // Twice over the entries, so that no more than one is held decompressed.
     if let Some(limit) = limit {
         let mut budget = Budget::new(table, limit);
@@ -69,10 +67,73 @@ pub fn write_entries(
             Some(content) => &content.bytes,
             None => table.stored(index).unwrap_or_default(),
         };
-        let path = path(index);
+        let path = entry_path(prefix, index);
         replace(&path, bytes, sync).map_err(|error| Failure::io("write", path.display(), &error))?;
     }
     Ok(())
+}
+
+fn entry_path(prefix: &OsStr, index: usize) -> PathBuf {
+    let mut name = prefix.to_owned();
+    name.push(format!(".{index}"));
+    PathBuf::from(name)
+}
+
+/// Refuses what can be told to fail, or to overwrite a file of the same run, before the first file is written.
+///
+/// # Errors
+///
+/// A directory where a file is to be, a directory that is missing, and a file that is to be two of these: the image,
+/// the text, an entry.
+pub fn check_targets(
+    table: &DtTable<'_>,
+    image: &OsStr,
+    prefix: Option<&OsStr>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let image = fs::canonicalize(image).ok().filter(|image| image.is_file());
+    let text = match output {
+        Output::File(path) => Some(writable(path)?),
+        Output::Stdout => None,
+    };
+    if let (Output::File(path), true) = (output, text.is_some() && text == image) {
+        return Err(taken(path, "the image itself", "name another file with -o"));
+    }
+    let Some(prefix) = prefix else { return Ok(()) };
+    for index in 0..table.entries().len() {
+        let path = entry_path(prefix, index);
+        let target = Some(writable(&path)?);
+        if target == image {
+            return Err(taken(&path, "the image itself", "name another prefix with -b"));
+        }
+        if target == text {
+            return Err(taken(&path, "where the text goes", "name another file with -o"));
+        }
+    }
+    Ok(())
+}
+
+fn taken(path: &Path, what: &str, hint: &str) -> Failure {
+    Failure::usage(format!("this is {what}")).at_file(path.display()).hint(hint)
+}
+
+/// The real path of a file that is to be written, whether it is there or not.
+fn writable(path: &Path) -> Result<PathBuf, Failure> {
+    let failure = |error: io::Error| Failure::io("write", path.display(), &error);
+    match fs::canonicalize(path) {
+        Ok(real) if real.is_dir() => Err(failure(io::Error::from(io::ErrorKind::IsADirectory))),
+        Ok(real) => Ok(real),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A link that leads nowhere is no directory that is missing: what it names is made.
+            if fs::symlink_metadata(path).is_ok() {
+                return Ok(path.to_owned());
+            }
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(failure)?;
+            Ok(directory.join(path.file_name().unwrap_or_default()))
+        }
+        Err(error) => Err(failure(error)),
+    }
 }
 
 /// What follows `total_size`, in the manner of the dump; nothing where nothing follows.

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use kbt_compress::{compress, crc32};
-use kbt_dtbo_image::{AvbFooter, Blob, DEFAULT_PAGE_SIZE, Gap, Image, Layout, TableKind, repack};
+use kbt_compress::{Compression, compress, crc32};
+use kbt_dtbo_image::{
+    AvbFooter, Blob, CompressionFormat, DEFAULT_PAGE_SIZE, Gap, Image, Layout, PackEntry, TableKind, repack,
+};
 
 use crate::args::dtbo::Pack;
 use crate::dtbo::build::{Request, Source, build};
-use crate::dtbo::image::{decode, format_of, refusal};
+use crate::dtbo::image::{TOO_LARGE, compression_of, decode, format_of, refusal};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::dtbo::{config, entry_word};
 use crate::output::Output;
@@ -23,7 +25,7 @@ pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     }
     let sync = args.sync;
     let image = match &args.manifest {
-        Some(path) => join(path, args.limit.max_size, report)?,
+        Some(path) => join(path, args.max_size, report)?,
         None => make(args, report)?,
     };
     report.field("size", image.len());
@@ -44,7 +46,7 @@ fn make(args: Pack, report: &mut Report) -> Result<Vec<u8>, Failure> {
     };
     let sources = match &args.config {
         Some(path) => {
-            let config = config::read(path)?;
+            let config = config::read(path.as_os_str())?;
             config::apply(&config, &mut request);
             config::sources(config, args.dtb_dir.as_deref().unwrap_or(Path::new(".")))?
         }
@@ -123,7 +125,11 @@ impl Parts {
     }
 
     fn image(&self, manifest: &Manifest) -> Result<Image<'_>, Failure> {
-        let entries: Result<Vec<_>, Failure> = manifest.entries.iter().map(manifest::Entry::fields).collect();
+        let entries = manifest.entries.iter().enumerate().map(|(index, entry)| {
+            let entry = entry.fields()?;
+            agree(index, &entry, &manifest.blobs)?;
+            Ok(entry)
+        });
         let blobs = manifest.blobs.iter().zip(&self.blobs);
         let gaps = manifest.gaps.iter().zip(&self.gaps);
         Ok(Image {
@@ -135,7 +141,7 @@ impl Parts {
             },
             entries_offset: manifest.entries_offset,
             total_size: manifest.total_size,
-            entries: entries?,
+            entries: entries.collect::<Result<_, Failure>>()?,
             blobs: blobs.map(|(blob, bytes)| Blob { offset: blob.offset, bytes }).collect(),
             gaps: gaps.map(|(gap, bytes)| Gap { offset: gap.offset as usize, bytes }).collect(),
             trailing: &self.trailing,
@@ -145,19 +151,81 @@ impl Parts {
 
 /// The bytes of a blob: those stored, unless the content beside them says something else by now.
 fn stored(blob: &manifest::Blob, directory: &Path, max_size: usize) -> Result<Vec<u8>, Failure> {
-    let stored = manifest::read_file(directory, &blob.stored);
-    let (Some(content), Some(compression)) = (&blob.content, blob.compression()?) else { return stored };
-    let content = match manifest::read_file(directory, content) {
-        Ok(content) => content,
-        // Who deletes the content wants the stored bytes as they are.
-        Err(_) if stored.is_ok() => return stored,
-        Err(failure) => return Err(failure),
+    let Some(compression) = blob.compression()? else {
+        return manifest::read_file(directory, &blob.stored);
     };
-    if let Ok(stored) = stored
-        && decode(&stored, format_of(compression), max_size).is_ok_and(|old| old.bytes == content)
+    let content = match &blob.content {
+        Some(content) => manifest::find_file(directory, content)?,
+        None => None,
+    };
+    let Some(content) = content else {
+        // Who deletes the content wants the stored bytes as they are.
+        let stored = manifest::read_file(directory, &blob.stored)?;
+        is_stream(blob, &stored, compression, max_size)?;
+        return Ok(stored);
+    };
+    // And who deletes the stored bytes wants the content compressed anew.
+    if let Some(stored) = manifest::find_file(directory, &blob.stored)?
+        // What grows past the content is not the content.
+        && decode(&stored, format_of(compression), content.len())
+            .is_ok_and(|old| old.compression == compression && old.bytes == content)
     {
         return Ok(stored);
     }
     compress(compression, &content)
         .map_err(|error| Failure::new("compressor", error.to_string()).at_file(&blob.stored))
+}
+
+/// Refuses stored bytes that are not what the manifest says of them.
+fn is_stream(
+    blob: &manifest::Blob,
+    stored: &[u8],
+    compression: Compression,
+    max_size: usize,
+) -> Result<(), Failure> {
+    if compression == Compression::None {
+        return Ok(());
+    }
+    let failure = match decode(stored, format_of(compression), max_size) {
+        Ok(found) if found.compression == compression => return Ok(()),
+        Ok(found) => {
+            let message = format!("the manifest says {compression}, but this is {}", found.compression);
+            Failure::new("bad-manifest", message)
+        }
+        Err(failure) if failure.code == TOO_LARGE => return Err(failure.at_file(&blob.stored)),
+        Err(failure) => {
+            let message = format!("the manifest says {compression}, but {}", failure.message);
+            Failure::new("bad-manifest", message)
+        }
+    };
+    Err(failure.at_file(&blob.stored).hint("to have it compressed, name its device tree as content"))
+}
+
+/// Refuses an entry whose flags say another compression than its blob has. zlib and gzip are one here, as for those
+/// who read images: they take either stream under either flag.
+fn agree(index: usize, entry: &PackEntry, blobs: &[manifest::Blob]) -> Result<(), Failure> {
+    let Some(blob) = blobs.get(entry.blob) else { return Ok(()) };
+    let Some(compression) = blob.compression()? else { return Ok(()) };
+    let kind = |compression| match compression {
+        Compression::Gzip => Compression::Zlib,
+        other => other,
+    };
+    let stated = CompressionFormat::of_flags(entry.flags);
+    if compression_of(stated).map(kind) == Some(kind(compression)) {
+        return Ok(());
+    }
+    let message = match compression_of(stated) {
+        Some(stated) => format!(
+            "the flags of entry {index} ({:#x}) say {stated}, and its blob {} says {compression}",
+            entry.flags, entry.blob
+        ),
+        None => format!(
+            "the flags of entry {index} ({:#x}) say compression {}, which is not known, and its blob {} says {compression}",
+            entry.flags,
+            entry.flags & 0xf,
+            entry.blob
+        ),
+    };
+    Err(Failure::new("bad-manifest", message)
+        .hint("change both: the low four bits of the flags are 0 none, 1 zlib, 2 gzip or 3 lz4"))
 }

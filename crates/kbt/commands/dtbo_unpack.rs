@@ -10,7 +10,7 @@ use crate::args::dtbo::Unpack;
 use crate::dtbo::image::{self, Budget, Content};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::input;
-use crate::output::replace;
+use crate::output::replace_name;
 use crate::report::{Failure, Report};
 
 /// Takes the image apart. The manifest is written last: without it a directory is no unpacked image.
@@ -54,7 +54,8 @@ impl Directory<'_> {
     /// Writes a file as a whole and gives its name back.
     fn write(&mut self, name: String, bytes: &[u8]) -> Result<String, Failure> {
         let path = self.path.join(&name);
-        replace(&path, bytes, self.sync).map_err(|error| Failure::io("write", path.display(), &error))?;
+        replace_name(&path, bytes, self.sync)
+            .map_err(|error| Failure::io("write", path.display(), &error))?;
         self.files.push(name.clone());
         Ok(name)
     }

@@ -1,22 +1,31 @@
 //! mkdtboimg's configuration file and the files that it names.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kbt_dtbo_image::{Config, ConfigError, ConfigErrorKind};
 
 use super::build::{Request, Source};
+use crate::input;
 use crate::report::Failure;
 
 /// Where the files of a directory tree lie, by their names.
 type Places = BTreeMap<OsString, Vec<PathBuf>>;
 
-/// Reads a configuration file.
-pub fn read(path: &Path) -> Result<Config, Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::io("read", path.display(), &error))?;
-    Config::parse(&bytes).map_err(|error| refusal(&error).at_file(path.display()))
+/// More than any configuration needs, in bytes; an endless file ends here.
+const MAX_CONFIG: usize = 16 << 20;
+
+/// Reads a configuration file, `-` for standard input.
+pub fn read(word: &OsStr) -> Result<Config, Failure> {
+    let name = input::name(word);
+    let bytes = input::read_headed(word, |_| MAX_CONFIG as u64 + 1)?;
+    if bytes.len() > MAX_CONFIG {
+        let message = format!("a configuration has at most {MAX_CONFIG} bytes, and this one has more");
+        return Err(Failure::new("bad-config", message).at_file(name).hint("give it a text, not an image"));
+    }
+    Config::parse(&bytes).map_err(|error| refusal(&error).at_file(name))
 }
 
 /// What a configuration says about the whole image. Fields that its version lacks are dropped, as by mkdtboimg.

@@ -102,10 +102,21 @@ pub fn content<'a>(table: &DtTable<'a>, index: usize, budget: &mut Budget) -> Re
             let message = format!("the entries decompress to more than {most} bytes in all");
             return Err(in_image(Failure::new(TOO_LARGE, message).hint(RAISE)));
         }
-        content => content.map_err(in_image)?,
+        Err(failure) => {
+            budget.left -= limit.min(may_have_grown_to(stored));
+            return Err(in_image(failure));
+        }
+        Ok(content) => content,
     };
     budget.left -= content.bytes.len();
     Ok(content)
+}
+
+/// How many bytes a stream that is damaged somewhere may have cost before that was found.
+fn may_have_grown_to(stored: &[u8]) -> usize {
+    // Deflate makes at most 258 bytes of two bits; LZ4 less.
+    const DEFLATE_FACTOR: usize = 1032;
+    stored.len().saturating_mul(DEFLATE_FACTOR)
 }
 
 /// Decompresses stored bytes as an entry's flags say.

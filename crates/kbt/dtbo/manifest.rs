@@ -1,12 +1,17 @@
 //! `manifest.json`: what ties the files of an unpacked image together.
 
-use std::fs;
-use std::path::{Component, Path};
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use kbt_compress::Compression;
 use kbt_dtbo_image::{PackEntry, TableKind, TableVersion, parse_number};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::input::MAX_FILE;
 use crate::report::Failure;
 
 /// The name of the file in its directory.
@@ -113,7 +118,7 @@ impl Manifest {
 
     /// Reads a manifest; no file that it names is looked at.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = fs::read(path).map_err(|error| Failure::io("read", path.display(), &error))?;
+        let bytes = read_plain(path).map_err(|error| Failure::io("read", path.display(), &error))?;
         let manifest: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Failure::new("bad-manifest", error.to_string()).at_file(path.display()))?;
         if manifest.format != FORMAT {
@@ -183,9 +188,51 @@ pub fn crc(value: u32) -> String {
     format!("{value:08x}")
 }
 
-/// Reads a file that a manifest names. The name must be a plain one, so that a manifest from elsewhere cannot pull
-/// in what lies outside its directory.
+/// Reads a file that a manifest names, `None` where there is none. The name must be a plain one, so that a manifest
+/// from elsewhere cannot pull in what lies outside its directory.
+pub fn find_file(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let path = place(directory, name)?;
+    match read_plain(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io("read", path.display(), &error)),
+    }
+}
+
+/// Reads a file that a manifest names and that must be there.
 pub fn read_file(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let missing = || {
+        let error = io::Error::from_raw_os_error(Errno::NOENT.raw_os_error());
+        Failure::io("read", directory.join(name).display(), &error)
+    };
+    find_file(directory, name)?.ok_or_else(missing)
+}
+
+/// Reads a regular file. A symbolic link is not followed, for it may lead out of the directory, and a FIFO is not
+/// waited for.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::LOOP.raw_os_error() => {
+            io::Error::other("this is a symbolic link, which is not followed here")
+        }
+        _ => error,
+    })?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("this is no regular file"));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(io::Error::other("larger than 4 GiB"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn place(directory: &Path, name: &str) -> Result<PathBuf, Failure> {
     let mut parts = Path::new(name).components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name) {
         let message = format!("the manifest names '{name}', which does not lie in its own directory");
@@ -193,8 +240,7 @@ pub fn read_file(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
             Failure::new("bad-manifest", message).hint("give the plain name of a file beside the manifest")
         );
     }
-    let path = directory.join(name);
-    fs::read(&path).map_err(|error| Failure::io("read", path.display(), &error))
+    Ok(directory.join(name))
 }
 
 fn number(key: &str, text: &str) -> Result<u32, Failure> {

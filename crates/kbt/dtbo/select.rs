@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use kbt_dtbo_image::{DtTable, DtTableEntry, Field, parse_number};
 use serde_json::Value;
@@ -20,9 +21,12 @@ pub struct EntryRef {
 impl EntryRef {
     /// Splits `IMAGE#SELECTOR`. A file whose whole name is the word, `#` included, is taken as that file.
     pub fn parse(word: &OsStr) -> Option<Self> {
-        let (image, selector) = word.to_str()?.rsplit_once('#')?;
+        let bytes = word.as_bytes();
+        let sign = bytes.iter().rposition(|&byte| byte == b'#')?;
+        // A file's name may be any bytes; a selector is text.
+        let (image, selector) = (&bytes[..sign], str::from_utf8(&bytes[sign + 1..]).ok()?);
         let names_entry = !image.is_empty() && fs::symlink_metadata(word).is_err();
-        names_entry.then(|| Self { image: image.into(), selector: selector.to_owned() })
+        names_entry.then(|| Self { image: OsStr::from_bytes(image).into(), selector: selector.to_owned() })
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use kbt_dtbo_image::{DEFAULT_PAGE_SIZE, EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
 use crate::args::dtbo::Share;
-use crate::commands::dtbo_dump::write_entries;
+use crate::commands::dtbo_dump::{check_targets, write_entries};
 use crate::dtbo::build::{Request, Source, build};
 use crate::dtbo::{config, image};
 use crate::input;
@@ -103,7 +103,7 @@ fn cfg_create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     }
     let output = output.ok_or_else(|| missing("the image to write", "cfg_create"))?;
     let file = file.ok_or_else(|| missing("the configuration file", "cfg_create"))?;
-    let config = config::read(Path::new(file))?;
+    let config = config::read(file)?;
     let mut request = request();
     config::apply(&config, &mut request);
     let sources = config::sources(config, Path::new(directory))?;
@@ -130,6 +130,8 @@ fn dump(words: &[OsString]) -> Result<(), Failure> {
     let name = input::name(file);
     let bytes = image::read(file)?;
     let table = image::parse(&name, &bytes)?;
+    let output = Output::parse(output);
+    check_targets(&table, file, prefix, &output)?;
     if let Some(prefix) = prefix {
         let limit = decompress.then_some(image::DEFAULT_MAX_SIZE);
         write_entries(&table, prefix, limit, false).map_err(|failure| match failure.file {
@@ -137,7 +139,7 @@ fn dump(words: &[OsString]) -> Result<(), Failure> {
             Some(_) => failure,
         })?;
     }
-    Output::parse(output).write(table.to_string().as_bytes(), false)
+    output.write(table.to_string().as_bytes(), false)
 }
 
 fn help(topic: Option<&OsStr>) -> Result<(), Failure> {
