@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(edge("kbt-dto", "kbt-fdt", false), [""; 0]);
         assert_eq!(edge("kbt-dto", "kbt-testkit", true), [""; 0]);
         assert_eq!(edge("kbt-compress", "flate2", false), [""; 0]);
-        assert_eq!(edge("kbt-dto", "hashbrown", false), [""; 0]);
+        assert_eq!(edge("kbt-dto", "foldhash", false), [""; 0]);
     }
 
     #[test]
