@@ -21,4 +21,4 @@ mod workers;
 
 pub use queue::Panic;
 pub use tokens::{Token, TokenFaults, TokenSource};
-pub use workers::{CHUNK, Workers};
+pub use workers::{CHUNK, Workers, worth};

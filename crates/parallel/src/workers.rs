@@ -56,7 +56,7 @@ impl Workers {
         R: Send,
         E: Send + From<Panic>,
     {
-        let extra = self.worth(tasks, cost).saturating_sub(1);
+        let extra = worth(tasks, cost).min(self.limit.get()).saturating_sub(1);
         let queue = Queue::new(tasks, step);
         match &self.source {
             _ if extra == 0 => queue.work(),
@@ -70,18 +70,12 @@ impl Workers {
     pub fn take_faults(&self) -> TokenFaults {
         std::mem::take(&mut locked(&self.faults))
     }
+}
 
-    /// How many workers the tasks are worth: one a task, one a chunk.
-    fn worth<T>(&self, tasks: &[T], cost: impl Fn(&T) -> Duration) -> usize {
-        let most = self.limit.get().min(tasks.len());
-        let mut total = Duration::ZERO;
-        for task in tasks {
-            total = total.saturating_add(cost(task));
-            let chunks = usize::try_from(total.as_nanos() / CHUNK.as_nanos()).unwrap_or(usize::MAX);
-            if chunks >= most {
-                return most;
-            }
-        }
-        usize::try_from(total.as_nanos() / CHUNK.as_nanos()).unwrap_or(usize::MAX).min(most)
-    }
+/// How many workers tasks of this cost are worth: one a task, one a [`CHUNK`] of work. Below two there is no need to
+/// look for tokens.
+pub fn worth<T>(tasks: &[T], cost: impl Fn(&T) -> Duration) -> usize {
+    let total = tasks.iter().map(cost).fold(Duration::ZERO, Duration::saturating_add);
+    let chunks = usize::try_from(total.as_nanos() / CHUNK.as_nanos()).unwrap_or(usize::MAX);
+    chunks.min(tasks.len())
 }
