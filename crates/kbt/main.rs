@@ -10,8 +10,10 @@ mod input;
 mod jobserver;
 mod multicall;
 mod output;
+mod progress;
 mod report;
 mod tree;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,6 @@ fn main() -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     let mut report = report::Report::new("kbt", args.global.quiet, args.global.json);
-    let result = commands::run(args.command, &mut report);
+    let result = commands::run(args.command, args.global.jobs, &mut report);
     report.finish(result)
 }

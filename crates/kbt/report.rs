@@ -118,6 +118,11 @@ impl Report {
         self.json
     }
 
+    /// Whether warnings are dropped.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Tells a warning, at once as text or at the end as JSON.
     pub fn warn(&mut self, warning: Failure) {
         if !self.quiet && !self.json {

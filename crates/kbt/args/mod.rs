@@ -4,6 +4,8 @@ pub mod dtbo;
 pub mod dto;
 pub mod jobserver;
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Kernel build and boot tools in one binary
@@ -25,6 +27,9 @@ pub struct Global {
     /// Print the result, errors and warnings as one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
+    /// Work on N things at once [default: what make's jobserver leaves, else the cores]
+    #[arg(long, value_name = "N", global = true)]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// What kbt works on.

@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Client, Jobs, Jobserver, MakeFlags, Unusable};
+use kbt_jobserver::{Client, Jobserver, MakeFlags, Unusable};
 
 use crate::args::jobserver::{ChildPool, Exec};
 use crate::exit;
@@ -14,14 +14,16 @@ use crate::jobserver::private::PrivatePool;
 use crate::jobserver::signals::{self, Signals};
 use crate::jobserver::supervise::Task;
 use crate::report::{Failure, Report};
+use crate::workers::Jobs;
 
 /// How long the first look for enough tokens is apart from the second; then more, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a command with the free tokens.
-pub fn run(args: &Exec, report: &mut Report) -> Result<(), Failure> {
-    run_as("kbt", args, report)
+/// Runs a command with the free tokens; `--jobs` is a limit like `--max`.
+pub fn run(mut args: Exec, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
+    args.max = args.max.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
+    run_as("kbt", &args, report)
 }
 
 /// Runs it; `program` is the name in front of what is said of the command.
@@ -76,7 +78,7 @@ impl Limits {
             return Err(Failure::usage(format!("--min {min} is more than --max {max}")));
         }
         let makeflags = std::env::var_os("MAKEFLAGS").unwrap_or_default();
-        if let Some(Jobs::Count(jobs)) = MakeFlags::parse(makeflags.as_encoded_bytes()).jobs
+        if let Some(kbt_jobserver::Jobs::Count(jobs)) = MakeFlags::parse(makeflags.as_encoded_bytes()).jobs
             && min > jobs
         {
             let text = format!("--min {min} waits for more than the {jobs} jobs of make -j{jobs}");

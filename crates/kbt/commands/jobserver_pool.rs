@@ -1,7 +1,7 @@
 //! `kbt jobserver pool`.
 
 use std::io;
-use std::num::NonZero;
+use std::num::{NonZero, NonZeroU32};
 use std::thread::available_parallelism;
 
 use kbt_jobserver::{Jobserver, Server};
@@ -15,15 +15,17 @@ use crate::jobserver::private::PrivatePool;
 use crate::jobserver::signals::Signals;
 use crate::jobserver::supervise::Task;
 use crate::report::{Failure, Report};
+use crate::workers::Jobs;
 
-/// Runs a command with a pool of its own.
-pub fn run(args: &Pool, report: &mut Report) -> Result<(), Failure> {
+/// Runs a command with a pool of its own; `--jobs` is another name of `-j`.
+pub fn run(args: &Pool, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     if let Jobserver::Usable(_) = Jobserver::from_env() {
         let text = "there is a jobserver already: the jobs of this pool run beside its jobs";
         report
             .warn(Failure::new("second-pool", text).hint("kbt jobserver exec shares those of the other one"));
     }
-    let jobs = args.size.map_or_else(processors, |size| size.get());
+    let size = args.size.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
+    let jobs = size.map_or_else(processors, NonZeroU32::get);
     let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
     let mut keeper = Keeper::start().map_err(|error| not_started(&error))?;
     let pool = PrivatePool::in_style(args.style.into(), jobs - 1, &mut keeper)
