@@ -4,12 +4,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::environment::Unusable;
 use crate::makeflags::Auth;
 use crate::open::Pool;
 use crate::token::Token;
+
+/// What tells one file of the system from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+}
 
 /// A pool that was opened. Cloning is cheap; all clones are one client.
 #[derive(Debug, Clone)]
@@ -88,6 +98,22 @@ impl Client {
     /// The system's: a device need not answer.
     pub fn free(&self) -> io::Result<usize> {
         self.pool.free()
+    }
+
+    /// Which file the pool is, to find out who else has it open.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn file_id(&self) -> io::Result<FileId> {
+        let stat = rustix::fs::fstat(self.pool.reader())?;
+        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    /// Whether the pool is a character device, whose driver knows who holds what and takes it back from the
+    /// dead.
+    pub fn is_device(&self) -> bool {
+        let stat = rustix::fs::fstat(self.pool.reader());
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice)
     }
 
     /// How many tokens could not be given back since the pool was opened.

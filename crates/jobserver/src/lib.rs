@@ -23,7 +23,7 @@ mod server;
 mod token;
 
 pub use claim::Claim;
-pub use client::Client;
+pub use client::{Client, FileId};
 pub use environment::{Jobserver, Unusable};
 pub use makeflags::{Auth, Jobs, MakeFlags};
 pub use server::{Server, Style};

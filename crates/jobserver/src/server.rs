@@ -70,6 +70,11 @@ impl Server {
         &self.auth
     }
 
+    /// The pool as its clients see it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// How many tokens were put in.
     pub fn tokens(&self) -> usize {
         self.tokens

@@ -2,6 +2,7 @@
 
 pub mod dtbo;
 pub mod dto;
+pub mod jobserver;
 
 use std::num::NonZeroUsize;
 
@@ -40,6 +41,9 @@ pub enum Area {
     /// Android DTBO images
     #[command(subcommand)]
     Dtbo(dtbo::Command),
+    /// GNU make's jobserver: commands that share the jobs of `make -jN`
+    #[command(subcommand)]
+    Jobserver(jobserver::Command),
 }
 
 /// Parses the process's arguments.
