@@ -46,19 +46,21 @@ fn alone() -> MutexGuard<'static, ()> {
 fn makes() -> Result<Vec<Make>, Missing> {
     let (old, new) = (peers::tool("make-4.3")?, peers::tool("make-4.4")?);
     let make = |name, program: &PathBuf, style| Make { name, program: program.clone(), style };
+    // The defaults of both first: the short run gets no further.
     Ok(vec![
         make("make 4.3", &old, None),
-        make("make 4.4 pipe", &new, Some("pipe")),
         make("make 4.4 fifo", &new, Some("fifo")),
+        make("make 4.4 pipe", &new, Some("pipe")),
     ])
 }
 
-/// Every make with every shape and attack, from the first on.
+/// Every attack on every make in 24 rounds, with every shape in 48.
 fn round(makes: &[Make], number: usize) -> Round {
     let attack = Attack::ALL[number % Attack::ALL.len()];
     let rest = number / Attack::ALL.len();
     let make = makes[rest % makes.len()].clone();
-    let shape = if (rest / makes.len() + number).is_multiple_of(2) { Shape::Chain } else { Shape::Flat };
+    // There are three makes: in the second 24 rounds each attack meets the other shape.
+    let shape = if (rest + number).is_multiple_of(2) { Shape::Chain } else { Shape::Flat };
     Round { make, shape, claimer: Claimer::Kbt, attack, seed: number as u64 }
 }
 
@@ -69,6 +71,7 @@ fn run(makes: &[Make], rounds: usize) {
         let round = round(makes, number);
         faults.extend(table.add(&round, &round.run()));
     }
+    faults.extend(table.too_few());
     println!("{table}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -77,7 +80,7 @@ fn run(makes: &[Make], rounds: usize) {
 fn no_token_is_lost_and_none_is_taken_twice() {
     let makes = require!(makes());
     let _alone = alone();
-    run(&makes, 18);
+    run(&makes, 16);
 }
 
 #[test]
@@ -98,8 +101,8 @@ fn faults_of(make: &Make, attack: Attack, claimer: &str, seed: u64) -> String {
 fn a_claimer_that_never_claims_is_found() {
     let makes = require!(makes());
     let _alone = alone();
-    for make in makes {
-        let faults = faults_of(&make, Attack::None, "env PARALLELISM=1", 0);
+    for make in &makes[..2] {
+        let faults = faults_of(make, Attack::None, "env PARALLELISM=1", 0);
         assert!(faults.contains("of 8 jobs at once"), "{}: {faults}", make.name);
     }
 }
@@ -108,8 +111,8 @@ fn a_claimer_that_never_claims_is_found() {
 fn a_claimer_that_takes_one_too_many_is_found() {
     let makes = require!(makes());
     let _alone = alone();
-    for make in makes {
-        assert_eq!(faults_of(&make, Attack::None, "env PARALLELISM=9", 0), "9 jobs at once", "{}", make.name);
+    for make in &makes[..2] {
+        assert_eq!(faults_of(make, Attack::None, "env PARALLELISM=9", 0), "9 jobs at once", "{}", make.name);
     }
 }
 
@@ -122,11 +125,11 @@ fn a_claimer_that_loses_tokens_is_found() {
     let script = room.path().join("stand_in.py");
     std::fs::write(&script, STAND_IN).unwrap();
     let claimer = format!("{} {}", python.display(), script.display());
-    for make in makes {
-        assert_eq!(faults_of(&make, Attack::None, &claimer, 0), "", "{}", make.name);
+    for make in &makes[..2] {
+        assert_eq!(faults_of(make, Attack::None, &claimer, 0), "", "{}", make.name);
         for signal in [Signal::TERM, Signal::KILL] {
             // A signal that comes before the claim or after its end does no harm.
-            let faults = |seed| faults_of(&make, Attack::Wrapper(signal), &claimer, seed);
+            let faults = |seed| faults_of(make, Attack::Wrapper(signal), &claimer, seed);
             let found = |faults: &String| faults.contains("of 7 tokens at the end");
             let faults = (0..5).map(faults).find(found).unwrap_or_default();
             assert!(faults.contains("make missed tokens"), "{}: {faults}", make.name);

@@ -7,6 +7,7 @@ mod commands;
 mod dtbo;
 mod exit;
 mod input;
+mod interrupt;
 mod jobserver;
 mod multicall;
 mod output;

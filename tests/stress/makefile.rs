@@ -10,6 +10,9 @@ use super::processes::SPINNER;
 /// Jobs of `make -j`.
 pub const JOBS: usize = 8;
 
+/// Entries of an image that is packed, each worth some 20 ms.
+const ENTRIES: u8 = 8;
+
 /// How recipes depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -40,7 +43,7 @@ impl Claimer {
 /// A child that runs as many jobs as it was told it may, and one where it was told nothing.
 const WORKER: &str = "\
 i=0
-while [ $i -lt \"${PARALLELISM:-1}\" ]; do \"${0%/*}/SPINNER\" 0.3 & i=$((i+1)); done
+while [ $i -lt \"${PARALLELISM:-1}\" ]; do \"${0%/*}/SPINNER\" 0.4 & i=$((i+1)); done
 wait
 ";
 
@@ -57,7 +60,7 @@ pub fn write(room: &Path, shape: Shape, claimer: &Claimer, recipes: usize) {
     fs::write(room.join("worker.sh"), WORKER.replace("SPINNER", SPINNER)).unwrap();
     fs::write(room.join("quiet.sh"), QUIET).unwrap();
     symlink("/bin/sleep", room.join(SPINNER)).unwrap();
-    for entry in 0..4 {
+    for entry in 0..ENTRIES {
         fs::write(room.join(format!("{entry}.dtbo")), tree_like(entry)).unwrap();
     }
     fs::write(room.join("Makefile"), makefile(room, shape, claimer, recipes)).unwrap();
@@ -73,7 +76,8 @@ fn makefile(room: &Path, shape: Shape, claimer: &Claimer, recipes: usize) -> Str
         // failure, where it was killed, is no reason to stop.
         let command = if recipe % 3 == 1 {
             let kbt = env!("CARGO_BIN_EXE_kbt");
-            let inputs = (0..4).map(|entry| format!("{room}/{entry}.dtbo")).collect::<Vec<_>>().join(" ");
+            let inputs =
+                (0..ENTRIES).map(|entry| format!("{room}/{entry}.dtbo")).collect::<Vec<_>>().join(" ");
             format!("{kbt} dtbo pack -q --compression zlib -o {room}/{recipe}.img {inputs}")
         } else {
             format!("{} sh {room}/worker.sh", claimer.words())

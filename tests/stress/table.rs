@@ -16,8 +16,10 @@ struct Line {
     signals: usize,
     most: usize,
     over: Duration,
+    workers_over: Duration,
     lost: u64,
     faults: usize,
+    must_reach: bool,
 }
 
 impl Table {
@@ -29,20 +31,32 @@ impl Table {
         line.signals += outcome.signals;
         line.most = line.most.max(outcome.most);
         line.over = line.over.max(outcome.jobs_over);
+        line.workers_over = line.workers_over.max(outcome.workers_over);
         line.lost += (super::JOBS as u64 - 1).saturating_sub(outcome.free);
         line.faults += faults.len();
+        line.must_reach = !round.attack.may_overshoot();
         faults.into_iter().map(|fault| format!("{round}: {fault}")).collect()
+    }
+
+    /// The attacks under which there never were as many jobs as there may be: tokens stayed unused.
+    pub fn too_few(&self) -> Vec<String> {
+        let few = self.0.iter().filter(|(_, line)| line.must_reach && line.most < super::JOBS);
+        few.map(|(attack, line)| format!("{attack}: only {} jobs at once, ever", line.most)).collect()
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| attack | rounds | signals | most at once | longest over 8 | tokens lost | faults |")?;
-        writeln!(f, "|---|---|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| attack | rounds | signals | most jobs | longest over 8 | with pack's threads | tokens lost | faults |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|")?;
         for (attack, line) in &self.0 {
-            let Line { rounds, signals, most, over, lost, faults } = line;
-            let over = over.as_millis();
-            writeln!(f, "| {attack} | {rounds} | {signals} | {most} | {over} ms | {lost} | {faults} |")?;
+            let Line { rounds, signals, most, over, workers_over, lost, faults, .. } = line;
+            let (over, threads) = (over.as_millis(), workers_over.as_millis());
+            write!(f, "| {attack} | {rounds} | {signals} | {most} | {over} ms | {threads} ms ")?;
+            writeln!(f, "| {lost} | {faults} |")?;
         }
         Ok(())
     }
