@@ -114,8 +114,8 @@ fn tokens_are_taken_and_come_back_as_they_were() {
 #[test]
 fn a_jobserver_that_cannot_be_used_is_one_worker_and_one_warning() {
     let room = room();
-    let makeflags = Some(" -j4 --jobserver-auth=fifo:/nowhere/pool");
-    let output = pack(&room, &[], makeflags);
+    let makeflags = " -j4 --jobserver-auth=fifo:/nowhere/pool";
+    let output = pack(&room, &[], Some(makeflags));
     let warning = "kbt: warning: make's jobserver cannot be used, one job at a time: cannot open /nowhere/pool: No such file or directory\n";
     let hint =
         "  hint: begin the recipe's line with '+', so that make hands the jobserver on, or give --jobs\n";
@@ -129,7 +129,7 @@ fn a_jobserver_that_cannot_be_used_is_one_worker_and_one_warning() {
             words.drain(2..4);
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
-        command.args(words).args(&more).current_dir(room.path("")).env("MAKEFLAGS", makeflags.unwrap());
+        command.args(words).args(&more).current_dir(room.path("")).env("MAKEFLAGS", makeflags);
         let output = command.output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{more:?}");
     }
