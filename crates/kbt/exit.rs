@@ -1,10 +1,10 @@
-//! Exit codes, chosen here and nowhere else.
+//! Exit codes. `Report::finish` maps a failure to one of them; a tool that kbt stands in for may have others.
 
 use std::process::ExitCode;
 
 /// Everything asked for was done.
 pub const OK: u8 = 0;
-/// The input was refused or the system failed; nothing was written.
+/// The input was refused or the system failed; no result was written.
 pub const FAILURE: u8 = 1;
 /// The command line was not understood.
 pub const USAGE: u8 = 2;

@@ -7,6 +7,7 @@ mod commands;
 mod dtbo;
 mod exit;
 mod input;
+mod interrupt;
 mod jobserver;
 mod multicall;
 mod output;
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
     }
     let args = match args::parse() {
         Ok(args) => args,
+        Err(error) if error.use_stderr() && args::wants_json() => {
+            let failure = report::Failure::usage(args::one_line(&error));
+            return report::Report::new("kbt", false, true).finish(Err(failure));
+        }
         Err(error) => return exit::of_usage(&error),
     };
     let mut report = report::Report::new("kbt", args.global.quiet, args.global.json);

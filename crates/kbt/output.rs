@@ -18,9 +18,11 @@ pub enum Output {
 }
 
 impl Output {
-    /// Reads the argument of `-o`.
+    /// Reads the argument of `-o`. The names of descriptor 1 are standard output, too: behind them may be a regular
+    /// file that the shell has opened, which is to be written to and not replaced.
     pub fn parse(word: &OsStr) -> Self {
-        if word == "-" { Self::Stdout } else { Self::File(word.into()) }
+        const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+        if STDOUT.iter().any(|name| word == *name) { Self::Stdout } else { Self::File(word.into()) }
     }
 
     /// Refuses standard output where the JSON result needs it.
@@ -48,20 +50,32 @@ impl Output {
     }
 }
 
-/// Where a file that does not exist yet is to be made: behind a symbolic link that leads nowhere, or here.
+/// Where a file that does not exist yet is to be made: behind symbolic links that lead nowhere, or here.
 fn new_target(path: &Path) -> PathBuf {
-    match fs::read_link(path) {
-        Ok(link) => path.parent().unwrap_or(Path::new("")).join(link),
-        Err(_) => path.to_owned(),
+    // As many links as Linux follows.
+    const LINKS: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(link) = fs::read_link(&target) else { break };
+        target = target.parent().unwrap_or(Path::new("")).join(link);
     }
+    target
+}
+
+/// Whether the path names an open descriptor, behind which may be anything.
+fn is_descriptor(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path == Path::new("/dev/stderr") || path.starts_with("/proc/self/fd")
 }
 
 /// Replaces `path` by a file that holds `bytes`: a temporary file in the same directory, then a rename.
 ///
 /// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
-/// regular file (`/dev/stdout`, a FIFO) cannot be replaced and is written to. An existing file keeps its
+/// regular file (a FIFO, a device, an open descriptor) cannot be replaced and is written to. An existing file keeps its
 /// permissions.
 pub fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    if is_descriptor(path) {
+        return OpenOptions::new().append(true).open(path)?.write_all(bytes);
+    }
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kbt_jobserver::{Client, Jobserver};
 use kbt_parallel::{Panic, Token, TokenFaults, TokenSource, Workers, worth};
 
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::report::{Failure, Report};
 
@@ -26,12 +27,17 @@ pub fn map<T: Sync, R: Send>(
     // Work that one does best asks for no token and warns of no jobserver.
     let workers = if worth(tasks, &cost) < 2 { one() } else { choose(jobs, report) };
     let progress = Progress::new(what, tasks.len(), report);
+    let interrupt = workers.takes_tokens().then(Interrupt::catch);
     let results = workers.map(tasks, cost, |task| {
+        if interrupt.as_ref().is_some_and(Interrupt::has_come) {
+            return Err(Failure::new("interrupted", "a signal asked to end"));
+        }
         let result = step(task);
         progress.step();
         result
     });
     drop(progress);
+    interrupt.into_iter().for_each(Interrupt::obey);
     tell(workers.take_faults(), report);
     results
 }

@@ -42,6 +42,6 @@ pub fn run(bytes: &[u8]) {
     for index in (0..next).map(NodeIndex) {
         assert!(tree.children(index).all(|child| tree.node(child).parent == index));
         let _ = structure.properties(tree.node(index)).count();
-        let _ = tree.phandle(index);
+        let _ = tree.phandles_in(index, NodeIndex(index.0 + 1)).len();
     }
 }

@@ -5,9 +5,9 @@
 
 use alloc::vec::Vec;
 
-use crate::error::Error;
-use crate::live::{Key, Live};
-use crate::names::NameId;
+use crate::live::Live;
+use crate::names;
+use crate::properties::Key;
 use crate::source::NodeId;
 
 /// The extensions in the order in which they were set.
@@ -28,19 +28,18 @@ impl BootArguments {
     }
 
     /// Sets `/chosen/bootargs` to its value and all extensions, a blank between them.
-    pub(crate) fn join(&self, live: &mut Live<'_>, name: NameId) -> Result<(), Error> {
-        let Some(chosen) = live.find_child(NodeId::ROOT, b"chosen") else { return Ok(()) };
+    pub(crate) fn join(&self, live: &mut Live<'_>) {
         if self.extensions.is_empty() {
-            return Ok(());
+            return;
         }
+        let Some(chosen) = live.find_child(NodeId::ROOT, b"chosen") else { return };
         let mut joined = Vec::new();
         push_words(&mut joined, live.value(chosen, b"bootargs".into()).unwrap_or_default());
         push_words(&mut joined, &self.extensions);
         joined.push(0);
-        let offset = live.names.offset(name);
+        let offset = live.names.offset(names::BOOTARGS);
         let property = live.make_property(offset, &[&joined]);
         live.set_property(chosen, Key { text: b"bootargs", offset: Some(offset) }, property);
-        Ok(())
     }
 }
 

@@ -85,6 +85,11 @@ pub enum ErrorKind {
         /// The value.
         phandle: u32,
     },
+    /// A `phandle` or `linux,phandle` of an overlay that is not one cell.
+    BadPhandleLength {
+        /// The value's length in bytes.
+        length: u32,
+    },
     /// An entry of `__fixups__` that is not `path:property:offset`.
     BadFixup {
         /// The entry.
@@ -118,7 +123,8 @@ pub enum ErrorKind {
     },
     /// The merged tree would be nested too deep.
     TooDeep,
-    /// The merged tree would reach 4 GiB.
+    /// The merged tree would reach 4 GiB, or more than there is memory for, or symbols would repeat long paths
+    /// until it is 16 times as large as the inputs.
     TooLarge,
 }
 
@@ -146,6 +152,7 @@ impl fmt::Display for ErrorKind {
             }
             Self::PhandlesUsedUp => f.write_str("the phandle space is used up"),
             Self::BadPhandle { phandle } => write!(f, "{phandle:#x} cannot be a phandle"),
+            Self::BadPhandleLength { length } => write!(f, "a phandle has 4 bytes, not {length}"),
             Self::BadFixup { entry } => write!(f, "fixup '{entry}' is not path:property:offset"),
             Self::FixupNodeMissing { path } => {
                 write!(f, "a fixup names the node {path}, which does not exist")
@@ -164,7 +171,7 @@ impl fmt::Display for ErrorKind {
             Self::TooDeep => {
                 write!(f, "the merged tree would be nested deeper than {} levels", kbt_fdt::MAX_DEPTH)
             }
-            Self::TooLarge => f.write_str("the merged tree would reach 4 GiB"),
+            Self::TooLarge => f.write_str("the merged tree would be too large"),
         }
     }
 }

@@ -3,34 +3,33 @@
 
 use alloc::borrow::Cow;
 
-use kbt_fdt::{NodeIndex, Property, StringsBlock};
+use kbt_fdt::{NodeIndex, Property, find_byte};
 
 use crate::error::{Error, ErrorKind, text};
-use crate::live::{Key, Live};
-use crate::names::NameId;
+use crate::live::Live;
+use crate::names::{self, NameId};
 use crate::overlay::{self, Overlay};
+use crate::properties::Key;
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
+use crate::target::{components, resolve_absolute};
+use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(
-    live: &mut Live<'_>,
-    overlay: &Overlay,
-    phandle_name: NameId,
-) -> Result<(), Error> {
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
     let Some(fixups) = overlay.fixups else { return Ok(()) };
     let id = overlay.source;
+    let mut places = Places::default();
     for property in live.source(id).properties(fixups) {
         let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
-        let phandle =
-            resolve_label(live, label, phandle_name).map_err(|kind| place(live, overlay, &property, kind))?;
-        write_phandle(live, overlay, &property, phandle)?;
+        let phandle = resolve_label(live, label).map_err(|kind| place(live, overlay, &property, kind))?;
+        write_phandle(live, overlay, &property, phandle, &mut places)?;
     }
     Ok(())
 }
 
-fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Result<u32, ErrorKind> {
+fn resolve_label(live: &mut Live<'_>, label: NameId) -> Result<u32, ErrorKind> {
     let name = || text(live.names.text(label));
     let Some(symbol) = live.names.symbol(label) else {
         return Err(match live.symbols {
@@ -46,74 +45,115 @@ fn resolve_label(live: &mut Live<'_>, label: NameId, phandle_name: NameId) -> Re
         SourceId::MADE => Cow::Owned(live.value_of(symbol.property).to_vec()),
         _ => Cow::Borrowed(block.original.value(&live.property_at(symbol.property))),
     };
-    let Some((0, path)) = value.split_last().map(|(last, path)| (*last, path)) else {
-        return Err(ErrorKind::BadSymbol { label: name() });
-    };
-    if path.contains(&0) || path.first() != Some(&b'/') {
+    let path = &value[..value.len().saturating_sub(1)];
+    if find_byte(&value, 0) != Some(path.len()) || path.first() != Some(&b'/') {
         return Err(ErrorKind::BadSymbol { label: name() });
     }
-    let Some(node) = crate::target::resolve_absolute(live, path) else {
+    let Some(node) = resolve_absolute(live, path) else {
         return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
     };
-    phandle_of(live, node, phandle_name)
+    phandle_of(live, node)
 }
 
 /// The node's phandle; a new one where it has none.
-fn phandle_of(live: &mut Live<'_>, node: NodeId, phandle_name: NameId) -> Result<u32, ErrorKind> {
-    if let Some(phandle) = live.phandle(node)
-        && (1..=crate::phandles::MAX).contains(&phandle)
-    {
+fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
+    if let Some(phandle) = live.phandle(node) {
         return Ok(phandle);
     }
     let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
     let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
-    let name = live.names.offset(phandle_name);
+    let name = live.names.offset(names::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
     live.phandles.set(phandle, node);
     Ok(phandle)
 }
 
+/// Where the next place is likely to be, and what was learnt of the last ones.
+#[derive(Default)]
+struct Places<'a> {
+    /// The number of a fragment.
+    guess: usize,
+    tables: PropertyTables<'a>,
+}
+
 /// Writes `phandle` to every place in the list.
-fn write_phandle(live: &mut Live<'_>, overlay: &Overlay, list: &Property, phandle: u32) -> Result<(), Error> {
+fn write_phandle<'a>(
+    live: &mut Live<'a>,
+    overlay: &Overlay,
+    list: &Property,
+    phandle: u32,
+    places: &mut Places<'a>,
+) -> Result<(), Error> {
     let id = overlay.source;
-    let source = live.source(id);
-    let (block, strings) = (source.original, source.strings);
+    let block = live.source(id).original;
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        let end = memchr::memchr(0, rest);
-        let entry = &rest[..end.unwrap_or(rest.len())];
-        rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
-        let bad = |live: &Live<'_>| {
-            place(live, overlay, list, ErrorKind::BadFixup { entry: text(entry) })
-                .fragment(fragment_of(entry))
-        };
-        let Some(fixup) = end.and_then(|_| Fixup::parse(entry)) else { return Err(bad(live)) };
+        if let Some(behind) = write_target(live, overlay, rest, phandle, &mut places.guess) {
+            rest = behind;
+            continue;
+        }
+        let end = find_byte(rest, 0).unwrap_or(rest.len());
+        let (entry, behind) = rest.split_at(end);
+        let fixup = Fixup::parse(entry).filter(|_| !behind.is_empty());
+        let Some(fixup) = fixup else { return Err(bad_entry(live, overlay, list, entry)) };
+        rest = &behind[1..];
         if fixup.path != last.0 {
             last = (fixup.path, find_node(live, overlay, list, &fixup)?);
         }
-        let properties = live.source(id).properties(last.1);
-        let Some(property) = find_property(properties, strings, fixup.property) else {
-            let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
-            return Err(place(live, overlay, list, kind).fragment(fragment_of(entry)));
-        };
-        if property.length < 4 || fixup.at > property.length - 4 {
-            let kind = ErrorKind::FixupOutOfBounds { at: fixup.at, length: property.length };
-            let error = live.source(id).error(kind, id, property.at);
-            return Err(error.property(fixup.property).fragment(fragment_of(entry)));
-        }
+        let property = find_property(live, overlay, list, &fixup, last.1, &mut places.tables)?;
         live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
     }
     Ok(())
 }
 
-fn find_property(
-    mut properties: kbt_fdt::Properties<'_>,
-    strings: StringsBlock<'_>,
-    name: &[u8],
-) -> Option<Property> {
-    properties.find(|property| strings.is(property.name, name))
+/// Writes `phandle` to the target of fragment number `guess`, if the first entry of `list` is just that, and gives
+/// the other entries: most entries are so, and in the order of the fragments.
+fn write_target<'e>(
+    live: &mut Live<'_>,
+    overlay: &Overlay,
+    list: &'e [u8],
+    phandle: u32,
+    guess: &mut usize,
+) -> Option<&'e [u8]> {
+    let fragment = overlay.distinct_fragment(*guess)?;
+    let source = live.source_mut(overlay.source);
+    let path = list.strip_prefix(b"/")?.strip_prefix(source.name(fragment.node))?;
+    let behind = path.strip_prefix(b":target:0\0")?;
+    *source.cell_mut(fragment.target_only?)? = phandle.to_be_bytes();
+    *guess += 1;
+    Some(behind)
+}
+
+/// The property of `node` that the entry names, if it has room for a phandle there.
+#[inline]
+fn find_property<'a>(
+    live: &Live<'a>,
+    overlay: &Overlay,
+    list: &Property,
+    fixup: &Fixup<'_>,
+    node: NodeIndex,
+    tables: &mut PropertyTables<'a>,
+) -> Result<Property, Error> {
+    let id = overlay.source;
+    let source = live.source(id);
+    let Some(property) = tables.find(source, node, fixup.property) else {
+        let kind = ErrorKind::FixupPropertyMissing { path: text(fixup.path) };
+        return Err(place(live, overlay, list, kind).fragment(fragment_of(fixup.path)));
+    };
+    if property.length < 4 || fixup.at > property.length - 4 {
+        let kind = ErrorKind::FixupOutOfBounds { at: fixup.at, length: property.length };
+        let error = source.error(kind, id, property.at);
+        return Err(error.property(fixup.property).fragment(fragment_of(fixup.path)));
+    }
+    Ok(property)
+}
+
+#[cold]
+fn bad_entry(live: &Live<'_>, overlay: &Overlay, list: &Property, entry: &[u8]) -> Error {
+    let kind = ErrorKind::BadFixup { entry: text(entry) };
+    place(live, overlay, list, kind).fragment(fragment_of(entry))
 }
 
 fn find_node(
@@ -123,7 +163,7 @@ fn find_node(
     fixup: &Fixup<'_>,
 ) -> Result<NodeIndex, Error> {
     let mut node = NodeId { source: overlay.source, node: NodeIndex::ROOT };
-    for component in fixup.path.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+    for component in components(fixup.path) {
         node = live.find_exact_child(node, component).ok_or_else(|| {
             let kind = ErrorKind::FixupNodeMissing { path: text(fixup.path) };
             place(live, overlay, list, kind).fragment(fragment_of(fixup.path))
@@ -141,8 +181,8 @@ struct Fixup<'e> {
 
 impl<'e> Fixup<'e> {
     fn parse(entry: &'e [u8]) -> Option<Self> {
-        let (path, rest) = entry.split_at(memchr::memchr(b':', entry)?);
-        let (property, digits) = rest[1..].split_at(memchr::memchr(b':', &rest[1..])?);
+        let (path, rest) = entry.split_at(find_byte(entry, b':')?);
+        let (property, digits) = rest[1..].split_at(find_byte(&rest[1..], b':')?);
         if path.first() != Some(&b'/') || property.is_empty() {
             return None;
         }

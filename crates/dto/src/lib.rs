@@ -31,6 +31,7 @@ extern crate std;
 
 mod bootargs;
 mod chain;
+mod children;
 mod error;
 mod fixups;
 mod live;
@@ -40,11 +41,15 @@ mod merge;
 mod names;
 mod overlay;
 mod phandles;
+mod properties;
+mod siblings;
 mod source;
 mod splice;
 mod suggest;
 mod symbols;
+mod table;
 mod target;
+mod wide;
 
 use alloc::vec::Vec;
 
@@ -54,9 +59,9 @@ pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 
 use bootargs::BootArguments;
 use live::Live;
-use merge::Superseded;
-use names::{NameId, Names};
-use overlay::Overlay;
+use merge::Merging;
+use names::Names;
+use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
 
 /// What a merge is allowed to do.
@@ -97,7 +102,7 @@ pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merge
         merge.apply(overlay)?;
     }
     if options.concat_bootargs {
-        merge.boot_arguments.join(&mut merge.live, merge.bootargs_name)?;
+        merge.boot_arguments.join(&mut merge.live);
     }
     let bytes = merge.write(&blob, overlays)?;
     Ok(Merged { bytes, warnings: merge.live.warnings })
@@ -107,8 +112,6 @@ struct Merge<'a, 'o> {
     live: Live<'a>,
     overlays: Vec<Overlay>,
     options: &'o Options,
-    phandle_name: NameId,
-    bootargs_name: NameId,
     boot_arguments: BootArguments,
 }
 
@@ -123,20 +126,18 @@ impl<'a, 'o> Merge<'a, 'o> {
             let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
             sources.push(Source::overlay(&blob, input)?);
         }
-        let mut names = Names::new(base.strings());
-        let phandle_name = names.intern(b"phandle");
-        let bootargs_name = names.intern(b"bootargs");
-        let mut live = Live::new(sources, names, options.loose_names);
+        let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names);
 
         let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
         let overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
-        for overlay in &overlays {
-            overlay::intern_names(&mut live, overlay, &mut nodes_seen);
-        }
+        let placements: Vec<Placement> = overlays
+            .iter()
+            .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
+            .collect::<Result<_, _>>()?;
         live.names.locate_in_base();
-        for overlay in &overlays {
-            overlay::place_names(&mut live, overlay);
+        for placement in placements {
+            placement.write(&mut live);
         }
 
         phandles::note_base(&mut live);
@@ -144,7 +145,7 @@ impl<'a, 'o> Merge<'a, 'o> {
             live.warn(WarningKind::BaseIsOverlay, SourceId::BASE, None);
         }
         let boot_arguments = BootArguments::default();
-        let mut merge = Self { live, overlays, options, phandle_name, bootargs_name, boot_arguments };
+        let mut merge = Self { live, overlays, options, boot_arguments };
         if options.concat_bootargs {
             merge.boot_arguments.take_extension(&mut merge.live);
         }
@@ -154,12 +155,10 @@ impl<'a, 'o> Merge<'a, 'o> {
     /// Applies one overlay to the tree so far.
     fn apply(&mut self, mut overlay: Overlay) -> Result<(), Error> {
         let live = &mut self.live;
-        if overlay.fixups.or(overlay.symbols).is_some() {
-            symbols::find(live);
-        }
+        symbols::find(live);
         phandles::shift_phandles(live, overlay.source)?;
         local_fixups::update_local_references(live, &mut overlay)?;
-        fixups::resolve_fixups(live, &overlay, self.phandle_name)?;
+        fixups::resolve_fixups(live, &overlay)?;
         self.merge_fragments(&mut overlay)?;
         symbols::update_symbols(&mut self.live, &overlay)
     }
@@ -167,18 +166,19 @@ impl<'a, 'o> Merge<'a, 'o> {
     fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
-        let mut superseded: Vec<Superseded> = Vec::new();
+        let mut merging = Merging::new(self.options.loose_names || siblings::any(live, overlay));
         for fragment in &mut overlay.fragments {
             let target = target::find_target(live, id, fragment, self.options)?;
             fragment.target = Some(target);
             let content = NodeId { source: id, node: fragment.overlay };
-            merge::merge_node(live, target, content, &mut superseded)
+            merging
+                .merge_node(live, target, content)
                 .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
             if self.options.concat_bootargs {
                 self.boot_arguments.take_extension(live);
             }
         }
-        merge::follow_superseded(live, overlay, &mut superseded);
+        merging.follow_superseded(live, overlay);
         Ok(())
     }
 
@@ -188,19 +188,24 @@ impl<'a, 'o> Merge<'a, 'o> {
         let inputs: usize = overlays.iter().map(|overlay| overlay.len()).sum();
         let reservations = base.reservations().bytes();
         // Nothing is written twice, so this is enough and no byte is moved.
-        let bound = kbt_fdt::write::structure_offset(reservations)
-            + self.live.source(SourceId::BASE).bytes.len()
-            + blocks[0].len()
-            + blocks[1].len()
-            + inputs
-            + made
-            + self.options.padding as usize;
-        let mut out = Vec::with_capacity(bound);
+        let parts = [
+            kbt_fdt::write::structure_offset(reservations),
+            self.live.source(SourceId::BASE).bytes.len(),
+            blocks[0].len(),
+            blocks[1].len(),
+            inputs,
+            made,
+            self.options.padding as usize,
+        ];
+        let bound = parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(*part));
+        let too_large = || Error::new(ErrorKind::TooLarge, Input::Base);
+        let mut out = Vec::new();
+        out.try_reserve_exact(bound.ok_or_else(too_large)?).map_err(|_| too_large())?;
         kbt_fdt::write::begin(&mut out, reservations);
         splice::write_structure(&self.live, &mut out);
         let cpu = base.header().boot_cpuid_phys;
         kbt_fdt::write::finish(&mut out, cpu, reservations, &blocks, self.options.padding)
-            .map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;
+            .map_err(|_| too_large())?;
         Ok(out)
     }
 }

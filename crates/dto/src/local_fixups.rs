@@ -3,18 +3,20 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Property};
+use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
 use crate::overlay::{LocalReference, Overlay};
 use crate::source::{NodeId, Source};
+use crate::wide::PropertyTables;
 
 /// Shifts every reference that `__local_fixups__` lists, as the phandles themselves were shifted.
 pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
     let Some(top) = overlay.local_fixups else { return Ok(()) };
     let end = live.source(overlay.source).tree.node(top).subtree_end;
     // The node that each mirroring one stands for, in the order of the records.
+    let mut tables = PropertyTables::default();
     let mut stands_for: Vec<NodeIndex> = Vec::with_capacity((end.0 - top.0) as usize);
     for mirror in (top.0..end.0).map(NodeIndex) {
         let node = if mirror == top {
@@ -25,7 +27,7 @@ pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay
             find_mirrored(live, overlay, mirror, parent)?
         };
         stands_for.push(node);
-        update_properties(live, overlay, mirror, node)?;
+        update_properties(live, overlay, mirror, node, &mut tables)?;
     }
     Ok(())
 }
@@ -51,11 +53,12 @@ fn find_mirrored(
     })
 }
 
-fn update_properties(
-    live: &mut Live<'_>,
+fn update_properties<'a>(
+    live: &mut Live<'a>,
     overlay: &mut Overlay,
     mirror: NodeIndex,
     node: NodeIndex,
+    tables: &mut PropertyTables<'a>,
 ) -> Result<(), Error> {
     let id = overlay.source;
     let source = live.source_mut(id);
@@ -66,7 +69,7 @@ fn update_properties(
         if !rest.is_empty() {
             return fail(source, ErrorKind::BadLocalFixup);
         }
-        let Some(property) = find_property(source, node, &list, name) else {
+        let Some(property) = tables.find(source, node, name) else {
             let path = text(source.name(node));
             return fail(source, ErrorKind::FixupPropertyMissing { path });
         };
@@ -87,10 +90,4 @@ fn update_properties(
         }
     }
     Ok(())
-}
-
-/// The property that `list` is about. Both names usually are one string of the strings block.
-fn find_property(source: &Source<'_>, node: NodeIndex, list: &Property, name: &[u8]) -> Option<Property> {
-    let same = source.properties(node).find(|property| property.name == list.name);
-    same.or_else(|| source.property(node, name))
 }

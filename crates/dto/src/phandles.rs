@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use kbt_fdt::NodeIndex;
+use kbt_fdt::{NodeIndex, PhandleProperty};
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
@@ -24,12 +24,16 @@ pub(crate) struct Phandles {
 }
 
 impl Phandles {
-    /// `count`: how many phandles there are in all inputs.
-    pub(crate) fn new(count: usize) -> Self {
+    /// `base`: those of the base; `more`: how many the overlays have.
+    pub(crate) fn new(base: &[PhandleProperty], more: usize) -> Self {
         // Some numbers of a real tree are not in use, and new ones may be needed.
-        Self { dense: alloc::vec![0; 2 * count + 64], sparse: HashMap::default(), max: 0 }
+        let bound = base.len() * 2 + more + 64;
+        let largest = base.iter().map(|entry| entry.value as usize).filter(|&value| value < bound).max();
+        let dense = alloc::vec![0; bound.min(largest.unwrap_or(0) + more + 64)];
+        Self { dense, sparse: HashMap::default(), max: 0 }
     }
 
+    #[inline]
     pub(crate) fn get(&self, phandle: u32) -> Option<NodeId> {
         match self.dense.get(phandle as usize) {
             Some(0) => None,
@@ -61,9 +65,14 @@ fn unpack(packed: u64) -> NodeId {
 
 /// Notes the phandles of the base. Where two nodes have one phandle, the first counts, as for libfdt.
 pub(crate) fn note_base(live: &mut Live<'_>) {
-    for entry in live.sources[0].tree.phandles() {
-        if live.phandles.get(entry.value).is_none() {
-            live.phandles.set(entry.value, NodeId { source: SourceId::BASE, node: entry.node });
+    let Live { sources, phandles, .. } = live;
+    for entry in sources[0].tree.phandles() {
+        let node = NodeId { source: SourceId::BASE, node: entry.node };
+        phandles.max = phandles.max.max(entry.value);
+        match phandles.dense.get_mut(entry.value as usize) {
+            Some(slot) if *slot == 0 => *slot = pack(node),
+            Some(_) => {}
+            None => _ = phandles.sparse.entry(entry.value).or_insert(node),
         }
     }
 }
@@ -71,6 +80,7 @@ pub(crate) fn note_base(live: &mut Live<'_>) {
 /// Adds the largest phandle so far to every phandle of the overlay, in `phandle` and in `linux,phandle`.
 pub(crate) fn shift_phandles(live: &mut Live<'_>, source: SourceId) -> Result<(), Error> {
     let shift = live.phandles.max;
+    let mut max = shift;
     let overlay = live.source_mut(source);
     overlay.shift = shift;
     for index in 0..overlay.tree.phandles().len() {
@@ -85,6 +95,9 @@ pub(crate) fn shift_phandles(live: &mut Live<'_>, source: SourceId) -> Result<()
         if let Some(property) = overlay.original.property(entry.at) {
             overlay.change_cell(&property, 0, |_| shifted);
         }
+        max = max.max(shifted);
     }
+    // A phandle that a node of the tree is given from now on must be none of these.
+    live.phandles.max = max;
     Ok(())
 }

@@ -7,9 +7,11 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use kbt_fdt::{Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tree};
+use kbt_fdt::{
+    Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tag, Tree,
+};
 
-use crate::error::{Error, ErrorKind, Input};
+use crate::error::{Error, ErrorKind, Input, Place};
 
 /// The number of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,7 +82,10 @@ impl<'a> Source<'a> {
     /// An overlay: its structure block is copied, to be changed in place.
     pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
         let tree = blob.tree().map_err(|error| malformed(error, input))?;
-        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
+        let original = blob.structure().bytes();
+        let mut copy = Vec::with_capacity(original.len());
+        kbt_fdt::write::append(&mut copy, original);
+        Ok(Self::new(blob, Cow::Owned(copy), tree))
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
@@ -99,28 +104,39 @@ impl<'a> Source<'a> {
     }
 
     /// A node's name; it lives as long as the input.
+    #[inline]
     pub(crate) fn name(&self, node: NodeIndex) -> &'a [u8] {
         self.original.name(self.tree.node(node))
     }
 
     /// A property's name as it was read.
+    #[inline]
     pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
         self.strings.get(property.name).unwrap_or_default()
     }
 
     /// The properties of a node as they were read.
+    #[inline]
     pub(crate) fn properties(&self, node: NodeIndex) -> Properties<'a> {
         self.original.properties(self.tree.node(node))
     }
 
-    /// The property `name` of a node as it was read; the first where there are several.
+    /// The property `name` of a node as it was read; the one that stays where there are several.
+    #[inline]
     pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
-        self.properties(node).find(|property| self.strings.is(property.name, name))
+        self.properties(node).find(|property| self.strings.is(property.name, name) && self.is_kept(property))
     }
 
     /// A value as it is now.
+    #[inline]
     pub(crate) fn value(&self, property: &Property) -> &[u8] {
         self.bytes.get(property.value()).unwrap_or_default()
+    }
+
+    /// The first cell of the property at `at`, in the copy.
+    pub(crate) fn cell_mut(&mut self, at: StructureOffset) -> Option<&mut [u8; 4]> {
+        let start = at.plus(Property::HEADER_SIZE).index();
+        self.bytes.to_mut().get_mut(start..)?.first_chunk_mut()
     }
 
     /// Rewrites one cell of a property, `at` bytes into its value. A property that was taken out of the copy
@@ -134,6 +150,17 @@ impl<'a> Source<'a> {
         if let Some(cell) = self.bytes.to_mut().get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
             *cell = change(u32::from_be_bytes(*cell)).to_be_bytes();
         }
+    }
+
+    /// A place in this source's structure block.
+    pub(crate) fn place(&self, source: SourceId, at: StructureOffset) -> Place {
+        let offset = Some(self.offset + at.index());
+        Place { input: source.input(), offset, fragment: None, property: None }
+    }
+
+    /// Whether the property is in the copy still: not where a later one of its node replaces it.
+    pub(crate) fn is_kept(&self, property: &Property) -> bool {
+        StructureBlock::new(&self.bytes).word(property.at) == Some(Tag::PROP)
     }
 
     /// An error at a place of this source's structure block.

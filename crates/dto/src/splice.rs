@@ -3,7 +3,8 @@
 //!
 //! Idea: the records of a source are in the order of its bytes. Walking over them finds the next patched node;
 //! everything up to its properties is one copy. What is to be appended to a node comes in front of its
-//! `FDT_END_NODE`, so the rest of the outer range waits on a stack while the inner one is written.
+//! `FDT_END_NODE`. Mostly that are subtrees in which nothing else is patched, each one copy; for the others the
+//! rest of the outer range waits on a stack while the inner one is written.
 
 use alloc::vec::Vec;
 
@@ -48,7 +49,7 @@ pub(crate) fn write_structure(live: &Live<'_>, out: &mut Vec<u8>) {
         match pending {
             Pending::Range(range) => writer.range(range, &mut stack),
             Pending::Children(children) => {
-                if let Some((child, rest)) = live.children.pop_front(children) {
+                if let Some((child, rest)) = writer.unpatched_children(children) {
                     stack.push(Pending::Children(rest));
                     stack.push(Pending::Range(subtree(live, child)));
                 }
@@ -71,50 +72,69 @@ struct Writer<'w, 'a> {
 }
 
 impl Writer<'_, '_> {
-    /// Writes a range up to the first node that something is appended to; the rest of it goes on the stack.
+    /// Writes a range up to the first node for which another range has to be written before; the rest of it goes
+    /// on the stack.
     fn range(&mut self, mut range: Range, stack: &mut Vec<Pending>) {
         let source = self.live.source(range.source);
-        while let Some(number) = next_patched(&source.patch_of, range.node, range.end) {
+        while let Some((number, patch)) = next_patched(&source.patch_of, range.node, range.end) {
             let node = source.tree.node(number);
-            let id = NodeId { source: range.source, node: number };
-            let Some(patch) = self.live.patch(id) else { break };
-            if patch.removed {
-                self.copy(range.source, range.from, node.begin);
-                range.from = node.end.plus(Tag::SIZE);
-                range.node = node.subtree_end;
+            let patch = &self.live.patches[patch as usize];
+            range.node = NodeIndex(number.0 + 1);
+            let first_child = source.tree.first_child(number);
+            let content = first_child.map_or(node.end, |child| source.tree.node(child).begin);
+            self.properties(&mut range, patch, content);
+            if patch.children.is_empty() && !patch.piecewise {
                 continue;
             }
-            let content =
-                source.tree.first_child(number).map_or(node.end, |child| source.tree.node(child).begin);
-            self.properties(&mut range, patch, content);
-            range.node = NodeIndex(number.0 + 1);
-            if !patch.children.is_empty() {
-                let inner = Range { to: node.end, end: node.subtree_end, ..range };
-                let outer = Range { from: node.end, node: node.subtree_end, ..range };
+            let outer = Range { from: node.end, node: node.subtree_end, ..range };
+            if first_child.is_some() && !patch.piecewise {
                 stack.push(Pending::Range(outer));
                 stack.push(Pending::Children(patch.children));
-                stack.push(Pending::Range(inner));
+                range = Range { to: node.end, end: node.subtree_end, ..range };
+                continue;
+            }
+            // None of its own children stands here.
+            self.copy(range.source, range.from, content);
+            range = outer;
+            if let Some((child, rest)) = self.unpatched_children(patch.children) {
+                stack.push(Pending::Range(outer));
+                stack.push(Pending::Children(rest));
+                stack.push(Pending::Range(subtree(self.live, child)));
                 return;
             }
         }
         self.copy(range.source, range.from, range.to);
     }
 
+    /// Writes the subtrees of `children` up to the first in which a node is patched; gives that, and those behind
+    /// it. Subtrees that stand side by side in their source are one copy.
+    fn unpatched_children(&mut self, children: Chain) -> Option<(NodeId, Chain)> {
+        let mut rest = children;
+        let (mut source, mut from, mut to) = (SourceId::BASE, StructureOffset(0), StructureOffset(0));
+        let mut patched = None;
+        while let Some((child, behind)) = self.live.children.pop_front(rest) {
+            rest = behind;
+            let of = self.live.source(child.source);
+            let node = of.tree.node(child.node);
+            let patches = of.patch_of.get(child.node.index()..node.subtree_end.index()).unwrap_or_default();
+            if patches.iter().any(|&number| number != 0) {
+                patched = Some((child, rest));
+                break;
+            }
+            if child.source != source || node.begin != to {
+                self.copy(source, from, to);
+                (source, from) = (child.source, node.begin);
+            }
+            to = node.end.plus(Tag::SIZE);
+        }
+        self.copy(source, from, to);
+        patched
+    }
+
     /// Writes up to `content`, the end of the node's properties, with those of the patch.
     fn properties(&mut self, range: &mut Range, patch: &Patch, content: StructureOffset) {
         if !patch.overridden.is_empty() {
-            let mut places = core::mem::take(&mut self.places);
-            places.extend(self.live.overridden.iter(patch.overridden).map(|(_, at)| at));
-            places.sort_unstable();
-            for at in places.drain(..) {
-                let own = PropertyRef { source: range.source, at };
-                self.copy(range.source, range.from, at);
-                if let Some(Some(replacement)) = self.live.overrides.get(&own) {
-                    self.property(*replacement);
-                }
-                range.from = self.live.property_at(own).end();
-            }
-            self.places = places;
+            self.overridden(range, patch.overridden);
         }
         if !patch.additions.is_empty() {
             self.copy(range.source, range.from, content);
@@ -127,24 +147,41 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// Writes up to the end of the last of the properties that are replaced.
+    fn overridden(&mut self, range: &mut Range, overridden: Chain) {
+        let mut places = core::mem::take(&mut self.places);
+        places.extend(self.live.overridden.iter(overridden).map(|(_, at)| at));
+        places.sort_unstable();
+        for at in places.drain(..) {
+            let own = PropertyRef { source: range.source, at };
+            self.copy(range.source, range.from, at);
+            if let Some(Some(replacement)) = self.live.overrides.get(&own) {
+                self.property(*replacement);
+            }
+            range.from = self.live.property_at(own).end();
+        }
+        self.places = places;
+    }
+
     fn property(&mut self, property: PropertyRef) {
         let end = self.live.property_at(property).end();
         self.copy(property.source, property.at, end);
     }
 
+    #[inline]
     fn copy(&mut self, source: SourceId, from: StructureOffset, to: StructureOffset) {
         let bytes = &self.live.source(source).bytes;
-        self.out.extend_from_slice(bytes.get(from.index()..to.index()).unwrap_or_default());
+        kbt_fdt::write::append(self.out, bytes.get(from.index()..to.index()).unwrap_or_default());
     }
 }
 
-/// The first node from `from` to before `end` that has a patch.
-fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<NodeIndex> {
+/// The first node from `from` to before `end` that has a patch, and the patch's number.
+fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(NodeIndex, u32)> {
     let rest = patch_of.get(from.index()..end.index())?;
     // Most nodes have none, so they are passed over by eight.
     let (eights, _) = rest.as_chunks::<8>();
     let none = |eight: &&[u32; 8]| eight.iter().fold(0, |all, number| all | number) == 0;
     let passed = eights.iter().take_while(none).count() * 8;
     let found = passed + rest[passed..].iter().position(|&number| number != 0)?;
-    Some(NodeIndex(from.0 + u32::try_from(found).ok()?))
+    Some((NodeIndex(from.0 + u32::try_from(found).ok()?), rest[found] - 1))
 }

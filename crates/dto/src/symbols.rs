@@ -5,16 +5,18 @@ use alloc::vec::Vec;
 use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind, text};
-use crate::live::{Live, Slot};
+use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::{self, Overlay};
-use crate::source::{MADE_SYMBOLS, NodeId, PropertyRef, SourceId};
+use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
 /// leads elsewhere, to a fragment's own node say, has nothing in the merged tree and is left out.
 pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
     let Some(own) = overlay.symbols else { return Ok(()) };
     let id = overlay.source;
+    // A fragment may have brought it.
+    find(live);
     let mut prefix = Prefix { fragment: NodeIndex::ROOT, path: Vec::new() };
     for property in live.source(id).properties(own) {
         let Some(name) = overlay::name_id(live.source(id), &property) else { continue };
@@ -32,11 +34,16 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(
             return fail(live, ErrorKind::SymbolFragmentMissing { path: text(path) });
         }
         let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
-        if node == MADE_SYMBOLS && live.patch(node).is_none() {
+        let above = NodeId { source: SourceId::MADE, node: NodeIndex::ROOT };
+        if node == MADE_SYMBOLS && live.patch(above).is_none() {
+            live.patch_mut(above).merged_into = Some(NodeId::ROOT);
             live.attach(NodeId::ROOT, node, 1)?;
         }
         // The target may be the root node, whose path is empty here.
         let slash: &[u8] = if prefix.path.is_empty() && rest.is_empty() { b"/" } else { b"" };
+        if !live.may_make(prefix.path.len() + rest.len()) {
+            return fail(live, ErrorKind::TooLarge);
+        }
         let offset = live.names.offset(name);
         let made = live.make_property(offset, &[slash, &prefix.path, rest, b"\0"]);
         let slot = match live.names.symbol(name) {
@@ -86,24 +93,20 @@ impl Prefix {
     }
 }
 
-/// Looks for `/__symbols__`, in the base or in what an earlier overlay brought, and notes its entries.
+/// Looks for `/__symbols__`, in the base or in what overlays brought, and notes its entries. From then on each
+/// change of it is noted where it is made.
 pub(crate) fn find(live: &mut Live<'_>) {
     if live.symbols.is_some() {
         return;
     }
     live.symbols = live.find_child(NodeId::ROOT, b"__symbols__");
-    let Some(node) = live.symbols else { return };
-    let Live { sources, names, .. } = live;
-    let source = &sources[node.source.0 as usize];
-    if node.source == SourceId::BASE {
-        for property in source.properties(node.node) {
-            names.note_symbol(property.name, property.at);
-        }
-        return;
+    let Some(node) = live.symbols.filter(|_| live.names.has_labels()) else { return };
+    if node.source == SourceId::BASE && live.patch(node).is_none() {
+        let Live { sources, names, .. } = live;
+        return names.note_symbols(sources[0].properties(node.node));
     }
-    for property in source.properties(node.node) {
-        let reference = PropertyRef { source: node.source, at: property.at };
-        let symbol = Symbol { property: reference, slot: Slot::Source(property.at) };
-        names.note_symbol_set(source.property_name(&property), symbol);
+    for (slot, property) in live.properties(node) {
+        let name = live.names.get(live.property_at(property).name).to_vec();
+        live.names.note_symbol_set(&name, Symbol { property, slot });
     }
 }

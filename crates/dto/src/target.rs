@@ -3,12 +3,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_fdt::Property;
+use kbt_fdt::{Property, StructureBlock, find_byte};
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
 use crate::live::{Live, cell};
 use crate::overlay::Fragment;
+use crate::phandles;
 use crate::source::{NodeId, SourceId};
 
 /// The fragment's target in the merged tree as it is now.
@@ -18,13 +19,36 @@ pub(crate) fn find_target(
     fragment: &Fragment,
     options: &Options,
 ) -> Result<NodeId, Error> {
+    let found = only_target(live, id, fragment).map_or_else(|| read_target(live, id, fragment, options), Ok);
     let source = live.source(id);
-    let name = source.name(fragment.node);
+    let found = found.map_err(|error| error.fragment(source.name(fragment.node)))?;
+    if options.forbid_root && found == NodeId::ROOT {
+        let error = source.error(ErrorKind::RootForbidden, id, source.tree.node(fragment.node).begin);
+        return Err(error.fragment(source.name(fragment.node)));
+    }
+    Ok(found)
+}
+
+/// The same where the fragment has a phandle and nothing else, and there is a node with it.
+fn only_target(live: &Live<'_>, id: SourceId, fragment: &Fragment) -> Option<NodeId> {
+    let block = StructureBlock::new(&live.source(id).bytes);
+    let phandle = block.word(fragment.target_only?.plus(Property::HEADER_SIZE))?;
+    live.phandles.get(phandle).filter(|_| (1..=phandles::MAX).contains(&phandle))
+}
+
+fn read_target(
+    live: &mut Live<'_>,
+    id: SourceId,
+    fragment: &Fragment,
+    options: &Options,
+) -> Result<NodeId, Error> {
+    let source = live.source(id);
     let (mut target, mut path) = (None, None);
     for property in source.properties(fragment.node) {
-        if source.strings.is(property.name, b"target") {
+        let name = source.strings.from(property.name);
+        if name.starts_with(b"target\0") {
             target = target.or(Some(property));
-        } else if source.strings.is(property.name, b"target-path") {
+        } else if name.starts_with(b"target-path\0") {
             path = path.or(Some(property));
         }
     }
@@ -34,7 +58,7 @@ pub(crate) fn find_target(
             Some(u32::MAX) | None => {
                 return Err(source
                     .error(ErrorKind::BadTarget, id, target.at)
-                    .fragment(name)
+                    .fragment(source.name(fragment.node))
                     .property(b"target"));
             }
             // libfdt reads 0 as no target.
@@ -43,21 +67,19 @@ pub(crate) fn find_target(
         },
         None => None,
     };
-    let found = match (phandle, path) {
+    match (phandle, path) {
         (Some((phandle, target)), path) => {
-            if path.is_some() {
+            if let Some(path) = path {
                 warn_two_targets(live, id, fragment);
+                if options.labels_only {
+                    return Err(path_forbidden(live, id, &path));
+                }
             }
             by_phandle(live, id, phandle, &target)
         }
         (None, Some(path)) => by_path(live, id, &path, options),
         (None, None) => Err(source.error(ErrorKind::NoTarget, id, begin)),
-    };
-    let found = found.map_err(|error| error.fragment(name))?;
-    if options.forbid_root && found == NodeId::ROOT {
-        return Err(live.source(id).error(ErrorKind::RootForbidden, id, begin).fragment(name));
     }
-    Ok(found)
 }
 
 fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {
@@ -79,6 +101,13 @@ fn by_phandle(live: &Live<'_>, id: SourceId, phandle: u32, target: &Property) ->
     })
 }
 
+fn path_forbidden(live: &Live<'_>, id: SourceId, property: &Property) -> Error {
+    let source = live.source(id);
+    let path = source.original.value(property);
+    let path = text(path.strip_suffix(b"\0").unwrap_or(path));
+    source.error(ErrorKind::PathForbidden { path }, id, property.at).property(b"target-path")
+}
+
 fn by_path(
     live: &mut Live<'_>,
     id: SourceId,
@@ -94,7 +123,7 @@ fn by_path(
         _ => return fail(live, ErrorKind::BadTarget),
     };
     if options.labels_only {
-        return fail(live, ErrorKind::PathForbidden { path: text(path) });
+        return Err(path_forbidden(live, id, property));
     }
     match resolve(live, path) {
         Some(node) => Ok(node),
@@ -127,15 +156,29 @@ fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
 
 /// The node at an absolute path; `/` is the root node.
 pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
-    let mut components = path.split(|&byte| byte == b'/').filter(|component| !component.is_empty());
-    components.try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+    components(path).try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+}
+
+/// The names in a path.
+#[inline]
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    core::iter::from_fn(move || {
+        while let Some((b'/', behind)) = rest.split_first() {
+            rest = behind;
+        }
+        let end = find_byte(rest, b'/').unwrap_or(rest.len());
+        let (component, behind) = rest.split_at(end);
+        rest = behind;
+        (!component.is_empty()).then_some(component)
+    })
 }
 
 /// For a hint: the path that is found if each name may stand for the only one that adds a unit address.
 fn loose_path(live: &mut Live<'_>, path: &[u8]) -> Option<String> {
     let absolute = if path.first() == Some(&b'/') { path.to_vec() } else { expand_alias(live, path)? };
     let mut node = NodeId::ROOT;
-    for component in absolute.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+    for component in components(&absolute) {
         node = live.find_child(node, component).or_else(|| live.only_with_unit_address(node, component))?;
     }
     let mut found = Vec::new();

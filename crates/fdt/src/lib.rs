@@ -30,6 +30,7 @@ mod blob;
 mod error;
 mod header;
 mod reservations;
+mod search;
 mod strings;
 mod structure;
 mod tree;
@@ -39,7 +40,8 @@ pub use blob::Blob;
 pub use error::{Block, Error, ErrorKind};
 pub use header::{Header, LAST_COMPATIBLE_VERSION, MAGIC, OLDEST_VERSION, VERSION};
 pub use reservations::{MemoryReservation, MemoryReservations};
-pub use strings::{StringsBlock, StringsOffset};
+pub use search::find_byte;
+pub use strings::{StringsBlock, StringsOffset, is_string};
 pub use structure::{
     Properties, PropertiesBelow, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded,
 };

@@ -1,5 +1,7 @@
 //! The strings block (Devicetree Specification v0.4, section 5.5): property names, each with a NUL behind it.
 
+use crate::search::find_byte;
+
 /// A place in the strings block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StringsOffset(pub u32);
@@ -15,7 +17,7 @@ pub struct StringsBlock<'a> {
 impl<'a> StringsBlock<'a> {
     /// Wraps a block; bytes behind its last NUL are no strings.
     pub fn new(bytes: &'a [u8]) -> Self {
-        let limit = memchr::memrchr(0, bytes).map_or(0, |last| last + 1);
+        let limit = bytes.iter().rposition(|&byte| byte == 0).map_or(0, |last| last + 1);
         Self { bytes, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
     }
 
@@ -37,15 +39,22 @@ impl<'a> StringsBlock<'a> {
     }
 
     /// The string at `offset`, without its NUL.
+    #[inline]
     pub fn get(self, offset: StringsOffset) -> Option<&'a [u8]> {
         let rest = self.from(offset);
-        rest.get(..memchr::memchr(0, rest)?)
+        rest.get(..find_byte(rest, 0)?)
     }
 
     /// Whether the string at `offset` is `name`.
     #[inline]
     pub fn is(self, offset: StringsOffset, name: &[u8]) -> bool {
-        let rest = self.from(offset);
-        rest.len() > name.len() && rest[name.len()] == 0 && rest[..name.len()] == *name
+        is_string(self.from(offset), name)
     }
+}
+
+/// Whether `bytes` start with `name` and a NUL.
+#[inline]
+pub fn is_string(bytes: &[u8], name: &[u8]) -> bool {
+    // The NUL first: it turns most of the others away.
+    bytes.get(name.len()) == Some(&0) && bytes.starts_with(name)
 }

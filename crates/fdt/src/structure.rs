@@ -2,8 +2,9 @@
 
 use core::ops::Range;
 
-use crate::strings::StringsOffset;
-use crate::tree::{Node, nul_bits, words_of_name};
+use crate::search::{find_byte, nul_bits};
+use crate::strings::{StringsOffset, is_string};
+use crate::tree::{Node, offset, words_of_name, words_of_value};
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,9 +42,10 @@ impl Tag {
     pub const SIZE: u32 = 4;
 }
 
-/// `length` rounded up to a multiple of four.
+/// `length` rounded up to a multiple of four, or down where there is none in 32 bits.
+#[inline]
 pub const fn padded(length: u32) -> u32 {
-    length.div_ceil(4).saturating_mul(4)
+    length.saturating_add(3) & !3
 }
 
 /// A property's place.
@@ -64,12 +66,13 @@ impl Property {
     /// Where the value lies in the structure block.
     pub fn value(&self) -> Range<usize> {
         let start = self.at.index() + Self::HEADER_SIZE as usize;
-        start..start + self.length as usize
+        // On a 32-bit machine an unchecked length may reach out of the address space.
+        start..start.saturating_add(self.length as usize)
     }
 
     /// Where the next token stands.
     pub fn end(&self) -> StructureOffset {
-        self.at.plus(Self::HEADER_SIZE + padded(self.length))
+        self.at.plus(Self::HEADER_SIZE).plus(padded(self.length))
     }
 }
 
@@ -110,22 +113,34 @@ impl<'a> StructureBlock<'a> {
         Some(u32::from_be_bytes(*word))
     }
 
-    /// The bytes from a node's name on.
-    #[inline]
-    fn name_on(self, node: &Node) -> &'a [u8] {
-        self.0.get(node.begin.index() + Tag::SIZE as usize..).unwrap_or_default()
-    }
-
     /// A node's name with its unit address.
+    #[inline]
     pub fn name(self, node: &Node) -> &'a [u8] {
-        until_nul(self.name_on(node))
+        let padded = self.padded_name(node);
+        // The first NUL is in the last word, which is more than padding.
+        let last = padded.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
+        let nul = nul_bits(u64::from(last)).trailing_zeros() >> 3;
+        padded.get(..(padded.len() + nul as usize).wrapping_sub(4)).unwrap_or_default()
     }
 
     /// Whether a node's name is `name`.
     #[inline]
     pub fn name_is(self, node: &Node, name: &[u8]) -> bool {
-        let found = self.name_on(node);
-        found.len() > name.len() && found[name.len()] == 0 && found[..name.len()] == *name
+        is_string(self.padded_name(node), name)
+    }
+
+    /// The end of a node's name, with its padding: nodes that differ in it have different names.
+    #[inline]
+    pub fn name_tail(self, node: &Node) -> u64 {
+        // In front of the shortest name, of four bytes, stands the tag, which is the same for all.
+        let tail = self.0.get(..node.body.index()).and_then(<[u8]>::last_chunk::<8>);
+        tail.map_or(0, |tail| u64::from_ne_bytes(*tail))
+    }
+
+    /// A node's name with its NUL and padding.
+    #[inline]
+    fn padded_name(self, node: &Node) -> &'a [u8] {
+        self.0.get(node.begin.index() + Tag::SIZE as usize..node.body.index()).unwrap_or_default()
     }
 
     /// The property whose `FDT_PROP` stands at `at`.
@@ -137,26 +152,21 @@ impl<'a> StructureBlock<'a> {
     }
 
     /// A property's value.
+    #[inline]
     pub fn value(self, property: &Property) -> &'a [u8] {
         self.0.get(property.value()).unwrap_or_default()
     }
 
-    /// Where the token behind a node's name stands.
-    pub fn body(self, node: &Node) -> StructureOffset {
-        let (words, _) = self.name_on(node).as_chunks::<4>();
-        // A checked block is smaller than 4 GiB, so a length inside it fits.
-        let name = words_of_name(words).and_then(|words| u32::try_from(words).ok()).unwrap_or(0);
-        node.begin.plus(Tag::SIZE + name * 4)
-    }
-
     /// The properties of a node of the checked block, those in front of its first child.
+    #[inline]
     pub fn properties(self, node: &Node) -> Properties<'a> {
-        Properties { block: self, at: self.body(node) }
+        Properties { words: self.0.as_chunks().0, at: node.body.index() / 4 }
     }
 
     /// The properties of `top` and of all nodes below it, in the checked block.
     pub fn properties_below(self, top: &Node) -> PropertiesBelow<'a> {
-        PropertiesBelow { block: self, at: top.begin, end: top.end }
+        let properties = Properties { words: self.0.as_chunks().0, at: top.body.index() / 4 };
+        PropertiesBelow { properties, end: top.end.index() / 4 }
     }
 
     /// All tokens up to `FDT_END` or the first malformed one.
@@ -167,21 +177,28 @@ impl<'a> StructureBlock<'a> {
 
 #[inline]
 fn until_nul(bytes: &[u8]) -> &[u8] {
-    // Most names are short; a call costs more than looking at eight bytes.
-    if let Some(first) = bytes.first_chunk::<8>() {
-        let nul = nul_bits(u64::from_le_bytes(*first));
-        if nul != 0 {
-            return &bytes[..(nul.trailing_zeros() >> 3) as usize];
-        }
-    }
-    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
+    &bytes[..find_byte(bytes, 0).unwrap_or(bytes.len())]
 }
 
 /// Iterator over a node's properties.
 #[derive(Debug, Clone)]
 pub struct Properties<'a> {
-    block: StructureBlock<'a>,
-    at: StructureOffset,
+    words: &'a [[u8; 4]],
+    at: usize,
+}
+
+impl Properties<'_> {
+    /// The property at hand, if it is one.
+    #[inline(always)]
+    fn property(&mut self) -> Option<Property> {
+        let [tag, length, name] = *self.words.get(self.at..)?.first_chunk()?;
+        if tag != Tag::PROP.to_be_bytes() {
+            return None;
+        }
+        let (at, length) = (offset(self.at), u32::from_be_bytes(length));
+        self.at += 3 + words_of_value(length);
+        Some(Property { at, name: StringsOffset(u32::from_be_bytes(name)), length })
+    }
 }
 
 impl Iterator for Properties<'_> {
@@ -190,14 +207,13 @@ impl Iterator for Properties<'_> {
     #[inline]
     fn next(&mut self) -> Option<Property> {
         loop {
-            if let Some(property) = self.block.property(self.at) {
-                self.at = property.end();
+            if let Some(property) = self.property() {
                 return Some(property);
             }
-            if self.block.word(self.at)? != Tag::NOP {
+            if *self.words.get(self.at)? != Tag::NOP.to_be_bytes() {
                 return None;
             }
-            self.at = self.at.plus(Tag::SIZE);
+            self.at += 1;
         }
     }
 }
@@ -205,9 +221,9 @@ impl Iterator for Properties<'_> {
 /// Iterator over the properties of a subtree.
 #[derive(Debug, Clone)]
 pub struct PropertiesBelow<'a> {
-    block: StructureBlock<'a>,
-    at: StructureOffset,
-    end: StructureOffset,
+    properties: Properties<'a>,
+    /// The word to stop in front of.
+    end: usize,
 }
 
 impl Iterator for PropertiesBelow<'_> {
@@ -218,22 +234,18 @@ impl Iterator for PropertiesBelow<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let mut first = false;
-        while self.at < self.end {
-            match self.block.word(self.at)? {
-                Tag::PROP => {
-                    let property = self.block.property(self.at)?;
-                    self.at = property.end();
-                    return Some((property, first));
-                }
-                Tag::BEGIN_NODE => {
-                    let name = self.block.0.get(self.at.index() + Tag::SIZE as usize..)?;
-                    let (words, _) = name.as_chunks::<4>();
-                    let name = u32::try_from(words_of_name(words)?).ok()?;
-                    self.at = self.at.plus(Tag::SIZE + name * 4);
-                }
-                _ => self.at = self.at.plus(Tag::SIZE),
+        while self.properties.at < self.end {
+            if let Some(property) = self.properties.property() {
+                return Some((property, first));
             }
-            first = true;
+            let Properties { words, at } = &mut self.properties;
+            let tag = *words.get(*at)?;
+            *at += 1;
+            if tag == Tag::BEGIN_NODE.to_be_bytes() {
+                *at += words_of_name(words.get(*at..)?);
+            }
+            // Properties on both sides of FDT_NOP are one node's.
+            first |= tag != Tag::NOP.to_be_bytes();
         }
         None
     }

@@ -4,11 +4,12 @@
 //! parent is. The subtree of a node is a range of records, so the first child is the next record and the next
 //! sibling is the record behind the subtree; no list is built and nothing is copied.
 //!
-//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 16 bytes a node.
+//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 24 bytes a node.
 
 use alloc::vec::Vec;
 
 use crate::error::{Block, Error, ErrorKind};
+use crate::search::{find_byte, nul_bits};
 use crate::strings::{StringsBlock, StringsOffset};
 use crate::structure::{StructureBlock, StructureOffset, Tag};
 
@@ -34,12 +35,16 @@ impl NodeIndex {
 pub struct Node {
     /// Where its `FDT_BEGIN_NODE` stands.
     pub begin: StructureOffset,
+    /// Where the token behind its name stands.
+    pub body: StructureOffset,
     /// Where its `FDT_END_NODE` stands.
     pub end: StructureOffset,
     /// Its parent; the root node is its own.
     pub parent: NodeIndex,
     /// The record behind its subtree.
     pub subtree_end: NodeIndex,
+    /// Its `phandle`, else its `linux,phandle`; 0 where it has neither, as nothing may be numbered 0.
+    pub phandle: u32,
 }
 
 /// A property `phandle`, or the older `linux,phandle`, of four bytes.
@@ -125,59 +130,58 @@ impl Tree {
         strings: StringsBlock<'_>,
         root: usize,
     ) -> Result<usize, Error> {
-        let (mut open, mut depth) = (0, 0);
-        let mut rest = words.get(root..).unwrap_or_default();
-        while let Some((tag, behind)) = rest.split_first() {
-            let at = words.len() - rest.len();
-            match u32::from_ne_bytes(*tag) {
-                PROP => {
-                    let Some([length, name]) = behind.first_chunk() else { break };
-                    let (length, name) =
-                        (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
-                    let Some(next) = behind.get(2 + words_of_value(length)..) else { break };
-                    if !strings.contains(name) {
+        // The open node, and how many levels more it may have below it before the tree is deeper than so far.
+        let (mut open, mut room) = (0, 0_i32);
+        let mut at = root;
+        while let Some(tag) = words.get(at) {
+            let tag = u32::from_ne_bytes(*tag);
+            if tag == PROP {
+                let Some([_, length, name]) = words[at..].first_chunk() else { break };
+                let (length, name) = (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
+                let next = at + 3 + words_of_value(length);
+                if next > words.len() || !strings.contains(name) {
+                    break;
+                }
+                if length == 4 && may_be_phandle(strings, name) {
+                    self.note_phandle(&words[at + 3], strings.from(name), open, at);
+                }
+                at = next;
+            } else if tag == BEGIN_NODE {
+                let name = words_of_name(&words[at + 1..]);
+                if name == 0 {
+                    break;
+                }
+                room -= 1;
+                if room < 0 {
+                    room = 0;
+                    if !self.deepen() {
                         break;
                     }
-                    if length == 4 && may_be_phandle(strings, name) {
-                        self.note_phandle(&behind[2], strings.from(name), open, at);
-                    }
-                    rest = next;
                 }
-                BEGIN_NODE => {
-                    let Some(next) = behind_name(behind) else { break };
-                    depth += 1;
-                    if depth > self.depth && !self.deepen() {
-                        break;
-                    }
-                    let (begin, number) = (offset(at), self.nodes.len());
-                    self.nodes.push(Node {
-                        begin,
-                        end: begin,
-                        parent: index(open),
-                        subtree_end: index(number),
-                    });
-                    open = number;
-                    rest = next;
+                let (begin, body) = (offset(at), offset(at + 1 + name));
+                let (parent, subtree_end) = (index(open), index(self.nodes.len()));
+                open = self.nodes.len();
+                self.nodes.push(Node { begin, body, end: begin, parent, subtree_end, phandle: 0 });
+                at += 1 + name;
+            } else if tag == END_NODE {
+                let count = self.nodes.len();
+                let Some(node) = self.nodes.get_mut(open) else { break };
+                node.end = offset(at);
+                node.subtree_end = index(count);
+                at += 1;
+                if open == 0 {
+                    return Ok(at);
                 }
-                END_NODE => {
-                    let count = self.nodes.len();
-                    let Some(node) = self.nodes.get_mut(open) else { break };
-                    node.end = offset(at);
-                    node.subtree_end = index(count);
-                    if open == 0 {
-                        return Ok(at + 1);
-                    }
-                    open = node.parent.index();
-                    depth -= 1;
-                    rest = behind;
-                }
-                // Rare, and kept out of line: three tags are compared, four would make a jump table.
-                other if is_nop(other) => rest = behind,
-                _ => break,
+                open = node.parent.index();
+                room += 1;
+            } else if is_nop(tag) {
+                // Rare, and out of line: a comparison with a fourth tag would make a jump table of all.
+                at += 1;
+            } else {
+                break;
             }
         }
-        let at = words.len() - rest.len();
-        fail(diagnose(words, at, depth), at)
+        fail(diagnose(words, at, self.depth), at)
     }
 
     /// Notes that there is one more level; says whether it is allowed.
@@ -190,12 +194,19 @@ impl Tree {
     /// Remembers the property `name`, of four bytes, of node number `open` if it is a phandle.
     #[inline(never)]
     fn note_phandle(&mut self, value: &[u8; 4], name: &[u8], open: usize, at: usize) {
-        let legacy = name.starts_with(b"linux,phandle\0");
+        let legacy = !name.starts_with(b"phandle\0");
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        if (legacy || name.starts_with(b"phandle\0")) && self.nodes.len() == open + 1 {
-            let value = u32::from_be_bytes(*value);
-            self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+        if legacy && !name.starts_with(b"linux,phandle\0") || self.nodes.len() != open + 1 {
+            return;
         }
+        let value = u32::from_be_bytes(*value);
+        let Some(node) = self.nodes.last_mut() else { return };
+        let mut earlier = self.phandles.iter().rev().take_while(|entry| entry.node == index(open));
+        // The first `phandle` counts, else the first `linux,phandle`.
+        if node.phandle == 0 || !legacy && earlier.all(|entry| entry.legacy) {
+            node.phandle = value;
+        }
+        self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
     }
 
     /// All nodes, parents in front of their children.
@@ -215,15 +226,6 @@ impl Tree {
     /// All phandle properties, in the order of their nodes.
     pub fn phandles(&self) -> &[PhandleProperty] {
         &self.phandles
-    }
-
-    /// The phandle of a node: its `phandle`, else its `linux,phandle`.
-    pub fn phandle(&self, node: NodeIndex) -> Option<u32> {
-        let from = self.phandles.partition_point(|entry| entry.node < node);
-        let mut own = self.phandles[from..].iter().take_while(|entry| entry.node == node);
-        let first = own.next()?;
-        let named = if first.legacy { own.find(|entry| !entry.legacy) } else { None };
-        Some(named.unwrap_or(first).value)
     }
 
     /// The phandle properties of the nodes from `first` to before `end`.
@@ -271,11 +273,10 @@ impl Tree {
         None
     }
 
-    /// Whether a node has more than `count` children.
-    pub fn has_more_children(&self, parent: NodeIndex, count: usize) -> bool {
-        // A node with few descendants has few children: no need to count.
-        (self.node(parent).subtree_end.0 - parent.0) as usize > count
-            && self.child_nodes(parent).nth(count).is_some()
+    /// Whether a node has two descendants at least, as it must to have two children.
+    #[inline]
+    pub fn may_have_siblings_below(&self, parent: NodeIndex) -> bool {
+        self.node(parent).subtree_end.0 - parent.0 > 2
     }
 
     /// The first child of a node.
@@ -335,42 +336,40 @@ fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
     matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
 }
 
-/// The words behind a node's name.
+/// How many words a node's name takes, with its NUL and padding; 0 where the block ends before.
 #[inline(always)]
-fn behind_name(words: &[[u8; 4]]) -> Option<&[[u8; 4]]> {
-    words.get(words_of_name(words)?..)
-}
-
-/// How many words a node's name takes, with its NUL and padding.
-#[inline(always)]
-pub(crate) fn words_of_name(words: &[[u8; 4]]) -> Option<usize> {
-    // Most names end within two words.
-    if let Some(first) = words.as_flattened().first_chunk::<8>() {
+pub(crate) fn words_of_name(words: &[[u8; 4]]) -> usize {
+    let bytes = words.as_flattened();
+    // Most names end within four words, and the shift is free here.
+    if let Some([first, second]) = bytes.first_chunk::<16>().map(|chunk| chunk.as_chunks::<8>().0) {
         let nul = nul_bits(u64::from_le_bytes(*first));
         if nul != 0 {
-            return Some(1 + (nul.trailing_zeros() >> 5) as usize);
+            return 1 + (nul.trailing_zeros() >> 5) as usize;
+        }
+        let nul = nul_bits(u64::from_le_bytes(*second));
+        if nul != 0 {
+            return 3 + (nul.trailing_zeros() >> 5) as usize;
         }
     }
-    Some(words.iter().position(|word| nul_bits(u64::from(u32::from_le_bytes(*word)) | !0 << 32) != 0)? + 1)
+    words_of_long_name(bytes)
+}
+
+#[inline(never)]
+fn words_of_long_name(bytes: &[u8]) -> usize {
+    find_byte(bytes, 0).map_or(0, |length| length / 4 + 1)
 }
 
 /// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
 /// up in a 32-bit usize.
 #[inline(always)]
-fn words_of_value(length: u32) -> usize {
+pub(crate) fn words_of_value(length: u32) -> usize {
     ((u64::from(length) + 3) >> 2) as usize
-}
-
-/// A word whose lowest bit that is set stands in the lowest byte that is 0.
-#[inline(always)]
-pub(crate) fn nul_bits(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
 /// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a block is part of a blob of less than 2^32 bytes")]
-fn offset(words: usize) -> StructureOffset {
+pub(crate) fn offset(words: usize) -> StructureOffset {
     StructureOffset((words * 4) as u32)
 }
 

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
+use super::dtbo::Limit;
+
 /// Commands on device trees and overlays.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -48,4 +50,6 @@ pub struct Apply {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub limit: Limit,
 }

@@ -50,3 +50,16 @@ pub enum Area {
 pub fn parse() -> Result<Command, clap::Error> {
     Command::try_parse()
 }
+
+/// Whether the process's arguments ask for JSON, even though they could not be parsed.
+pub fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
+}
+
+/// The first paragraph of clap's message, without its `error: `.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = text.strip_prefix("error: ").unwrap_or(text).split_whitespace().collect();
+    words.join(" ")
+}

@@ -54,13 +54,17 @@ pub fn write_entries(
     };
     // Twice over the entries, so that no more than one is held decompressed.
     if let Some(limit) = limit {
-        let mut budget = Budget::new(limit);
+        let mut budget = Budget::new(table, limit);
         (0..table.entries().len())
             .try_for_each(|index| image::content(table, index, &mut budget).map(drop))?;
     }
-    let mut budget = limit.map(Budget::new);
+    let mut budget = Budget::new(table, limit.unwrap_or(0));
+    if limit.is_none() {
+        (0..table.entries().len())
+            .try_for_each(|index| budget.take_plain(table.stored(index).unwrap_or_default().len()))?;
+    }
     for index in 0..table.entries().len() {
-        let decompressed = budget.as_mut().map(|budget| image::content(table, index, budget)).transpose()?;
+        let decompressed = limit.map(|_| image::content(table, index, &mut budget)).transpose()?;
         let bytes = match &decompressed {
             Some(content) => &content.bytes,
             None => table.stored(index).unwrap_or_default(),

@@ -20,7 +20,7 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     if args.stored {
         return output.write(table.stored(index).unwrap_or_default(), args.sync);
     }
-    let mut budget = Budget::new(args.limit.max_size);
+    let mut budget = Budget::new(&table, args.limit.max_size);
     let content = image::content(&table, index, &mut budget).map_err(|failure| failure.at_file(&name))?;
     output.write(&content.bytes, args.sync)
 }

@@ -31,7 +31,7 @@ pub fn run(args: &List, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
     let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
-    let mut budget = Budget::new(args.limit.max_size);
+    let mut budget = Budget::new(&table, args.limit.max_size);
     let mut lines = Vec::with_capacity(table.entries().len());
     for index in 0..table.entries().len() {
         let (line, failure) = line(&table, index, &mut budget);

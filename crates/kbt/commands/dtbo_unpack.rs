@@ -27,7 +27,7 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
         .map_err(|error| Failure::io("make", directory.path.display(), &error))?;
     let mut manifest = header(&table, &parts, &bytes);
     // Decompressed once more, so that no more than one blob is held so.
-    let mut budget = Budget::new(args.limit.max_size);
+    let mut budget = Budget::new(&table, args.limit.max_size);
     for (index, (blob, entry)) in parts.blobs.iter().zip(readable).enumerate() {
         let content = entry.map(|entry| image::content(&table, entry, &mut budget)).transpose()?;
         manifest.blobs.push(write_blob(&mut directory, table.header().kind, index, blob, content)?);
@@ -75,7 +75,7 @@ fn check(
             first.get_or_insert(index);
         }
     }
-    let mut budget = Budget::new(max_size);
+    let mut budget = Budget::new(table, max_size);
     for slot in &mut first_entry {
         let Some(entry) = *slot else { continue };
         match image::content(table, entry, &mut budget) {
@@ -121,7 +121,7 @@ fn write_blob(
     kind: TableKind,
     index: usize,
     blob: &kbt_dtbo_image::Blob<'_>,
-    content: Option<Content>,
+    content: Option<Content<'_>>,
 ) -> Result<manifest::Blob, Failure> {
     let plain = match kind {
         TableKind::Dtb => format!("{index}.dtbo"),

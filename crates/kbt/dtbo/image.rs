@@ -1,5 +1,6 @@
 //! Images and their entries, with the file's name added to each error.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use kbt_compress::{Compression, ErrorKind as StreamError, decompress};
@@ -20,19 +21,32 @@ const RAISE: &str = "raise --max-size if you trust the image";
 /// the same large stream a million times.
 const ENTRIES_OF_MAX_SIZE: usize = 16;
 
-/// What a run may decompress.
+/// What a run may take out of an image.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Bytes of one entry.
+    /// Decompressed bytes of one entry.
     entry: usize,
-    /// Bytes of all entries, those spent taken off.
+    /// Decompressed bytes of all entries, those spent taken off.
     left: usize,
+    /// Bytes of entries that are stored plainly, those spent taken off. They overlap in no image that a packer makes,
+    /// so they cannot be more than the image has.
+    plain: usize,
 }
 
 impl Budget {
-    /// A budget of `max_size` bytes an entry, and of a fixed multiple of that for all of them.
-    pub fn new(max_size: usize) -> Self {
-        Self { entry: max_size, left: max_size.saturating_mul(ENTRIES_OF_MAX_SIZE) }
+    /// A budget of `max_size` decompressed bytes an entry, and of a fixed multiple of that for all of them.
+    pub fn new(table: &DtTable<'_>, max_size: usize) -> Self {
+        let plain = (table.header().total_size as usize).saturating_mul(2);
+        Self { entry: max_size, left: max_size.saturating_mul(ENTRIES_OF_MAX_SIZE), plain }
+    }
+
+    /// Takes off bytes that are stored plainly.
+    pub fn take_plain(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.plain = self.plain.checked_sub(bytes).ok_or_else(|| {
+            let message = "the entries overlap so much that together they are larger than the image by far";
+            Failure::new(TOO_LARGE, message).hint("extract single entries if you need them")
+        })?;
+        Ok(())
     }
 }
 
@@ -46,21 +60,20 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<DtTable<'a>, Failure> {
     DtTable::parse(bytes).map_err(|error| refusal(&error).at_file(name).at_offset(error.offset as u64))
 }
 
-/// The content of the entry that `reference` names, decompressed to at most `max_size` bytes.
-pub fn read_entry(reference: &EntryRef, max_size: usize) -> Result<Vec<u8>, Failure> {
+/// The content of the entry that `reference` names in the image `bytes`, decompressed to at most `max_size` bytes.
+pub fn entry(reference: &EntryRef, bytes: &[u8], max_size: usize) -> Result<Vec<u8>, Failure> {
     let name = input::name(&reference.image);
     let selector = Selector::parse(&reference.selector)?;
-    let bytes = read(&reference.image)?;
-    let table = parse(&name, &bytes)?;
+    let table = parse(&name, bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
-    let content = content(&table, index, &mut Budget::new(max_size));
-    content.map(|content| content.bytes).map_err(|failure| failure.at_file(&name))
+    let content = content(&table, index, &mut Budget::new(&table, max_size));
+    content.map(|content| content.bytes.into_owned()).map_err(|failure| failure.at_file(&name))
 }
 
 /// An entry's content.
-pub struct Content {
-    /// Decompressed bytes.
-    pub bytes: Vec<u8>,
+pub struct Content<'a> {
+    /// Decompressed bytes; those of the image itself where they are stored plainly.
+    pub bytes: Cow<'a, [u8]>,
     /// How it was compressed in truth: the flags of zlib and gzip are read alike.
     pub compression: Compression,
     /// How many stored bytes follow the end of the compressed stream.
@@ -68,7 +81,7 @@ pub struct Content {
 }
 
 /// The content of entry `index`; failures carry the offset in the image, but not its name.
-pub fn content(table: &DtTable<'_>, index: usize, budget: &mut Budget) -> Result<Content, Failure> {
+pub fn content<'a>(table: &DtTable<'a>, index: usize, budget: &mut Budget) -> Result<Content<'a>, Failure> {
     let (Some(entry), Some(stored)) = (table.entries().get(index), table.stored(index)) else {
         return Err(Failure::new("no-such-entry", format!("there is no entry {index}")));
     };
@@ -77,9 +90,9 @@ pub fn content(table: &DtTable<'_>, index: usize, budget: &mut Budget) -> Result
         failure.offset = Some(u64::from(entry.dt_offset) + failure.offset.unwrap_or(0));
         failure.detail("entry", index)
     };
-    // The limit of one entry holds for what is decompressed; what is stored plainly is as large as the image says.
     if entry.compression() == CompressionFormat::None {
-        return Ok(Content { bytes: stored.to_vec(), compression: Compression::None, behind: 0 });
+        budget.take_plain(stored.len()).map_err(in_image)?;
+        return Ok(Content { bytes: Cow::Borrowed(stored), compression: Compression::None, behind: 0 });
     }
     let limit = budget.entry.min(budget.left);
     let content = match decode(stored, entry.compression(), limit) {
@@ -96,7 +109,11 @@ pub fn content(table: &DtTable<'_>, index: usize, budget: &mut Budget) -> Result
 }
 
 /// Decompresses stored bytes as an entry's flags say.
-pub fn decode(stored: &[u8], format: CompressionFormat, max_size: usize) -> Result<Content, Failure> {
+pub fn decode(
+    stored: &[u8],
+    format: CompressionFormat,
+    max_size: usize,
+) -> Result<Content<'static>, Failure> {
     let compression = match format {
         CompressionFormat::None => Compression::None,
         // mkdtboimg and boot loaders take either stream under either flag.
@@ -112,7 +129,7 @@ pub fn decode(stored: &[u8], format: CompressionFormat, max_size: usize) -> Resu
     };
     match decompress(compression, stored, max_size) {
         Ok(stream) => {
-            Ok(Content { bytes: stream.bytes, compression, behind: stored.len() - stream.consumed })
+            Ok(Content { bytes: stream.bytes.into(), compression, behind: stored.len() - stream.consumed })
         }
         Err(error) => {
             let failure = Failure::new(stream_code(&error.kind), error.to_string());

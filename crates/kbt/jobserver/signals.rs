@@ -46,7 +46,7 @@ pub fn ends(signal: i32) -> bool {
 }
 
 /// The signals that this process was started to ignore, as the mask of `/proc/self/status` (proc_pid_status(5)).
-fn ignored() -> u64 {
+pub fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

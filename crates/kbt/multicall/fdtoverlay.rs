@@ -3,13 +3,17 @@
 //! Names match as libfdt's do, so that the tree is the one that fdtoverlay gives.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::args::dtbo::Limit;
 use crate::args::dto::Apply;
 use crate::commands::dto_apply;
+use crate::dtbo::image;
 use crate::exit;
+use crate::output::Output;
 use crate::report::Report;
 
 const NAME: &str = "fdtoverlay";
@@ -46,11 +50,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     if args.verbose {
-        println!("input  = {}", args.input.display());
-        println!("output = {}", args.output.display());
-        for (index, overlay) in args.overlays.iter().enumerate() {
-            println!("overlay[{index}] = {}", overlay.display());
-        }
+        tell(&args);
     }
     let apply = Apply {
         base: args.input,
@@ -63,8 +63,22 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         labels_only: false,
         deny_warnings: false,
         sync: false,
+        limit: Limit { max_size: image::DEFAULT_MAX_SIZE },
     };
     let mut report = Report::new(NAME, false, false);
     let result = dto_apply::run(&apply, &mut report);
     report.finish(result)
+}
+
+/// Tells what will be done, on standard output unless the tree goes there.
+fn tell(args: &Args) {
+    let mut text = format!("input  = {}\noutput = {}\n", args.input.display(), args.output.display());
+    for (index, overlay) in args.overlays.iter().enumerate() {
+        text.push_str(&format!("overlay[{index}] = {}\n", overlay.display()));
+    }
+    // Whether anybody listens is no matter for the result.
+    let _ = match Output::parse(&args.output) {
+        Output::Stdout => std::io::stderr().write_all(text.as_bytes()),
+        Output::File(_) => std::io::stdout().write_all(text.as_bytes()),
+    };
 }

@@ -40,6 +40,11 @@ impl Workers {
         self.limit
     }
 
+    /// Whether workers beyond the first need tokens.
+    pub fn takes_tokens(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Gives what `step` makes of each task, in the order of the tasks. `cost` is about how long a step takes.
     ///
     /// # Errors

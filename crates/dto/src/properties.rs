@@ -1,0 +1,215 @@
+//! The live tree's properties: looking them up, setting them, making new ones.
+
+use alloc::vec::Vec;
+
+use kbt_fdt::{Property, StringsOffset, StructureBlock, StructureOffset, Tag};
+
+use crate::live::Live;
+use crate::lookup::{WALKS, WIDE};
+use crate::source::{NodeId, PropertyRef, SourceId};
+
+/// Where a node keeps a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// Among its own, at this place.
+    Source(StructureOffset),
+    /// Among those appended, as this link.
+    Added(u32),
+}
+
+/// A property's name to look for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'k> {
+    pub(crate) text: &'k [u8],
+    /// A place of it in the merged strings block, if one is known.
+    pub(crate) offset: Option<StringsOffset>,
+}
+
+impl<'k> From<&'k [u8]> for Key<'k> {
+    fn from(text: &'k [u8]) -> Self {
+        Self { text, offset: None }
+    }
+}
+
+impl<'k, const N: usize> From<&'k [u8; N]> for Key<'k> {
+    fn from(text: &'k [u8; N]) -> Self {
+        Self { text, offset: None }
+    }
+}
+
+impl Live<'_> {
+    /// Where `node` keeps the property `key`.
+    pub(crate) fn find_property(&mut self, node: NodeId, key: Key<'_>) -> Option<Slot> {
+        if self.patch(node).is_some_and(|patch| patch.properties_indexed) {
+            let owner = self.touch(node);
+            let is = |(_, name)| self.names.is(name, key.text);
+            return self.indexed_properties.find(owner, key.text, is).map(|(slot, _)| slot);
+        }
+        let (found, seen) = self.walk_properties(node, key);
+        if seen > WIDE {
+            let patch = self.patch_mut(node);
+            patch.walks = patch.walks.saturating_add(1);
+            if patch.walks >= WALKS {
+                self.index_properties(node);
+            }
+        }
+        found
+    }
+
+    fn walk_properties(&self, node: NodeId, key: Key<'_>) -> (Option<Slot>, usize) {
+        let is = |name| key.offset == Some(name) || self.names.is(name, key.text);
+        let mut seen = 0;
+        for property in self.own_properties(node) {
+            if is(property.name) {
+                return (Some(Slot::Source(property.at)), seen);
+            }
+            seen += 1;
+        }
+        let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
+        for (link, addition) in self.additions.iter(additions) {
+            if addition.is_some_and(|addition| is(self.property_at(addition).name)) {
+                return (Some(Slot::Added(link)), seen);
+            }
+            seen += 1;
+        }
+        (None, seen)
+    }
+
+    fn index_properties(&mut self, node: NodeId) {
+        let owner = self.touch(node);
+        let own = self.own_properties(node).map(|property| (Slot::Source(property.at), property.name));
+        let added = self.additions.iter(self.patches[owner as usize].additions);
+        let added = added.filter_map(|(link, addition)| {
+            addition.map(|addition| (Slot::Added(link), self.property_at(addition).name))
+        });
+        let items: Vec<_> = own.chain(added).collect();
+        self.indexed_properties.reserve(items.len());
+        for item in items {
+            self.index_property(owner, item);
+        }
+        self.patches[owner as usize].properties_indexed = true;
+    }
+
+    fn index_property(&mut self, owner: u32, item: (Slot, StringsOffset)) {
+        let text = self.names.get(item.1);
+        let is = |(_, name)| self.names.is(name, text);
+        self.indexed_properties.insert(owner, text, item, is, false);
+    }
+
+    /// The properties of the node's own source, names in the merged strings block.
+    fn own_properties(&self, node: NodeId) -> kbt_fdt::Properties<'_> {
+        StructureBlock::new(&self.source(node.source).bytes).properties(self.node(node))
+    }
+
+    /// The property that a reference stands for.
+    pub(crate) fn property_at(&self, property: PropertyRef) -> Property {
+        let found = StructureBlock::new(&self.source(property.source).bytes).property(property.at);
+        found.unwrap_or(Property { at: property.at, name: StringsOffset(0), length: 0 })
+    }
+
+    /// The property in a slot as it is now.
+    pub(crate) fn current(&self, node: NodeId, slot: Slot) -> Option<PropertyRef> {
+        match slot {
+            Slot::Source(at) => {
+                let own = PropertyRef { source: node.source, at };
+                self.overrides.get(&own).copied().unwrap_or(Some(own))
+            }
+            Slot::Added(link) => self.additions.get(link).flatten(),
+        }
+    }
+
+    /// The value of the node's property `key`.
+    pub(crate) fn value(&mut self, node: NodeId, key: Key<'_>) -> Option<&[u8]> {
+        let slot = self.find_property(node, key)?;
+        let property = self.current(node, slot)?;
+        Some(self.value_of(property))
+    }
+
+    pub(crate) fn value_of(&self, property: PropertyRef) -> &[u8] {
+        self.source(property.source).value(&self.property_at(property))
+    }
+
+    /// Sets a property of `node`: in place where it has one of that name, else behind the others.
+    pub(crate) fn set_property(&mut self, node: NodeId, key: Key<'_>, property: PropertyRef) -> Slot {
+        match self.find_property(node, key) {
+            Some(slot) => {
+                self.replace_property(node, slot, Some(property));
+                slot
+            }
+            None => self.append_property(node, property),
+        }
+    }
+
+    /// Appends a property that `node` is known to lack.
+    pub(crate) fn append_property(&mut self, node: NodeId, property: PropertyRef) -> Slot {
+        let owner = self.touch(node);
+        let patch = &mut self.patches[owner as usize];
+        let slot = Slot::Added(self.additions.push(&mut patch.additions, Some(property)));
+        if patch.properties_indexed {
+            let name = self.property_at(property).name;
+            self.index_property(owner, (slot, name));
+        }
+        slot
+    }
+
+    /// Puts `property`, or nothing, into a slot of `node`.
+    pub(crate) fn replace_property(&mut self, node: NodeId, slot: Slot, property: Option<PropertyRef>) {
+        match slot {
+            Slot::Added(link) => self.additions.set(link, property),
+            Slot::Source(at) => {
+                let own = PropertyRef { source: node.source, at };
+                if self.overrides.insert(own, property).is_none() {
+                    let owner = self.touch(node);
+                    let patch = &mut self.patches[owner as usize];
+                    self.overridden.push(&mut patch.overridden, at);
+                }
+            }
+        }
+    }
+
+    /// The name of an overlay's property in the merged strings block; none where the property was taken out.
+    pub(crate) fn placed_name(&self, property: PropertyRef) -> Option<StringsOffset> {
+        let block = StructureBlock::new(&self.source(property.source).bytes);
+        block.property(property.at).map(|property| property.name)
+    }
+
+    /// The properties of a node as they are now.
+    pub(crate) fn properties(&self, node: NodeId) -> Vec<(Slot, PropertyRef)> {
+        let own = self.own_properties(node).map(|property| Slot::Source(property.at));
+        let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
+        let added = self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
+        own.chain(added).filter_map(|slot| Some((slot, self.current(node, slot)?))).collect()
+    }
+
+    /// The names of all properties of a node.
+    pub(crate) fn property_names(&self, node: NodeId) -> impl Iterator<Item = &[u8]> {
+        self.properties(node).into_iter().map(|(_, property)| self.names.get(self.property_at(property).name))
+    }
+
+    /// Whether a property of so many bytes may be made: paths that many labels repeat must not make the output
+    /// larger than the inputs by any factor.
+    pub(crate) fn may_make(&self, bytes: usize) -> bool {
+        const TIMES: usize = 16;
+        const FREE: usize = 16 << 20;
+        let inputs: usize = self.sources.iter().map(|source| source.original.bytes().len()).sum();
+        let made = self.source(SourceId::MADE).bytes.len();
+        made + bytes <= FREE || made + bytes <= inputs.saturating_mul(TIMES)
+    }
+
+    /// Makes a property whose value is the concatenation of `parts`.
+    pub(crate) fn make_property(&mut self, name: StringsOffset, parts: &[&[u8]]) -> PropertyRef {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let bytes = self.sources[SourceId::MADE.0 as usize].bytes.to_mut();
+        // Phandles and boot arguments are bounded by the inputs' sizes, symbols by `may_make`.
+        let at = StructureOffset(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        for word in [Tag::PROP, length, name.0] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        PropertyRef { source: SourceId::MADE, at }
+    }
+}

@@ -1,0 +1,52 @@
+//! Siblings of one name in what an overlay brings along.
+//!
+//! No compiler writes them, and libfdt, which adds node by node, merges them. So an overlay that has some is merged
+//! node by node, too (`merge.rs`); all others are appended a subtree at a time.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use kbt_fdt::NodeIndex;
+
+use crate::live::Live;
+use crate::lookup::WIDE;
+use crate::overlay::Overlay;
+use crate::source::{NodeId, Source};
+
+/// Whether the overlay's fragments have siblings of one name; each but the first is told of.
+pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay) -> bool {
+    let mut later: Vec<NodeIndex> = Vec::new();
+    let source = live.source(overlay.source);
+    for fragment in &overlay.fragments {
+        let end = source.tree.node(fragment.overlay).subtree_end;
+        for node in (fragment.overlay.0..end.0).map(NodeIndex) {
+            if source.tree.may_have_siblings_below(node) && may_share_names(source, node) {
+                share_names(source, node, &mut later);
+            }
+        }
+    }
+    for &node in &later {
+        live.warn_duplicate(NodeId { source: overlay.source, node });
+    }
+    !later.is_empty()
+}
+
+/// Whether two of the children may have one name; few of them are compared by the ends of their names.
+fn may_share_names(source: &Source<'_>, parent: NodeIndex) -> bool {
+    let mut few = [0; WIDE];
+    for (count, (_, record)) in source.tree.child_nodes(parent).enumerate() {
+        let tail = source.original.name_tail(record);
+        let Some(slot) = few.get_mut(count) else { return true };
+        *slot = tail;
+        if few[..count].contains(&tail) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cold]
+fn share_names(source: &Source<'_>, parent: NodeIndex, later: &mut Vec<NodeIndex>) {
+    let mut names: BTreeSet<&[u8]> = BTreeSet::new();
+    later.extend(source.tree.children(parent).filter(|&child| !names.insert(source.name(child))));
+}
