@@ -62,18 +62,17 @@ impl MakeFlags {
     /// All other options and the variables behind `--` stay byte for byte.
     pub fn with_auth(value: &[u8], auth: &Auth, jobs: u32) -> Vec<u8> {
         let (options, variables) = value.split_at(end_of_options(value));
-        let mut words = raw_words(options).filter(|word| !is_about_jobs(&unescape(word)));
+        let mut words = raw_words(options).peekable();
         let mut made = Vec::with_capacity(value.len() + 64);
-        // A first word without a dash is a group of letters; anywhere else it would be a goal.
-        let first = raw_words(options).next();
-        if first.is_some_and(|word| !word.starts_with(b"-")) {
-            made.extend_from_slice(words.next().unwrap_or_default());
+        // A first word without a dash is a group of letters, and stays the first.
+        if let Some(letters) = words.next_if(|word| !unescape(word).starts_with(b"-")) {
+            push_word(&mut made, letters);
         }
         made.extend_from_slice(format!(" -j{jobs} --jobserver-auth=").as_bytes());
         made.extend_from_slice(&escape(&auth.to_bytes()));
-        for word in words {
+        for word in words.filter(|word| !is_about_jobs(&unescape(word))) {
             made.push(b' ');
-            made.extend_from_slice(word);
+            push_word(&mut made, word);
         }
         if !variables.is_empty() {
             made.push(b' ');
@@ -170,6 +169,16 @@ fn unescape(word: &[u8]) -> Vec<u8> {
         plain.push(byte);
     }
     plain
+}
+
+/// Appends a word as it stands. A backslash that ends `MAKEFLAGS` stands for itself; with more behind it, it
+/// would escape that.
+fn push_word(made: &mut Vec<u8>, word: &[u8]) {
+    made.extend_from_slice(word);
+    let backslashes = word.iter().rev().take_while(|byte| **byte == b'\\').count();
+    if backslashes % 2 == 1 {
+        made.push(b'\\');
+    }
 }
 
 fn escape(word: &[u8]) -> Vec<u8> {
@@ -280,6 +289,41 @@ mod tests {
             r"kw -j3 --jobserver-auth=fifo:/t\ m/f -Otarget -- X=a\ b --jobserver-auth=1,2"
         );
         assert_eq!(with(" -j8 --jobserver-fds=3,4 -k", pipe(7, 8)), " -j3 --jobserver-auth=7,8 -k");
+        assert_eq!(with(r"k\", pipe(7, 8)), r"k\\ -j3 --jobserver-auth=7,8");
         assert_eq!(with(" -j8 -- A=1", pipe(7, 8)), " -j3 --jobserver-auth=7,8 -- A=1");
+    }
+
+    #[test]
+    fn whatever_stands_there_a_child_reads_its_own_pool() {
+        let pieces = [
+            "k",
+            " ",
+            "\\",
+            "--",
+            "-j",
+            "4",
+            "--jobserver-auth=",
+            "3,4",
+            "fifo:/",
+            "-1,-1",
+            "\t",
+            "X=",
+            "-",
+            "\u{e4}",
+        ];
+        let mut random = 1_u32;
+        for _ in 0..20_000 {
+            let mut value = String::new();
+            for _ in 0..12 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                value.push_str(pieces[(random >> 16) as usize % pieces.len()]);
+            }
+            let auth =
+                MakeFlags::parse(value.as_bytes()).auth.unwrap_or(Auth::Fifo(value.clone().into_bytes()));
+            let made = MakeFlags::with_auth(value.as_bytes(), &auth, 3);
+            let read = MakeFlags { jobs: Some(Jobs::Count(3)), auth: Some(auth.clone()) };
+            assert_eq!(MakeFlags::parse(&made), read, "{value:?}");
+            assert_eq!(MakeFlags::with_auth(&made, &auth, 3), made, "{value:?}");
+        }
     }
 }

@@ -28,24 +28,28 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         return ExitCode::from(exit::USAGE);
     };
     let program = if program == "jobserver-exec" { "jobserver-exec" } else { "kbt" };
-    let result = match await_the_word(wrapper, pipe) {
-        Ok(()) => Err(refused(command, &Command::new(command).args(arguments).exec())),
-        Err(error) => {
-            Err(Failure { exit: exit::NOT_STARTED, ..Failure::io("start", command.display(), &error) })
-        }
+    let failure = match await_the_word(wrapper, pipe) {
+        Ok(()) => refused(command, &Command::new(command).args(arguments).exec()),
+        // A wrapper that was killed has nobody who wants to hear of it.
+        Err(_) if !is_parent(wrapper) => return ExitCode::from(exit::NOT_STARTED),
+        Err(error) => Failure { exit: exit::NOT_STARTED, ..Failure::io("start", command.display(), &error) },
     };
-    Report::new(program, false, false).finish(result)
+    Report::new(program, false, false).finish(Err(failure))
 }
 
 fn await_the_word(wrapper: &OsStr, pipe: &OsStr) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // A wrapper that died before that line sends no signal any more.
-    let parent = getppid().map(Pid::as_raw_pid).map(|pid| pid.to_string());
-    if parent.as_deref().map(OsStr::new) != Some(wrapper) {
+    if !is_parent(wrapper) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     let path = format!("/proc/{}/fd/{}", wrapper.display(), pipe.display());
     File::open(path)?.read_exact(&mut [0])
+}
+
+fn is_parent(pid: &OsStr) -> bool {
+    let parent = getppid().map(Pid::as_raw_pid).map(|pid| pid.to_string());
+    parent.as_deref().map(OsStr::new) == Some(pid)
 }
 
 fn refused(command: &OsStr, error: &io::Error) -> Failure {
