@@ -106,6 +106,14 @@ impl Jobserver {
         }
     }
 
+    /// The client, where there is one.
+    pub fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Usable(client) => Some(client),
+            Self::None | Self::Unusable(_) => None,
+        }
+    }
+
     /// Opens this pool.
     pub fn from_auth(auth: &Auth) -> Self {
         match Client::open(auth) {

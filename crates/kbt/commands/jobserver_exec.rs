@@ -33,30 +33,20 @@ pub fn run_as(program: &str, args: &Exec, report: &mut Report) -> Result<(), Fai
     // Before anything is held: from here on no signal ends us unawares.
     let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
     let mut keeper = Keeper::start().map_err(|error| not_started(&error))?;
-    let claimed = match &jobserver {
-        Jobserver::None => None,
-        Jobserver::Unusable(reason) => {
-            report.warn(unusable(reason));
-            Some(0)
+    let claimed = match take(&jobserver, &limits, &mut keeper, &mut signals, report)? {
+        Claimed::Nothing => None,
+        Claimed::Tokens(count) => Some(count),
+        Claimed::Stopped(signal) => {
+            report.exit_as(exit::of_signal(signal));
+            return Ok(());
         }
-        Jobserver::Usable(client) => match claim(&mut keeper, client, &limits, &mut signals)? {
-            Claimed::Tokens(count) => Some(count),
-            Claimed::Stopped(signal) => {
-                report.exit_as(exit::of_signal(signal));
-                return Ok(());
-            }
-        },
     };
     let pool = private_pool(args.pool, claimed, &mut keeper).map_err(|error| not_started(&error))?;
     let mut environment = pool.as_ref().map(PrivatePool::environment).unwrap_or_default();
     environment.push(("PARALLELISM", claimed.map(|tokens| OsString::from((tokens + 1).to_string()))));
     let task = Task { program, words: &args.command, environment };
     let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
-    let client = match &jobserver {
-        Jobserver::Usable(client) => Some(client),
-        Jobserver::None | Jobserver::Unusable(_) => None,
-    };
-    if let Err(error) = keeper.release(client) {
+    if let Err(error) = keeper.release(jobserver.client()) {
         report.warn(not_returned(claimed.unwrap_or(0), &error));
     }
     report.exit_as(ended.reap().map_err(|error| not_started(&error))?);
@@ -90,9 +80,29 @@ impl Limits {
 }
 
 enum Claimed {
+    /// There is no jobserver, so nobody knows how many jobs there may be.
+    Nothing,
+    /// So many; none beside the implicit one where the jobserver cannot be used.
     Tokens(u32),
     /// A signal came while we waited.
     Stopped(i32),
+}
+
+fn take(
+    jobserver: &Jobserver,
+    limits: &Limits,
+    keeper: &mut Keeper,
+    signals: &mut Signals,
+    report: &mut Report,
+) -> Result<Claimed, Failure> {
+    match jobserver {
+        Jobserver::None => Ok(Claimed::Nothing),
+        Jobserver::Unusable(reason) => {
+            report.warn(unusable(reason));
+            Ok(Claimed::Tokens(0))
+        }
+        Jobserver::Usable(client) => claim(keeper, client, limits, signals),
+    }
 }
 
 /// Has the keeper claim, again and again until there are enough. In between nothing is held: a look at how

@@ -52,10 +52,7 @@ fn keep() -> io::Result<()> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let mut wrapper = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let client = match Jobserver::from_env() {
-        Jobserver::Usable(client) => Some(client),
-        Jobserver::None | Jobserver::Unusable(_) => None,
-    };
+    let client = Jobserver::from_env().client().cloned();
     let mut kept = Kept { claim: Claim::of(client), group: None, remove: None };
     let released = kept.serve(&mut wrapper);
     if released.is_err() {
