@@ -6,7 +6,7 @@
 //! for the token that make gave the process itself, so it starts at once and never waits. Each further worker
 //! needs a token of a [`TokenSource`]; without a source it needs none.
 //!
-//! **Phases** with a source ([`crew`]): one thread asks for tokens without blocking, and naps while there are none.
+//! **Phases** with a source (`crew.rs`): one thread asks for tokens without blocking, and naps while there are none.
 //! Each token that it gets starts a worker. A worker does a [chunk](CHUNK) of work, gives its token back and asks
 //! for one again; where another process was faster the worker ends. So tokens that others free midway speed up a
 //! run, tokens that others wait for come back within a chunk or a task, and none is held when the tasks are dry.
