@@ -18,17 +18,20 @@ mod dto_apply;
 mod fdt;
 #[path = "../fuzz/bodies/fdt_round_trip.rs"]
 mod fdt_round_trip;
+#[path = "../fuzz/bodies/makeflags.rs"]
+mod makeflags;
 
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("compress", compress::run),
     ("dtbo_config", dtbo_config::run),
     ("dtbo_image", dtbo_image::run),
     ("dto_apply", dto_apply::run),
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),
+    ("makeflags", makeflags::run),
 ];
 
 #[test]

@@ -7,10 +7,14 @@ mod commands;
 mod dtbo;
 mod exit;
 mod input;
+mod interrupt;
+mod jobserver;
 mod multicall;
 mod output;
+mod progress;
 mod report;
 mod tree;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,6 @@ fn main() -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     let mut report = report::Report::new("kbt", args.global.quiet, args.global.json);
-    let result = commands::run(args.command, &mut report);
+    let result = commands::run(args.command, args.global.jobs, &mut report);
     report.finish(result)
 }

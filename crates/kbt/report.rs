@@ -103,18 +103,25 @@ pub struct Report {
     json: bool,
     warnings: Vec<Failure>,
     fields: Map<String, Value>,
+    /// What a run that did not fail exits with.
+    exit: u8,
 }
 
 impl Report {
     /// `program` is the name in front of every line; `quiet` drops warnings; `json` prints one object on
     /// standard output at the end instead of text.
     pub fn new(program: &'static str, quiet: bool, json: bool) -> Self {
-        Self { program, quiet, json, warnings: Vec::new(), fields: Map::new() }
+        Self { program, quiet, json, warnings: Vec::new(), fields: Map::new(), exit: exit::OK }
     }
 
     /// Whether results are to be given as JSON.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether warnings are dropped.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Tells a warning, at once as text or at the end as JSON.
@@ -130,10 +137,15 @@ impl Report {
         self.fields.insert(key.to_owned(), value.into());
     }
 
+    /// Makes a run that does not fail exit with this code: that of the command which it ran.
+    pub fn exit_as(&mut self, code: u8) {
+        self.exit = code;
+    }
+
     /// Prints how the run ended and gives the exit code.
     pub fn finish(mut self, result: Result<(), Failure>) -> ExitCode {
         let code = match &result {
-            Ok(()) => exit::OK,
+            Ok(()) => self.exit,
             Err(failure) if failure.exit != 0 => failure.exit,
             Err(_) => exit::FAILURE,
         };

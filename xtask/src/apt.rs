@@ -178,7 +178,8 @@ pub fn unpack(package: &Path, patterns: &[&str], directory: &Path) -> Result {
     let mut reader = reader.spawn().map_err(|error| format!("cannot start dpkg-deb: {error}"))?;
     let stdout = reader.stdout.take().ok_or("dpkg-deb has no standard output")?;
     let mut writer = Command::new("tar");
-    writer.args(["--extract", "--no-same-owner", "--wildcards", "--directory"]).arg(directory);
+    writer.args(["--extract", "--no-same-owner", "--keep-directory-symlink", "--wildcards", "--directory"]);
+    writer.arg(directory);
     let written = writer.args(patterns).stdin(stdout).output();
     let read = reader.wait().map_err(|error| format!("cannot wait for dpkg-deb: {error}"))?;
     let written = written.map_err(|error| format!("cannot start tar: {error}"))?;

@@ -77,6 +77,32 @@ const PEERS: &[Peer] = &[
             headers: &[],
         }),
     },
+    // The makes of two jobserver protocols: 4.3 knows pipes only, 4.4 prefers a FIFO.
+    Peer {
+        name: "make-4.3",
+        suite: "bookworm",
+        long: false,
+        what: What::Programs(make(&[("make-4.3", "make")])),
+    },
+    Peer {
+        name: "make-4.4",
+        suite: "trixie",
+        long: false,
+        what: What::Programs(make(&[("make-4.4", "make")])),
+    },
+    // 1.13 is the first that is a client of a jobserver.
+    Peer {
+        name: "ninja",
+        suite: "forky",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &["libc6", "libgcc-s1", "libstdc++6", "ninja-build"],
+            commands: &[("ninja", "ninja")],
+            home: None,
+            library: None,
+            headers: &[],
+        }),
+    },
     Peer {
         name: "arm64-6.12",
         suite: "bookworm-backports",
@@ -96,6 +122,11 @@ const PEERS: &[Peer] = &[
         what: What::Trees(Trees { architecture: "armhf", meta: "linux-image-armmp", release: "6.1." }),
     },
 ];
+
+/// GNU make under a name that says its version, for which the suite must have it.
+const fn make(commands: &'static [(&'static str, &'static str)]) -> Programs {
+    Programs { packages: &["libc6", "make"], commands, home: None, library: None, headers: &[] }
+}
 
 /// The verb.
 pub fn run(words: &[String]) -> Result {

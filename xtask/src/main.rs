@@ -9,6 +9,7 @@ mod fetch;
 mod files;
 mod fuzz;
 mod run;
+mod stress;
 mod test;
 mod tidy;
 
@@ -60,6 +61,12 @@ const VERBS: &[Verb] = &[
         run: differential::run,
     },
     Verb { name: "bench", options: "AREA", help: "measure an area and print its table", run: bench::run },
+    Verb {
+        name: "stress",
+        options: "jobserver [--rounds N]",
+        help: "run real makes over recipes that claim tokens and are killed, for minutes",
+        run: stress::run,
+    },
     Verb {
         name: "fuzz",
         options: "[TARGET...] [--seconds N]",

@@ -2,6 +2,9 @@
 
 pub mod dtbo;
 pub mod dto;
+pub mod jobserver;
+
+use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -24,6 +27,9 @@ pub struct Global {
     /// Print the result, errors and warnings as one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
+    /// Work on N things at once [default: what make's jobserver leaves, else the cores]
+    #[arg(long, value_name = "N", global = true)]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// What kbt works on.
@@ -35,6 +41,9 @@ pub enum Area {
     /// Android DTBO images
     #[command(subcommand)]
     Dtbo(dtbo::Command),
+    /// GNU make's jobserver: commands that share the jobs of `make -jN`
+    #[command(subcommand)]
+    Jobserver(jobserver::Command),
 }
 
 /// Parses the process's arguments.

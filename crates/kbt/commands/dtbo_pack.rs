@@ -1,6 +1,8 @@
 //! `kbt dtbo pack`.
 
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use kbt_compress::{Compression, compress, crc32};
 use kbt_dtbo_image::{
@@ -8,15 +10,16 @@ use kbt_dtbo_image::{
 };
 
 use crate::args::dtbo::Pack;
-use crate::dtbo::build::{Request, Source, build};
+use crate::dtbo::build::{Request, Source, build, time_to_compress};
 use crate::dtbo::image::{TOO_LARGE, compression_of, decode, format_of, refusal};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::dtbo::{config, entry_word};
 use crate::output::Output;
 use crate::report::{Failure, Report};
+use crate::workers::{self, Jobs};
 
 /// Makes the image and writes it as a whole.
-pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
+pub fn run(args: Pack, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
     if (args.config.is_some() || args.manifest.is_some()) && args.defaults.is_set() {
@@ -25,14 +28,14 @@ pub fn run(args: Pack, report: &mut Report) -> Result<(), Failure> {
     }
     let sync = args.sync;
     let image = match &args.manifest {
-        Some(path) => join(path, args.max_size, report)?,
-        None => make(args, report)?,
+        Some(path) => join(path, args.max_size, jobs, report)?,
+        None => make(args, jobs, report)?,
     };
     report.field("size", image.len());
     output.write(&image, sync)
 }
 
-fn make(args: Pack, report: &mut Report) -> Result<Vec<u8>, Failure> {
+fn make(args: Pack, jobs: Jobs, report: &mut Report) -> Result<Vec<u8>, Failure> {
     let options = &args.image;
     let mut request = Request {
         kind: options.kind.unwrap_or(TableKind::Dtb),
@@ -59,18 +62,18 @@ fn make(args: Pack, report: &mut Report) -> Result<Vec<u8>, Failure> {
             sources
         }
     };
-    build(&sources, &request, report)
+    build(&sources, &request, jobs, report)
 }
 
 /// Joins what `unpack` took apart.
-fn join(path: &Path, max_size: usize, report: &mut Report) -> Result<Vec<u8>, Failure> {
+fn join(path: &Path, max_size: usize, jobs: Jobs, report: &mut Report) -> Result<Vec<u8>, Failure> {
     let at_manifest = |failure: Failure| match failure.file {
         None => failure.at_file(path.display()),
         Some(_) => failure,
     };
     let manifest = Manifest::read(path)?;
     let directory = path.parent().unwrap_or(Path::new("."));
-    let parts = Parts::read(&manifest, directory, max_size).map_err(at_manifest)?;
+    let parts = Parts::read(&manifest, directory, max_size, jobs, report).map_err(at_manifest)?;
     let image = parts.image(&manifest).map_err(at_manifest)?;
     let repacked = repack(&image).map_err(|error| at_manifest(refusal(&error)))?;
     let changed = manifest::crc(crc32(&repacked.bytes)) != manifest.crc32;
@@ -103,19 +106,27 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(manifest: &Manifest, directory: &Path, max_size: usize) -> Result<Self, Failure> {
+    fn read(
+        manifest: &Manifest,
+        directory: &Path,
+        max_size: usize,
+        jobs: Jobs,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
         let all_gaps: u64 = manifest.gaps.iter().map(|gap| u64::from(gap.size)).sum();
         if all_gaps > u64::from(manifest.total_size) {
             let message = format!("the gaps have {all_gaps} bytes, more than the image");
             return Err(Failure::new("bad-manifest", message));
         }
-        let blobs = manifest.blobs.iter().map(|blob| stored(blob, directory, max_size));
+        let cost = |blob: &manifest::Blob| cost(blob, directory);
+        let step = |blob: &manifest::Blob| stored(blob, directory, max_size);
+        let blobs = workers::map(jobs, report, "entries packed", &manifest.blobs, cost, step)?;
         let gaps = manifest.gaps.iter().map(|gap| match &gap.file {
             Some(file) => manifest::read_file(directory, file),
             None => Ok(vec![0; gap.size as usize]),
         });
         Ok(Self {
-            blobs: blobs.collect::<Result<_, _>>()?,
+            blobs,
             gaps: gaps.collect::<Result<_, _>>()?,
             trailing: match &manifest.trailing {
                 Some(file) => manifest::read_file(directory, file)?,
@@ -147,6 +158,15 @@ impl Parts {
             trailing: &self.trailing,
         })
     }
+}
+
+/// About how long [`stored`] takes: where there is no content beside the stored bytes, they are only read.
+fn cost(blob: &manifest::Blob, directory: &Path) -> Duration {
+    let (Some(content), Ok(Some(compression))) = (&blob.content, blob.compression()) else {
+        return Duration::ZERO;
+    };
+    let size = fs::metadata(directory.join(content)).map_or(0, |metadata| metadata.len());
+    time_to_compress(compression, size)
 }
 
 /// The bytes of a blob: those stored, unless the content beside them says something else by now.

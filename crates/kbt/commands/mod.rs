@@ -6,18 +6,25 @@ mod dtbo_list;
 mod dtbo_pack;
 mod dtbo_unpack;
 pub mod dto_apply;
+pub mod jobserver_exec;
+mod jobserver_pool;
+mod jobserver_status;
 
-use crate::args::{Area, dtbo, dto};
+use crate::args::{Area, dtbo, dto, jobserver};
 use crate::report::{Failure, Report};
+use crate::workers::Jobs;
 
 /// Runs what was asked for.
-pub fn run(command: Area, report: &mut Report) -> Result<(), Failure> {
+pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     match command {
         Area::Dto(dto::Command::Apply(args)) => dto_apply::run(&args, report),
-        Area::Dtbo(dtbo::Command::Pack(args)) => dtbo_pack::run(*args, report),
+        Area::Dtbo(dtbo::Command::Pack(args)) => dtbo_pack::run(*args, jobs, report),
         Area::Dtbo(dtbo::Command::Unpack(args)) => dtbo_unpack::run(&args, report),
         Area::Dtbo(dtbo::Command::Dump(args)) => dtbo_dump::run(&args, report),
         Area::Dtbo(dtbo::Command::List(args)) => dtbo_list::run(&args, report),
         Area::Dtbo(dtbo::Command::Extract(args)) => dtbo_extract::run(&args, report),
+        Area::Jobserver(jobserver::Command::Exec(args)) => jobserver_exec::run(args, jobs, report),
+        Area::Jobserver(jobserver::Command::Pool(args)) => jobserver_pool::run(&args, jobs, report),
+        Area::Jobserver(jobserver::Command::Status) => jobserver_status::run(report),
     }
 }

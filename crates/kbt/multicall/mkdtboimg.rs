@@ -4,6 +4,7 @@
 //! written last and as a whole, so a refusal leaves the old file alone.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn request() -> Request {
 /// `create IMAGE [--option=value...] FILE [--option=value...]...`
 fn create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     let mut request = request();
+    let mut jobs = None;
     let mut defaults = EntryOptions::default();
     let mut output = None;
     let mut sources: Vec<Source> = Vec::new();
@@ -74,6 +76,7 @@ fn create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
                 let (key, value) = key_value(text?)?;
                 match sources.last_mut() {
                     Some(source) => set(&mut source.options, key, value)?,
+                    None if key == "jobs" => jobs = Some(number_of_jobs(value)?),
                     None if image_option(&mut request, key, value)? => {}
                     None => set(&mut defaults, key, value)?,
                 }
@@ -85,17 +88,19 @@ fn create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
         return Err(missing("a file to pack", "create"));
     }
     sources.iter_mut().for_each(|source| source.options = source.options.or(&defaults));
-    let image = build(&sources, &request, report)?;
+    let image = build(&sources, &request, jobs, report)?;
     Output::parse(output).write(&image, false)
 }
 
 /// `cfg_create IMAGE CONFIG [-d DIR]`
 fn cfg_create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     let mut words = Words::new(words);
-    let (mut output, mut file, mut directory) = (None, None, OsStr::new("."));
+    let (mut output, mut file, mut directory, mut jobs) = (None, None, OsStr::new("."), None);
     while let Some(word) = words.next() {
         if let Some(value) = words.value_of(word, "-d", "--dtb-dir")? {
             directory = value;
+        } else if let Some(value) = words.value_of(word, "--jobs", "--jobs")? {
+            jobs = Some(number_of_jobs(&value.to_string_lossy())?);
         } else {
             let slot = if output.is_none() { &mut output } else { &mut file };
             words.positional(word, slot)?;
@@ -107,7 +112,7 @@ fn cfg_create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     let mut request = request();
     config::apply(&config, &mut request);
     let sources = config::sources(config, Path::new(directory))?;
-    let image = build(&sources, &request, report)?;
+    let image = build(&sources, &request, jobs, report)?;
     Output::parse(output).write(&image, false)
 }
 
@@ -195,7 +200,7 @@ fn image_option(request: &mut Request, key: &str, value: &str) -> Result<bool, F
 fn set(options: &mut EntryOptions, key: &str, value: &str) -> Result<(), Failure> {
     let field = Field::from_name(key).ok_or_else(|| {
         Failure::usage(match key {
-            "dt_type" | "page_size" | "version" => format!("--{key} stands behind a file"),
+            "dt_type" | "jobs" | "page_size" | "version" => format!("--{key} stands behind a file"),
             _ => format!("there is no option --{key}"),
         })
         .hint("an entry takes --id, --rev, --flags and --custom0 to --custom10; --dt_type, --page_size and --version stand before the first file")
@@ -203,6 +208,10 @@ fn set(options: &mut EntryOptions, key: &str, value: &str) -> Result<(), Failure
     let what = "a 32-bit number (7, 0x7, 07) or /node:property";
     options.set(field, Value::parse(value).ok_or_else(|| bad_value(key, value, what))?);
     Ok(())
+}
+
+fn number_of_jobs(value: &str) -> Result<NonZeroUsize, Failure> {
+    value.parse().map_err(|_| bad_value("jobs", value, "a number above 0"))
 }
 
 fn bad_value(key: &str, value: &str, what: &str) -> Failure {
@@ -278,6 +287,7 @@ const CREATE_HELP: &str = "\
       --dt_type=TYPE           dtb or acpi. Default: dtb
       --page_size=N            Default: 2048
       --version=N              0, 1 or 2. Default: 0
+      --jobs=N                 Entries to compress at once. Default: what make's jobserver leaves, else the cores
       and every entry option, as the default of all entries
 
     entry options:
@@ -295,4 +305,5 @@ const CFG_CREATE_HELP: &str = "\
 
     options:
       -d, --dtb-dir DIR        Look for the files here and below. Default: the current directory
+          --jobs N             Entries to compress at once. Default: what make's jobserver leaves, else the cores
 ";

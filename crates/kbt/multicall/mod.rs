@@ -1,18 +1,28 @@
 //! The names under which kbt stands in for the tool of that name: one table, looked up by `argv[0]`.
 
 mod fdtoverlay;
+mod jobserver_exec;
 mod mkdtboimg;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::jobserver::{keeper_process, starter};
+
 /// What runs under one name; it gets the words after `argv[0]`.
 pub type Entry = fn(Vec<OsString>) -> ExitCode;
 
 /// The tools that kbt answers for.
-const TABLE: &[(&str, Entry)] =
-    &[("fdtoverlay", fdtoverlay::run), ("mkdtboimg", mkdtboimg::run), ("mkdtboimg.py", mkdtboimg::run)];
+const TABLE: &[(&str, Entry)] = &[
+    ("fdtoverlay", fdtoverlay::run),
+    ("jobserver-exec", jobserver_exec::run),
+    ("mkdtboimg", mkdtboimg::run),
+    ("mkdtboimg.py", mkdtboimg::run),
+    // Processes of kbt's own, started by `kbt jobserver`.
+    (keeper_process::NAME, keeper_process::run),
+    (starter::NAME, starter::run),
+];
 
 /// The entry for this `argv[0]`, if its file name is one of the table's.
 pub fn by_name(argv0: &OsStr) -> Option<Entry> {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `bin/NAME` | `dtc`, `fdtoverlay`, `fdtdump`, ... of Debian trixie's device-tree-compiler, ready to be run |
 //! | `bin/python3`, `bin/lz4` | of trixie: the zlib by which mkdtboimg.py compresses, and lz4 |
+//! | `bin/make-4.3`, `bin/make-4.4`, `bin/ninja` | of bookworm, trixie and forky: makes that speak pipe, and pipe and FIFO; a client |
 //! | `lib/libfdt.a`, `include/` | trixie's libfdt and its headers |
 //! | `trees/arm64-6.12/VENDOR/*.dtb, *.dtbo` | device trees of bookworm-backports' arm64 kernel |
 //! | `trees/arm64-6.1/VENDOR/...` | of bookworm's arm64 kernel |

@@ -1,7 +1,7 @@
 //! Programs of another suite, which run beside this system's libraries.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::Scratch;
@@ -33,6 +33,7 @@ impl Programs {
         directory: &Path,
     ) -> Result<Vec<PathBuf>> {
         let packages = suite.download(self.packages, &scratch.debs)?;
+        merge_usr(&scratch.unpacked)?;
         for file in &packages {
             apt::unpack(file, &[], &scratch.unpacked)?;
         }
@@ -69,6 +70,12 @@ impl Programs {
              --argv0 {command} \"$root/bin/{binary}\" \"$@\"\n"
         )
     }
+}
+
+/// Makes `lib` and `usr/lib` one, as they are on a system: packages of older suites still fill both.
+fn merge_usr(root: &Path) -> Result {
+    create(&root.join("usr/lib"))?;
+    symlink("usr/lib", root.join("lib")).map_err(|error| cannot("link", &root.join("lib"), &error))
 }
 
 /// The directory of the libraries below `usr/lib`, and the file name of the loader in it.

@@ -10,11 +10,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // L0: bytes in, bytes out.
     ("kbt-fdt", &[]),
     ("kbt-compress", &[]),
+    // L0 too, of the system instead of a format.
+    ("kbt-jobserver", &[]),
+    ("kbt-parallel", &[]),
     // L1: one format each, and no other.
     ("kbt-dto", &["kbt-fdt"]),
     ("kbt-dtbo-image", &["kbt-fdt"]),
     // L2: the binary.
-    ("kbt", &["kbt-compress", "kbt-dtbo-image", "kbt-dto", "kbt-fdt"]),
+    ("kbt", &["kbt-compress", "kbt-dtbo-image", "kbt-dto", "kbt-fdt", "kbt-jobserver", "kbt-parallel"]),
     // For development only.
     ("kbt-testkit", &[]),
     ("xtask", &[]),

@@ -1,0 +1,176 @@
+//! `kbt jobserver exec`.
+
+use std::ffi::OsString;
+use std::io;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use kbt_jobserver::{Client, Jobserver, MakeFlags, Unusable};
+
+use crate::args::jobserver::{ChildPool, Exec};
+use crate::exit;
+use crate::jobserver::keeper::Keeper;
+use crate::jobserver::private::PrivatePool;
+use crate::jobserver::signals::{self, Signals};
+use crate::jobserver::supervise::Task;
+use crate::report::{Failure, Report};
+use crate::workers::Jobs;
+
+/// How long the first look for enough tokens is apart from the second; then more, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs a command with the free tokens; `--jobs` is a limit like `--max`.
+pub fn run(mut args: Exec, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
+    args.max = args.max.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
+    run_as("kbt", &args, report)
+}
+
+/// Runs it; `program` is the name in front of what is said of the command.
+pub fn run_as(program: &str, args: &Exec, report: &mut Report) -> Result<(), Failure> {
+    let jobserver = Jobserver::from_env();
+    let limits = Limits::of(args, report)?;
+    // Before anything is held: from here on no signal ends us unawares.
+    let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
+    let mut keeper = Keeper::start().map_err(|error| not_started(&error))?;
+    let claimed = match take(&jobserver, &limits, &mut keeper, &mut signals, report)? {
+        Claimed::Nothing => None,
+        Claimed::Tokens(count) => Some(count),
+        Claimed::Stopped(signal) => {
+            report.exit_as(exit::of_signal(signal));
+            return Ok(());
+        }
+    };
+    let pool = private_pool(args.pool, claimed, &mut keeper).map_err(|error| not_started(&error))?;
+    let mut environment = pool.as_ref().map(PrivatePool::environment).unwrap_or_default();
+    environment.push(("PARALLELISM", claimed.map(|tokens| OsString::from((tokens + 1).to_string()))));
+    let task = Task { program, words: &args.command, environment };
+    let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
+    if let Err(error) = keeper.release(jobserver.client()) {
+        report.warn(not_returned(claimed.unwrap_or(0), &error));
+    }
+    report.exit_as(ended.reap().map_err(|error| not_started(&error))?);
+    Ok(())
+}
+
+/// How many tokens to take.
+struct Limits {
+    min: u32,
+    max: u32,
+    timeout: Option<Duration>,
+}
+
+impl Limits {
+    fn of(args: &Exec, report: &mut Report) -> Result<Self, Failure> {
+        let max = args.max.map_or(u32::MAX, NonZeroU32::get);
+        let mut min = args.min.get();
+        if min > max {
+            return Err(Failure::usage(format!("--min {min} is more than --max {max}")));
+        }
+        let makeflags = std::env::var_os("MAKEFLAGS").unwrap_or_default();
+        if let Some(kbt_jobserver::Jobs::Count(jobs)) = MakeFlags::parse(makeflags.as_encoded_bytes()).jobs
+            && min > jobs
+        {
+            let text = format!("--min {min} waits for more than the {jobs} jobs of make -j{jobs}");
+            report.warn(Failure::new("min-too-large", text).hint(format!("going on with --min {jobs}")));
+            min = jobs.max(1);
+        }
+        Ok(Self { min: min - 1, max: max - 1, timeout: args.timeout })
+    }
+}
+
+enum Claimed {
+    /// There is no jobserver, so nobody knows how many jobs there may be.
+    Nothing,
+    /// So many; none beside the implicit one where the jobserver cannot be used.
+    Tokens(u32),
+    /// A signal came while we waited.
+    Stopped(i32),
+}
+
+fn take(
+    jobserver: &Jobserver,
+    limits: &Limits,
+    keeper: &mut Keeper,
+    signals: &mut Signals,
+    report: &mut Report,
+) -> Result<Claimed, Failure> {
+    match jobserver {
+        Jobserver::None => Ok(Claimed::Nothing),
+        Jobserver::Unusable(reason) => {
+            report.warn(unusable(reason));
+            Ok(Claimed::Tokens(0))
+        }
+        Jobserver::Usable(client) => claim(keeper, client, limits, signals),
+    }
+}
+
+/// Has the keeper claim, again and again until there are enough. In between nothing is held: a look at how
+/// many are free takes none.
+fn claim(
+    keeper: &mut Keeper,
+    client: &Client,
+    limits: &Limits,
+    signals: &mut Signals,
+) -> Result<Claimed, Failure> {
+    let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // A device need not tell how many there are; then trying is the only way to find out.
+        let free = client.free().ok().and_then(|free| u32::try_from(free).ok()).unwrap_or(limits.min);
+        if free >= limits.min
+            && let Some(tokens) = keeper.claim(limits.min, limits.max).map_err(|error| not_started(&error))?
+        {
+            return Ok(Claimed::Tokens(tokens));
+        }
+        let left = deadline.map_or(pause, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Err(timed_out(limits, free));
+        }
+        let arrived = signals.wait(Some(pause.min(left))).map_err(|error| not_started(&error))?;
+        if let Some(signal) = arrived.into_iter().find(|signal| signals::ends(*signal)) {
+            return Ok(Claimed::Stopped(signal));
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Without a token there is nothing to make a pool of: what the others give back comes to make's own pool.
+fn private_pool(
+    which: ChildPool,
+    claimed: Option<u32>,
+    keeper: &mut Keeper,
+) -> io::Result<Option<PrivatePool>> {
+    match claimed {
+        Some(tokens @ 1..) if which == ChildPool::Private => PrivatePool::of(tokens, keeper).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn timed_out(limits: &Limits, free: u32) -> Failure {
+    let seconds = limits.timeout.unwrap_or_default().as_secs_f64();
+    let text = format!("no {} jobs within {seconds} s, only {}", limits.min + 1, free.saturating_add(1));
+    let failure = Failure::new("timed-out", text).hint("lower --min, or raise --timeout");
+    Failure { exit: exit::TIMED_OUT, ..failure }
+}
+
+fn not_started(error: &io::Error) -> Failure {
+    Failure { exit: exit::NOT_STARTED, ..Failure::io("run the command", "jobserver", error) }
+}
+
+fn not_returned(tokens: u32, error: &io::Error) -> Failure {
+    let text = format!("not all of {tokens} tokens could be given back: {error}");
+    Failure::new("tokens-lost", text).hint("make goes on with fewer jobs and says so at its end")
+}
+
+/// The warning about a jobserver that cannot be used.
+pub fn unusable(reason: &Unusable) -> Failure {
+    let failure = Failure::new("jobserver-unusable", format!("make's jobserver cannot be used: {reason}"));
+    match reason {
+        // make closes its descriptors for such a recipe; what is there instead is a stranger's file.
+        Unusable::Closed { .. } | Unusable::NotAPipe { .. } => failure.hint(
+            "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job",
+        ),
+        _ => failure.hint("look at MAKEFLAGS; going on with one job"),
+    }
+}

@@ -1,0 +1,131 @@
+//! The keeper: the process that holds the tokens of `kbt jobserver exec`.
+//!
+//! Idea: a process that is killed cannot give anything back, so what holds the tokens is a process that
+//! nobody has a reason to kill. It has a session of its own (no terminal, no process group of make's),
+//! ignores the signals that end programs, and does nothing but wait on a socket whose other end only the
+//! wrapper has. The end of file there means that the wrapper is gone, however it went.
+//!
+//! Then the command's process group is killed first and the tokens go back second, so that the jobs which
+//! make starts with them do not run beside the old ones.
+//!
+//! Limits: SIGKILL of the keeper. A wrapper that is still there then gives the bytes back itself.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use kbt_jobserver::{Claim, Jobserver};
+use rustix::process::{Pid, Signal, kill_process_group, setsid};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+use super::holders;
+use super::message::{Reply, Request};
+use crate::exit;
+
+/// The `argv[0]` under which this binary is the keeper.
+pub const NAME: &str = "kbt-jobserver-keeper";
+
+/// How long the killed command may take to vanish; only a process that hangs in the kernel needs it.
+const DYING: Duration = Duration::from_secs(5);
+
+/// Runs as the keeper. Standard input is the socket; there are no words.
+pub fn run(_: Vec<OsString>) -> ExitCode {
+    // There is nobody to tell: standard error is closed, and the wrapper sees the socket end.
+    match keep() {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(_) => ExitCode::from(exit::FAILURE),
+    }
+}
+
+fn keep() -> io::Result<()> {
+    // Refused only where this is the leader of a group already, that is, not started by a wrapper.
+    setsid()?;
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM] {
+        // A handler that only sets a flag: std has no safe way to ignore a signal.
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    let mut wrapper = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let client = Jobserver::from_env().client().cloned();
+    let mut kept = Kept { claim: Claim::of(client), group: None, remove: None };
+    let released = kept.serve(&mut wrapper);
+    if released.is_err() {
+        kept.clean_up();
+    }
+    kept.claim.close()
+}
+
+struct Kept {
+    claim: Claim,
+    group: Option<Pid>,
+    remove: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Does what the wrapper asks for until it asks for the tokens' return; an error means that it is gone.
+    fn serve(&mut self, wrapper: &mut UnixStream) -> io::Result<()> {
+        loop {
+            match Request::receive(wrapper)? {
+                Request::Claim { min, max } => self.claim(min, max).send(wrapper)?,
+                Request::Group(group) => self.group = i32::try_from(group).ok().and_then(Pid::from_raw),
+                Request::Remove(path) => self.remove = Some(Path::new(OsStr::from_bytes(&path)).to_owned()),
+                Request::Release => {
+                    // The command is over: a wrapper that dies from here on takes nobody along.
+                    self.group = None;
+                    return self.release().send(wrapper);
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, min: u32, max: u32) -> Reply {
+        if let Err(error) = self.claim.open(usize::try_from(max).unwrap_or(usize::MAX)) {
+            return Reply::Failed(error.to_string());
+        }
+        let bytes = self.claim.bytes();
+        if bytes.len() >= usize::try_from(min).unwrap_or(usize::MAX) {
+            return Reply::Claimed(bytes);
+        }
+        match self.claim.close() {
+            Ok(()) => Reply::TooFew,
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    fn release(&mut self) -> Reply {
+        match self.claim.close() {
+            Ok(()) => Reply::Released,
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    /// After a killed wrapper.
+    fn clean_up(&self) {
+        if let Some(group) = self.group {
+            end_group(group, Signal::KILL, DYING);
+        }
+        if let Some(path) = &self.remove {
+            // What is left behind is an empty FIFO in the temporary directory.
+            let _ = std::fs::remove_file(path);
+            let _ = path.parent().map(std::fs::remove_dir);
+        }
+    }
+}
+
+/// Sends `signal` to a process group and waits until nothing in it runs any more, at most so long.
+pub fn end_group(group: Pid, signal: Signal, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    // It may be empty by now.
+    let _ = kill_process_group(group, signal);
+    let mut pause = Duration::from_micros(200);
+    while holders::group_runs(group) && Instant::now() < deadline {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,214 @@
+//! `kbt jobserver exec` and its name `jobserver-exec`: what the command gets, what it exits with, what is said.
+
+#![allow(clippy::unwrap_used, reason = "a failed set-up is a failed test")]
+
+mod jobserver_cli;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Output};
+
+use jobserver_cli::{Pool, TOKENS, clean, code, kbt, stderr, stdout};
+
+const SHOW: [&str; 4] = ["--", "sh", "-c", "echo ${PARALLELISM-unset}"];
+
+/// `kbt jobserver exec` on a shell line that opens descriptors first.
+fn with_descriptors(redirections: &str, makeflags: &str) -> Output {
+    let line = format!("exec \"$0\" jobserver exec -- sh -c 'echo ${{PARALLELISM-unset}}' {redirections}");
+    let mut command = Command::new("sh");
+    clean(&mut command).args(["-c", &line, env!("CARGO_BIN_EXE_kbt")]);
+    command.env("MAKEFLAGS", makeflags).env("PARALLELISM", "99").output().unwrap()
+}
+
+#[test]
+fn all_free_tokens_and_the_implicit_one() {
+    for pool in Pool::both() {
+        let output = pool.exec(&SHOW).output().unwrap();
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("8\n", ""));
+        pool.is_whole();
+        let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+        assert_eq!(stdout(&pool.exec(&SHOW).output().unwrap()), "3\n");
+        assert_eq!(pool.free(), TOKENS - 5);
+        drop(held);
+    }
+}
+
+#[test]
+fn max_leaves_the_others_in_the_pool() {
+    for pool in Pool::both() {
+        let free = "echo $PARALLELISM; \"$0\" jobserver status | grep free";
+        let words = ["--pool=inherited", "--max", "3", "sh", "-c", free, env!("CARGO_BIN_EXE_kbt")];
+        let output = pool.exec(&words).output().unwrap();
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("3\nfree   5\n", ""));
+        assert_eq!(stdout(&pool.exec(&[&["--max=1"], &SHOW[..]].concat()).output().unwrap()), "1\n");
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn min_waits_until_there_are_enough_and_holds_nothing() {
+    for pool in Pool::both() {
+        let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+        let mut command = pool.exec(&[&["--min=5"], &SHOW[..]].concat());
+        let mut wrapper = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        for _ in 0..50 {
+            assert_eq!(pool.free(), 2, "nothing is taken while there is too little");
+            std::thread::sleep(std::time::Duration::from_millis(4));
+        }
+        assert!(wrapper.try_wait().unwrap().is_none(), "it waits");
+        drop(held);
+        assert_eq!(stdout(&wrapper.wait_with_output().unwrap()), "8\n");
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn min_gives_up_after_its_time() {
+    for pool in Pool::both() {
+        let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+        let output = pool.exec(&["--min=4", "--timeout=0.2", "--", "echo", "ran"]).output().unwrap();
+        assert_eq!(
+            stderr(&output),
+            "kbt: error: no 4 jobs within 0.2 s, only 3\n  hint: lower --min, or raise --timeout\n"
+        );
+        assert_eq!((code(output.status), stdout(&output).as_str()), (124, ""));
+        drop(held);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait() {
+    let [pool, _] = Pool::both();
+    let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+    let mut wrapper = pool.exec(&["--min=4", "--", "echo", "ran"]).spawn().unwrap();
+    let pid = i32::try_from(wrapper.id()).unwrap();
+    jobserver_cli::until("a keeper", || !jobserver_cli::children(pid, "keeper").is_empty());
+    jobserver_cli::kill("TERM", pid);
+    assert_eq!(code(wrapper.wait().unwrap()), 128 + 15);
+    drop(held);
+    pool.is_whole();
+}
+
+#[test]
+fn min_that_make_can_never_fulfil_is_lowered() {
+    let [pool, _] = Pool::both();
+    let output = pool.exec(&[&["--min=9"], &SHOW[..]].concat()).output().unwrap();
+    assert_eq!(stdout(&output), "8\n");
+    assert_eq!(
+        stderr(&output),
+        "kbt: warning: --min 9 waits for more than the 8 jobs of make -j8\n  hint: going on with --min 8\n"
+    );
+}
+
+#[test]
+fn without_a_jobserver_a_stale_count_is_removed() {
+    for makeflags in
+        ["", "kw", " -j1", " -j4 --jobserver-auth=3,4 --jobserver-auth=-2,-2", " -- X=--jobserver-auth=1,2"]
+    {
+        let output = with_descriptors("", makeflags);
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("unset\n", ""), "{makeflags}");
+        assert_eq!(code(output.status), 0);
+    }
+}
+
+#[test]
+fn a_jobserver_that_cannot_be_used_is_one_job_and_a_warning() {
+    let plus = "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job";
+    let look = "look at MAKEFLAGS; going on with one job";
+    for (redirections, auth, reason, hint) in [
+        ("3<&- 4<&-", "3,4", "descriptor 3 is not open", plus),
+        ("3</proc/self/status 4>/dev/null", "3,4", "descriptor 3 is a regular file instead of a pipe", plus),
+        ("3</ 4>/dev/null", "3,4", "descriptor 3 is a directory instead of a pipe", plus),
+        ("3</dev/null 4>/dev/null", "3,4", "descriptor 3 is a character device instead of a pipe", plus),
+        ("", "fifo:/nope", "cannot open /nope: No such file or directory", look),
+        ("", "sem:7", "--jobserver-auth has the unknown value 'sem:7'", look),
+    ] {
+        let output = with_descriptors(redirections, &format!(" -j4 --jobserver-auth={auth}"));
+        let expected = format!("kbt: warning: make's jobserver cannot be used: {reason}\n  hint: {hint}\n");
+        assert_eq!((stdout(&output), stderr(&output)), ("1\n".to_owned(), expected), "{redirections}");
+        assert_eq!(code(output.status), 0);
+    }
+}
+
+#[test]
+fn it_exits_as_the_command_does() {
+    for pool in Pool::both() {
+        let runs = |words: &[&str]| code(pool.exec(words).output().unwrap().status);
+        assert_eq!(runs(&["true"]), 0);
+        assert_eq!(runs(&["--", "sh", "-c", "exit 77"]), 77);
+        assert_eq!(runs(&["sh", "-c", "kill -TERM $$"]), 128 + 15);
+        assert_eq!(runs(&["sh", "-c", "kill -KILL $$"]), 128 + 9);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn a_command_that_cannot_run_is_one_line() {
+    for pool in Pool::both() {
+        let output = pool.exec(&["--", "/nope/program"]).output().unwrap();
+        let expected = "kbt: error: /nope/program: cannot run: No such file or directory\n";
+        assert_eq!((code(output.status), stderr(&output).as_str()), (127, expected));
+        let output = pool.exec(&["--", "/proc/self/status"]).output().unwrap();
+        let expected = "kbt: error: /proc/self/status: cannot run: Permission denied\n";
+        assert_eq!((code(output.status), stderr(&output).as_str()), (126, expected));
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn command_lines_that_are_refused() {
+    for words in
+        [&["jobserver", "exec"][..], &["jobserver", "exec", "--"], &["jobserver", "exec", "--max=0", "true"]]
+    {
+        let output = kbt(words).output().unwrap();
+        assert_eq!((code(output.status), stdout(&output).as_str()), (2, ""), "{words:?}");
+    }
+    let output = kbt(&["jobserver", "exec", "--min=3", "--max=2", "true"]).output().unwrap();
+    assert_eq!(
+        (code(output.status), stderr(&output).as_str()),
+        (2, "kbt: error: --min 3 is more than --max 2\n")
+    );
+}
+
+#[test]
+fn words_of_the_command_are_its_own() {
+    let output = kbt(&["jobserver", "exec", "echo", "--max", "-x", "--", "--help"]).output().unwrap();
+    assert_eq!(stdout(&output), "--max -x -- --help\n");
+}
+
+#[test]
+fn under_the_name_of_the_kernels_script() {
+    for pool in Pool::both() {
+        for dashes in [&["--"][..], &[]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+            clean(&mut command).arg0("/usr/bin/jobserver-exec").args(dashes);
+            command.args(&SHOW[1..]).env("MAKEFLAGS", jobserver_cli::text(pool.makeflags()));
+            let output = command.output().unwrap();
+            assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("8\n", ""));
+        }
+        pool.is_whole();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    let output = clean(&mut command).arg0("jobserver-exec").output().unwrap();
+    assert_eq!(code(output.status), 2);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    let output = clean(&mut command).arg0("jobserver-exec").arg("/nope").output().unwrap();
+    let expected = "jobserver-exec: error: /nope: cannot run: No such file or directory\n";
+    assert_eq!((code(output.status), stderr(&output).as_str()), (127, expected));
+}
+
+#[test]
+fn the_command_gets_no_descriptor_too_many() {
+    let count = "ls /proc/self/fd | wc -l";
+    let plain = clean(&mut Command::new("sh")).args(["-c", count]).output().unwrap();
+    let wrapped = kbt(&["jobserver", "exec", "sh", "-c", count]).output().unwrap();
+    assert_eq!(stdout(&wrapped), stdout(&plain));
+}
+
+#[test]
+fn what_is_ignored_stays_ignored() {
+    let line = "trap '' HUP; exec \"$0\" jobserver exec -- sh -c 'kill -HUP $PPID $$; echo alive'";
+    let mut command = Command::new("sh");
+    let output = clean(&mut command).args(["-c", line, env!("CARGO_BIN_EXE_kbt")]).output().unwrap();
+    assert_eq!((code(output.status), stdout(&output).as_str()), (0, "alive\n"));
+}

@@ -1,0 +1,159 @@
+//! No token is lost by `kbt jobserver exec`, however it, its command or its keeper ends; and what the command
+//! started does not outlive a wrapper that was killed.
+
+#![allow(clippy::unwrap_used, reason = "a failed set-up is a failed test")]
+
+mod jobserver_cli;
+
+use jobserver_cli::{Pool, Running, children, kill, runs, until};
+
+/// A command with a process of its own beside it, whose ID it tells. The shell has it ignore SIGINT.
+const WITH_CHILD: &[&str] = &["--", "sh", "-c", "sleep 600 & echo $!; wait"];
+
+#[track_caller]
+fn started(pool: &Pool, words: &[&str]) -> Running {
+    let running = Running::start(pool.exec(words));
+    assert_eq!(pool.free(), 0, "all are claimed while the command runs");
+    running
+}
+
+#[test]
+fn a_wrapper_that_is_asked_to_end() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("USR1", 10)] {
+        for pool in Pool::both() {
+            let mut running = started(&pool, WITH_CHILD);
+            kill(signal, running.pid());
+            assert_eq!(running.end(), 128 + number, "{signal}");
+            pool.is_whole();
+            until("the command's child ends", || !runs(running.told));
+        }
+    }
+}
+
+#[test]
+fn a_wrapper_that_is_killed() {
+    for pool in Pool::both() {
+        let mut running = started(&pool, WITH_CHILD);
+        kill("KILL", running.pid());
+        assert_eq!(running.end(), 1000 + 9);
+        pool.becomes_whole();
+        assert!(!runs(running.told), "the old job ends before the new one can start");
+    }
+}
+
+#[test]
+fn a_wrapper_that_is_killed_at_any_moment() {
+    // A time that no other process sleeps.
+    let sleep = format!("sleep 600.{}", std::process::id());
+    for pool in Pool::both() {
+        for microseconds in (0..12_000).step_by(300) {
+            let mut wrapper = pool.exec(&["--", "sh", "-c", &format!("{sleep} & wait")]).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(microseconds));
+            wrapper.kill().unwrap();
+            wrapper.wait().unwrap();
+            pool.becomes_whole();
+        }
+        // A keeper that was about to claim when its wrapper died still gives back.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        pool.becomes_whole();
+        until("nothing of them runs", || children(1, &sleep).is_empty());
+    }
+}
+
+#[test]
+fn a_command_that_waits_for_its_end_is_waited_for() {
+    for pool in Pool::both() {
+        let line = "trap 'sleep 0.2; exit 5' TERM; echo $$; while :; do sleep 0.02; done";
+        let mut running = started(&pool, &["sh", "-c", line]);
+        kill("TERM", running.pid());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(pool.free(), 0, "as long as it runs it has its tokens");
+        assert_eq!(running.end(), 5);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn a_command_that_is_killed() {
+    for pool in Pool::both() {
+        let mut running = started(&pool, WITH_CHILD);
+        let [shell] = children(running.pid(), "sleep 600")[..] else { panic!("one command") };
+        kill("KILL", shell);
+        assert_eq!(running.end(), 128 + 9);
+        pool.is_whole();
+        assert!(!runs(running.told), "what it started would run beside the next jobs");
+    }
+}
+
+#[test]
+fn a_command_that_leaves_a_daemon_behind() {
+    for pool in Pool::both() {
+        let daemon = "setsid sleep 600 >/dev/null 2>&1 & echo $!";
+        let mut running = Running::start(pool.exec(&["sh", "-c", daemon]));
+        assert_eq!(running.end(), 0);
+        pool.is_whole();
+        assert!(runs(running.told), "a daemon may stay");
+        kill("KILL", running.told);
+    }
+}
+
+#[test]
+fn a_keeper_that_is_killed() {
+    for pool in Pool::both() {
+        let mut running = started(&pool, &["sh", "-c", "echo $$; exec sleep 600"]);
+        let [keeper] = children(running.pid(), "keeper")[..] else { panic!("one keeper") };
+        kill("KILL", keeper);
+        until("the keeper ends", || !runs(keeper));
+        kill("TERM", running.told);
+        assert_eq!(running.end(), 128 + 15);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn a_keeper_is_not_ended_by_what_ends_programs() {
+    for pool in Pool::both() {
+        let mut running = started(&pool, WITH_CHILD);
+        let [keeper] = children(running.pid(), "keeper")[..] else { panic!("one keeper") };
+        for signal in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
+            kill(signal, keeper);
+        }
+        kill("KILL", running.pid());
+        assert_eq!(running.end(), 1000 + 9);
+        pool.becomes_whole();
+        until("the keeper ends", || !runs(keeper));
+    }
+}
+
+#[test]
+fn a_stopped_job_goes_on() {
+    let [pool, _] = Pool::both();
+    let mut running = started(&pool, &["sh", "-c", "echo $$; sleep 0.5; exit 3"]);
+    kill("TSTP", running.pid());
+    until("the wrapper stops", || state(running.pid()) == 'T');
+    until("the command stops", || state(running.told) == 'T');
+    kill("CONT", running.pid());
+    assert_eq!(running.end(), 3);
+    pool.is_whole();
+}
+
+fn state(pid: i32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('X')
+}
+
+#[test]
+fn a_private_fifo_does_not_outlive_a_killed_wrapper() {
+    let [pool, _] = Pool::both();
+    let room = tempfile::tempdir().unwrap();
+    let mut command = pool.exec(WITH_CHILD);
+    command.env("TMPDIR", room.path());
+    let mut running = Running::start(command);
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 1, "the private pool");
+    kill("KILL", running.pid());
+    running.end();
+    until("it is gone", || std::fs::read_dir(room.path()).unwrap().count() == 0);
+    let mut command = pool.exec(&["true"]);
+    assert!(command.env("TMPDIR", room.path()).status().unwrap().success());
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0);
+}
