@@ -148,7 +148,8 @@ fn a_symbolic_link_stays_one() {
     let expected = room.merged();
     fs::write(room.path("real"), "old").unwrap();
     symlink("real", room.path("link")).unwrap();
-    symlink("made", room.path("dangling")).unwrap();
+    symlink("second", room.path("dangling")).unwrap();
+    symlink("made", room.path("second")).unwrap();
     for (link, behind) in [("link", "real"), ("dangling", "made")] {
         ok(&room.run(&format!("dto apply base.dtb overlay1.dtbo -o {link}")));
         assert!(fs::symlink_metadata(room.path(link)).unwrap().is_symlink());
@@ -160,6 +161,12 @@ fn a_symbolic_link_stays_one() {
 fn a_device_is_written_to_and_not_replaced() {
     let room = Room::new();
     ok(&room.run("dto apply base.dtb overlay1.dtbo -o /dev/null"));
+    // A log that the shell has opened is written to, not replaced.
+    fs::write(room.path("log"), "before").unwrap();
+    let log = fs::OpenOptions::new().append(true).open(room.path("log")).unwrap();
+    let words = "dto apply base.dtb overlay1.dtbo -o /dev/stdout";
+    assert!(room.kbt().args(words.split_whitespace()).stdout(log).status().unwrap().success());
+    assert!(room.bytes("log") == [&b"before"[..], &room.merged()].concat());
     let output = room.run("dto apply base.dtb overlay1.dtbo -o /dev/stdout");
     ok(&output);
     assert!(output.stdout == room.merged());
@@ -304,10 +311,16 @@ fn the_wrong_words_are_a_usage_error() {
         "--json dto apply base.dtb overlay1.dtbo -o -",
         "dto apply base.dtb overlay1.dtbo -o out --padding many",
         "dto apply base.dtb overlay1.dtbo -o out --nonsense",
+        "dto apply base.dtb --json",
+        "dto apply base.dtb -#0 - -o out",
     ] {
         let output = room.run(words);
         assert_eq!(output.status.code(), Some(2), "{words}");
         assert!(!room.path("out").exists());
+        if words.contains("--json") {
+            let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(result["error"]["code"], "usage", "{words}");
+        }
     }
 }
 
@@ -319,12 +332,23 @@ fn help_and_version() {
         ("dto --help", "kbt-dto.txt"),
         ("dto apply --help", "kbt-dto-apply.txt"),
         ("dto apply -h", "kbt-dto-apply-short.txt"),
+        ("dtbo --help", "kbt-dtbo.txt"),
+        ("dtbo pack --help", "kbt-dtbo-pack.txt"),
+        ("dtbo unpack --help", "kbt-dtbo-unpack.txt"),
+        ("dtbo dump --help", "kbt-dtbo-dump.txt"),
+        ("dtbo list --help", "kbt-dtbo-list.txt"),
+        ("dtbo extract --help", "kbt-dtbo-extract.txt"),
     ] {
         let output = room.run(words);
         ok(&output);
         golden(name, &output.stdout);
     }
     golden("fdtoverlay.txt", &room.fdtoverlay("--help").stdout);
+    for (words, name) in [("help", "mkdtboimg.txt"), ("help all", "mkdtboimg-all.txt")] {
+        let output = room.kbt().arg0("mkdtboimg.py").args(words.split_whitespace()).output().unwrap();
+        ok(&output);
+        golden(name, &output.stdout);
+    }
     let version = room.run("--version");
     assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("kbt {}\n", env!("CARGO_PKG_VERSION")));
 }
@@ -376,6 +400,16 @@ fn fdtoverlay_has_its_own_command_line() {
         String::from_utf8(output.stdout).unwrap(),
         "input  = base.dtb\noutput = out.dtb\noverlay[0] = overlay1.dtbo\n"
     );
+}
+
+#[test]
+fn words_that_nobody_takes_do_not_end_a_run() {
+    let room = Room::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = room.kbt();
+    command.arg0("fdtoverlay").args("-v -i base.dtb -o out.dtb overlay1.dtbo".split_whitespace());
+    assert!(command.stdout(full).status().unwrap().success());
+    assert!(room.bytes("out.dtb") == room.merged());
 }
 
 #[test]

@@ -433,3 +433,13 @@ fn duplicate_nodes_are_a_warning_or_an_error_if_warnings_are_denied() {
          \x20 hint: leave --deny-warnings out to accept it\n",
     );
 }
+
+#[test]
+fn what_would_steer_a_terminal_is_shown_as_an_escape() {
+    refuses_overlay(
+        overlay(Target::label("a\x1b]0;b\x07\nc"), Node::default()),
+        &[],
+        "kbt: error: over.dtbo: fragment@0: property 'target': label 'a\\u{1b}]0;b\\u{7}\\nc' is not in the base tree \
+         (at byte 136)\n  hint: is this the right base, or does another overlay that defines the label have to come first?\n",
+    );
+}

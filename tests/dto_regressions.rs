@@ -195,3 +195,31 @@ fn symbols_cannot_blow_the_output_up() {
     let error = try_merge(&base, vec![overlay], &Options::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::TooLarge);
 }
+
+#[test]
+fn nothing_stands_in_front_of_the_root_node() {
+    let options = kbt_testkit::write::WriteOptions { nops: true, ..Default::default() };
+    let mut base = kbt_testkit::write::write_with(&two().into(), &options);
+    // One NOP more, in front: the structure block grows by a word.
+    let offset = u32::from_be_bytes(base[8..12].try_into().unwrap()) as usize;
+    base.splice(offset..offset, [0, 0, 0, 4]);
+    for (field, more) in [(4, 4), (12, 4), (36, 4)] {
+        let value = u32::from_be_bytes(base[field..field + 4].try_into().unwrap()) + more;
+        base[field..field + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    let overlay = write(&mark("a").finish());
+    let merged = kbt_dto::apply(&base, &[&overlay], &Options::default()).unwrap().bytes;
+    let structure = u32::from_be_bytes(merged[8..12].try_into().unwrap()) as usize;
+    assert_eq!(merged[structure..structure + 4], [0, 0, 0, 1]);
+    assert!(at(&read(&merged).unwrap(), "/a").property("marked").is_some());
+}
+
+#[test]
+fn paths_that_are_walked_again_and_again_are_short() {
+    let alias = format!("{}/a", "/".repeat(70_000));
+    let base = two().child(Node::new("aliases").text("x", &alias));
+    let mut overlay = Overlay::new();
+    overlay.fragment(Target::path("x"), Node::default());
+    let error = try_merge(&base, vec![overlay], &Options::default()).unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::TargetPathMissing { .. }), "{error}");
+}

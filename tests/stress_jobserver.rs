@@ -132,6 +132,7 @@ fn a_claimer_that_loses_tokens_is_found() {
             let faults = |seed| faults_of(make, Attack::Wrapper(signal), &claimer, seed);
             let found = |faults: &String| faults.contains("of 7 tokens at the end");
             let faults = (0..5).map(faults).find(found).unwrap_or_default();
+            println!("{}, {}: {}", make.name, Attack::Wrapper(signal), faults.trim_end());
             assert!(faults.contains("make missed tokens"), "{}: {faults}", make.name);
         }
     }

@@ -25,7 +25,9 @@ pub fn of_signal(signal: i32) -> u8 {
 
 /// The exit code of what clap returned instead of arguments: help and version are a success.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    // A closed standard output must not turn `kbt --help | head` into a panic.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { USAGE } else { OK })
+    match error.print() {
+        // A reader that went away, as in `kbt --help | head`, has what it wanted.
+        Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(FAILURE),
+        _ => ExitCode::from(if error.use_stderr() { USAGE } else { OK }),
+    }
 }

@@ -1,5 +1,6 @@
 //! One voice: how every command tells of errors, warnings and results, as text and as JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -156,21 +157,42 @@ impl Report {
             }
             object.insert("warnings".into(), self.warnings.iter().map(json).collect());
             object.append(&mut self.fields);
-            // A reader that went away is no reason to change the verdict.
-            let _ = writeln!(anstream::stdout(), "{}", Value::Object(object));
+            if let Err(error) = writeln!(anstream::stdout(), "{}", Value::Object(object)) {
+                return self.unheard(&error, code);
+            }
         } else if let Err(failure) = &result {
             self.line(ERROR, "error", failure);
         }
         ExitCode::from(code)
     }
 
+    /// The exit code where the result could not be printed: a reader that went away is no reason to change it.
+    fn unheard(&self, error: &std::io::Error, code: u8) -> ExitCode {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return ExitCode::from(code);
+        }
+        self.line(ERROR, "error", &Failure::io("write", "standard output", error));
+        ExitCode::from(exit::FAILURE)
+    }
+
     fn line(&self, style: Style, level: &str, failure: &Failure) {
         let mut stderr = anstream::stderr().lock();
-        let _ = writeln!(stderr, "{}: {style}{level}:{style:#} {failure}", self.program);
+        let text = failure.to_string();
+        let text = visible(&text);
+        let _ = writeln!(stderr, "{}: {style}{level}:{style:#} {text}", self.program);
         if let Some(hint) = &failure.hint {
-            let _ = writeln!(stderr, "  {HINT}hint:{HINT:#} {hint}");
+            let _ = writeln!(stderr, "  {HINT}hint:{HINT:#} {}", visible(hint));
         }
     }
+}
+
+/// Names and labels come from files that nobody vouches for: what would steer a terminal is shown as an escape.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect::<String>().into()
 }
 
 fn json(failure: &Failure) -> Value {

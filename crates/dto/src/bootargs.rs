@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::live::Live;
-use crate::names;
+use crate::names::NameId;
 use crate::properties::Key;
 use crate::source::NodeId;
 
@@ -37,7 +37,7 @@ impl BootArguments {
         push_words(&mut joined, live.value(chosen, b"bootargs".into()).unwrap_or_default());
         push_words(&mut joined, &self.extensions);
         joined.push(0);
-        let offset = live.names.offset(names::BOOTARGS);
+        let offset = live.names.offset(NameId::BOOTARGS);
         let property = live.make_property(offset, &[&joined]);
         live.set_property(chosen, Key { text: b"bootargs", offset: Some(offset) }, property);
     }

@@ -67,7 +67,7 @@ impl<T: Copy> Chains<T> {
     }
 
     /// The items of `chain` with their links' numbers.
-    pub(crate) fn iter(&self, chain: Chain) -> impl Iterator<Item = (u32, T)> + '_ {
+    pub(crate) fn iter(&self, chain: Chain) -> impl Iterator<Item = (u32, T)> + Clone + '_ {
         let mut next = chain.first;
         core::iter::from_fn(move || {
             let link = next;

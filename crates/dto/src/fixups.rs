@@ -7,7 +7,7 @@ use kbt_fdt::{NodeIndex, Property, find_byte};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
-use crate::names::{self, NameId};
+use crate::names::NameId;
 use crate::overlay::{self, Overlay};
 use crate::properties::Key;
 use crate::source::{NodeId, SourceId};
@@ -62,7 +62,7 @@ fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
     }
     let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
     let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
-    let name = live.names.offset(names::PHANDLE);
+    let name = live.names.offset(NameId::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
     live.phandles.set(phandle, node);

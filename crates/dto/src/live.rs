@@ -11,8 +11,6 @@
 
 use alloc::vec::Vec;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use kbt_fdt::{Node, NodeIndex, StringsOffset, StructureOffset};
 
 use crate::chain::{Chain, Chains};
@@ -23,6 +21,7 @@ use crate::names::Names;
 use crate::phandles::{self, Phandles};
 use crate::properties::Slot;
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
+use crate::table::Map;
 
 /// More warnings than this are not kept.
 const MAX_WARNINGS: usize = 100;
@@ -38,12 +37,21 @@ pub(crate) struct Patch {
     pub(crate) children: Chain,
     /// Properties to append.
     pub(crate) additions: Chain,
-    /// Places of own properties to replace.
+    /// Overrides of own properties.
     pub(crate) overridden: Chain,
     /// How often its children or properties, which are many, were walked through.
     pub(crate) walks: u8,
     pub(crate) children_indexed: bool,
     pub(crate) properties_indexed: bool,
+}
+
+/// What happens to a property.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Override {
+    /// Where it stands in its source.
+    pub(crate) at: StructureOffset,
+    /// What is written for it; nothing where it is removed.
+    pub(crate) replacement: Option<PropertyRef>,
 }
 
 /// The merged tree.
@@ -55,9 +63,10 @@ pub(crate) struct Live<'a> {
     pub(crate) patches: Vec<Patch>,
     pub(crate) children: Chains<NodeId>,
     pub(crate) additions: Chains<Option<PropertyRef>>,
-    pub(crate) overridden: Chains<StructureOffset>,
-    /// What stands in the place of a property; nothing where it is removed.
-    pub(crate) overrides: HashMap<PropertyRef, Option<PropertyRef>, RandomState>,
+    /// Numbers of overrides.
+    pub(crate) overridden: Chains<u32>,
+    /// Of a property that a source has, what stands in its place.
+    pub(crate) overrides: Map<Override>,
     pub(crate) warnings: Vec<Warning>,
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
@@ -80,7 +89,7 @@ impl<'a> Live<'a> {
             children: Chains::default(),
             additions: Chains::default(),
             overridden: Chains::default(),
-            overrides: HashMap::default(),
+            overrides: Map::default(),
             warnings: Vec::new(),
             symbols: None,
             indexed_children: Lookup::default(),

@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use foldhash::fast::RandomState;
-
-use crate::table::{self, Table};
+use crate::table::{Seed, Table};
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
@@ -23,19 +21,19 @@ struct Entry<T> {
 pub(crate) struct Lookup<T> {
     table: Table,
     entries: Vec<Entry<T>>,
-    seed: RandomState,
+    seed: Seed,
 }
 
 impl<T> Default for Lookup<T> {
     fn default() -> Self {
-        Self { table: Table::default(), entries: Vec::new(), seed: RandomState::default() }
+        Self { table: Table::default(), entries: Vec::new(), seed: Seed::default() }
     }
 }
 
 impl<T: Copy> Lookup<T> {
     #[inline]
     fn hash(&self, owner: u32, name: &[u8]) -> u32 {
-        table::hash(&self.seed, name) ^ owner.wrapping_mul(0x9e37_79b9)
+        self.seed.hash(name) ^ owner.wrapping_mul(0x9e37_79b9)
     }
 
     /// Makes room for `count` more items at once.

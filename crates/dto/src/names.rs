@@ -2,25 +2,42 @@
 //!
 //! Idea: the overlays' names are few and the base's many. So the overlays' distinct names are hashed, and the
 //! base's strings and symbols are streamed past that table once; nothing of the base is inserted anywhere. Two
-//! filters, one for the names of properties and one for labels, turn most of them away without a hash.
+//! filters, one for the names of properties and one for labels, turn most of them away.
 
 use alloc::vec::Vec;
 
-use foldhash::fast::RandomState;
-use kbt_fdt::{Properties, StringsBlock, StringsOffset, find_byte, is_string};
+use kbt_fdt::{Properties, StringsBlock, StringsOffset, is_string};
 
 use crate::properties::Slot;
 use crate::source::{PropertyRef, SourceId};
-use crate::table::{self, Table};
+use crate::table::{Seed, Table};
 
 /// A distinct name among the overlays' property names and labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameId(pub(crate) u32);
 
-/// The ids of `phandle`, `linux,phandle` and `bootargs`, which the merge itself may set.
-pub(crate) const PHANDLE: NameId = NameId(0);
-const LEGACY_PHANDLE: NameId = NameId(1);
-pub(crate) const BOOTARGS: NameId = NameId(2);
+impl NameId {
+    pub(crate) const PHANDLE: Self = Self(0);
+    pub(crate) const BOOTARGS: Self = Self(1);
+    const LEGACY_PHANDLE: Self = Self(2);
+
+    /// Whether this is one of the two names of a phandle.
+    #[inline]
+    pub(crate) fn is_phandle(self) -> bool {
+        self == Self::PHANDLE || self == Self::LEGACY_PHANDLE
+    }
+}
+
+/// What an overlay has a name for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A property that goes into the output; the name needs a place there.
+    Property,
+    /// A label that it refers to.
+    Label,
+    /// A label of its own, which becomes a property of `/__symbols__`.
+    Symbol,
+}
 
 /// An entry of the merged tree's `/__symbols__`.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +66,7 @@ pub(crate) struct Names<'a> {
     added: Vec<u8>,
     names: Vec<Name<'a>>,
     table: Table,
-    seed: RandomState,
+    seed: Seed,
     /// Those of properties, which need a place in the merged block.
     properties: Filter,
     /// Those of symbols.
@@ -63,12 +80,13 @@ impl<'a> Names<'a> {
             added: Vec::new(),
             names: Vec::new(),
             table: Table::default(),
-            seed: RandomState::default(),
+            seed: Seed::default(),
             properties: Filter::default(),
             labels: Filter::default(),
         };
-        for name in [&b"phandle"[..], b"linux,phandle", b"bootargs"] {
-            names.intern_property(name);
+        // What the merge itself knows, in the order of its ids.
+        for name in [&b"phandle\0"[..], b"bootargs\0", b"linux,phandle\0"] {
+            names.intern(name, Role::Property);
         }
         names
     }
@@ -81,45 +99,28 @@ impl<'a> Names<'a> {
         self.table.reserve(more);
     }
 
-    /// The id of a property's name, new or not.
-    pub(crate) fn intern_property(&mut self, text: &'a [u8]) -> NameId {
-        self.properties.add(text);
-        self.intern(text)
-    }
-
-    /// Whether this is one of the two names of a phandle; they are the first to be interned.
+    /// The id of the string at the start of `bytes`, new or not; none where no NUL ends it.
     #[inline]
-    pub(crate) fn is_phandle(&self, id: NameId) -> bool {
-        id == PHANDLE || id == LEGACY_PHANDLE
-    }
-
-    /// The id of a label, new or not.
-    pub(crate) fn intern_label(&mut self, text: &'a [u8]) -> NameId {
-        self.labels.add(text);
-        self.intern(text)
-    }
-
-    /// The id of an entry of an overlay's `__symbols__`, which is both.
-    pub(crate) fn intern_symbol(&mut self, text: &'a [u8]) -> NameId {
-        self.labels.add(text);
-        self.intern_property(text)
-    }
-
-    #[inline]
-    fn intern(&mut self, text: &'a [u8]) -> NameId {
+    pub(crate) fn intern(&mut self, bytes: &'a [u8], role: Role) -> Option<NameId> {
+        let (length, hash) = self.seed.hash_string(bytes)?;
+        let text = &bytes[..length];
+        if role != Role::Label {
+            self.properties.add(hash);
+        }
+        if role != Role::Property {
+            self.labels.add(hash);
+        }
         let names = &mut self.names;
-        let hash = table::hash(&self.seed, text);
         if let Some(id) = self.table.find_or_insert(hash, |id| names[id as usize].text == text) {
-            return NameId(id);
+            return Some(NameId(id));
         }
         names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
         // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
-        NameId(u32::try_from(names.len() - 1).unwrap_or(u32::MAX))
+        u32::try_from(names.len() - 1).ok().map(NameId)
     }
 
     #[inline]
-    fn find(&self, text: &[u8]) -> Option<NameId> {
-        let hash = table::hash(&self.seed, text);
+    fn find(&self, text: &[u8], hash: u32) -> Option<NameId> {
         self.table.find(hash, |id| self.names[id as usize].text == text).map(NameId)
     }
 
@@ -127,11 +128,11 @@ impl<'a> Names<'a> {
     pub(crate) fn locate_in_base(&mut self) {
         let bytes = self.base.bytes();
         let mut start = 0;
-        while let Some(rest) = bytes.get(start..) {
-            let Some(length) = find_byte(rest, 0) else { break };
-            let text = &rest[..length];
-            if self.properties.may_have(text)
-                && let Some(id) = self.find(text)
+        while let Some((rest, (length, hash))) =
+            bytes.get(start..).and_then(|rest| Some((rest, self.seed.hash_string(rest)?)))
+        {
+            if self.properties.may_have(hash)
+                && let Some(id) = self.find(&rest[..length], hash)
             {
                 let place = StringsOffset(u32::try_from(start).unwrap_or(u32::MAX));
                 self.names[id.0 as usize].offset.get_or_insert(place);
@@ -148,9 +149,10 @@ impl<'a> Names<'a> {
     /// Notes the entries of the base's `/__symbols__` that are wanted; the first one of a name counts.
     pub(crate) fn note_symbols(&mut self, symbols: Properties<'_>) {
         for entry in symbols {
-            let Some(text) = self.base.get(entry.name) else { continue };
-            if self.labels.may_have(text)
-                && let Some(id) = self.find(text)
+            let bytes = self.base.from(entry.name);
+            let Some((length, hash)) = self.seed.hash_string(bytes) else { continue };
+            if self.labels.may_have(hash)
+                && let Some(id) = self.find(&bytes[..length], hash)
             {
                 let property = PropertyRef { source: SourceId::BASE, at: entry.at };
                 let symbol = Symbol { property, slot: Slot::Source(entry.at) };
@@ -161,9 +163,7 @@ impl<'a> Names<'a> {
 
     /// Notes that an entry of `/__symbols__` was set.
     pub(crate) fn note_symbol_set(&mut self, name: &[u8], symbol: Symbol) {
-        if self.labels.may_have(name)
-            && let Some(id) = self.find(name)
-        {
+        if let Some(id) = self.find(name, self.seed.hash(name)) {
             self.set_symbol(id, symbol);
         }
     }
@@ -225,7 +225,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A set of names that may have more than was put in: 4096 bits.
+/// A set of hashes that may have more than was put in: 4096 bits.
 #[derive(Debug)]
 struct Filter([u64; 64]);
 
@@ -236,25 +236,20 @@ impl Default for Filter {
 }
 
 impl Filter {
-    fn add(&mut self, text: &[u8]) {
-        let (word, bit) = Self::bit(text);
+    fn add(&mut self, hash: u32) {
+        let (word, bit) = Self::bit(hash);
         self.0[word] |= bit;
     }
 
     #[inline]
-    fn may_have(&self, text: &[u8]) -> bool {
-        let (word, bit) = Self::bit(text);
+    fn may_have(&self, hash: u32) -> bool {
+        let (word, bit) = Self::bit(hash);
         self.0[word] & bit != 0
     }
 
-    /// Word and bit of a name: from its length and its last four bytes, where labels differ most.
+    /// Word and bit of a name, from the end of its hash that tables use last.
     #[inline]
-    fn bit(text: &[u8]) -> (usize, u64) {
-        let tail = match text.last_chunk::<4>() {
-            Some(tail) => u32::from_le_bytes(*tail),
-            None => text.iter().fold(0, |tail, &byte| tail << 8 | u32::from(byte)),
-        };
-        let mixed = (u64::from(tail) << 8 | (text.len() as u64 & 0xff)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((mixed >> 58) as usize, 1 << (mixed >> 52 & 63))
+    fn bit(hash: u32) -> (usize, u64) {
+        ((hash >> 26) as usize, 1 << (hash >> 20 & 63))
     }
 }

@@ -6,7 +6,7 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
-use crate::names::{NameId, Names};
+use crate::names::{NameId, Role};
 use crate::source::{NodeId, Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
@@ -123,8 +123,8 @@ pub(crate) fn intern_names(
         let error = source.error(ErrorKind::BadPhandleLength { length: bad.length }, overlay.source, bad.at);
         return Err(error.property(source.property_name(&bad)));
     }
-    intern_labels(live, overlay, overlay.symbols, Names::intern_symbol);
-    intern_labels(live, overlay, overlay.fixups, Names::intern_label);
+    intern_labels(live, overlay, overlay.symbols, Role::Symbol);
+    intern_labels(live, overlay, overlay.fixups, Role::Label);
     interner.drop_duplicates(live);
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
@@ -132,18 +132,14 @@ pub(crate) fn intern_names(
     Ok(Placement { source: overlay.source, names: interner.names })
 }
 
-fn intern_labels<'a>(
-    live: &mut Live<'a>,
-    overlay: &Overlay,
-    node: Option<NodeIndex>,
-    intern: fn(&mut Names<'a>, &'a [u8]) -> NameId,
-) {
+fn intern_labels(live: &mut Live<'_>, overlay: &Overlay, node: Option<NodeIndex>, role: Role) {
     let Some(node) = node else { return };
     let Live { sources, names, .. } = live;
     let source = &mut sources[overlay.source.0 as usize];
     for property in source.properties(node) {
-        let id = intern(names, source.property_name(&property));
-        write_name(source.bytes.to_mut(), property.at, id.0);
+        if let Some(id) = names.intern(source.strings.from(property.name), role) {
+            write_name(source.bytes.to_mut(), property.at, id.0);
+        }
     }
 }
 
@@ -173,11 +169,13 @@ impl Interner {
             *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
             let recent = &mut self.recent[property.name.0 as usize % RECENT];
             if recent.0 != property.name {
-                *recent = (property.name, names.intern_property(source.property_name(&property)));
+                let name = source.strings.from(property.name);
+                let Some(id) = names.intern(name, Role::Property) else { continue };
+                *recent = (property.name, id);
             }
             let id = recent.1;
             self.names.push((property.at, id));
-            if property.length != 4 && names.is_phandle(id) {
+            if property.length != 4 && id.is_phandle() {
                 self.bad_phandle.get_or_insert(property);
             }
             if let Some(earlier) = names.see(id, *nodes_seen, property.at.0) {

@@ -2,13 +2,12 @@
 
 use alloc::vec::Vec;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use kbt_fdt::{NodeIndex, PhandleProperty};
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
 use crate::source::{NodeId, SourceId};
+use crate::table::Map;
 
 /// The largest value that a phandle can have (Devicetree Specification v0.4: 0 and 0xffffffff are reserved).
 pub(crate) const MAX: u32 = 0xffff_fffe;
@@ -18,7 +17,7 @@ pub(crate) const MAX: u32 = 0xffff_fffe;
 pub(crate) struct Phandles {
     /// Node and source packed, plus one; 0 for none.
     dense: Vec<u64>,
-    sparse: HashMap<u32, NodeId, RandomState>,
+    sparse: Map<NodeId>,
     /// The largest phandle so far.
     pub(crate) max: u32,
 }
@@ -30,7 +29,7 @@ impl Phandles {
         let bound = base.len() * 2 + more + 64;
         let largest = base.iter().map(|entry| entry.value as usize).filter(|&value| value < bound).max();
         let dense = alloc::vec![0; bound.min(largest.unwrap_or(0) + more + 64)];
-        Self { dense, sparse: HashMap::default(), max: 0 }
+        Self { dense, sparse: Map::default(), max: 0 }
     }
 
     #[inline]
@@ -38,7 +37,25 @@ impl Phandles {
         match self.dense.get(phandle as usize) {
             Some(0) => None,
             Some(packed) => Some(unpack(*packed)),
-            None => self.sparse.get(&phandle).copied(),
+            None => self.sparse.get(u64::from(phandle)).copied(),
+        }
+    }
+
+    /// The same for a phandle that may be there already: the first node with it counts, as for libfdt.
+    #[inline]
+    fn set_first(&mut self, phandle: u32, node: NodeId) {
+        match self.dense.get_mut(phandle as usize) {
+            Some(slot) => {
+                if *slot == 0 {
+                    *slot = pack(node);
+                    self.max = self.max.max(phandle);
+                }
+            }
+            None => {
+                if self.get(phandle).is_none() {
+                    self.set(phandle, node);
+                }
+            }
         }
     }
 
@@ -47,7 +64,7 @@ impl Phandles {
         match self.dense.get_mut(phandle as usize) {
             Some(slot) => *slot = pack(node),
             None => {
-                self.sparse.insert(phandle, node);
+                self.sparse.insert(u64::from(phandle), node);
             }
         }
     }
@@ -63,17 +80,12 @@ fn unpack(packed: u64) -> NodeId {
     NodeId { source: SourceId((pair >> 32) as u32), node: NodeIndex(pair as u32) }
 }
 
-/// Notes the phandles of the base. Where two nodes have one phandle, the first counts, as for libfdt.
+/// Notes the phandles of the base.
 pub(crate) fn note_base(live: &mut Live<'_>) {
     let Live { sources, phandles, .. } = live;
     for entry in sources[0].tree.phandles() {
         let node = NodeId { source: SourceId::BASE, node: entry.node };
-        phandles.max = phandles.max.max(entry.value);
-        match phandles.dense.get_mut(entry.value as usize) {
-            Some(slot) if *slot == 0 => *slot = pack(node),
-            Some(_) => {}
-            None => _ = phandles.sparse.entry(entry.value).or_insert(node),
-        }
+        phandles.set_first(entry.value, node);
     }
 }
 

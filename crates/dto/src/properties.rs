@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{Property, StringsOffset, StructureBlock, StructureOffset, Tag};
 
-use crate::live::Live;
+use crate::live::{Live, Override};
 use crate::lookup::{WALKS, WIDE};
 use crate::source::{NodeId, PropertyRef, SourceId};
 
@@ -112,7 +112,7 @@ impl Live<'_> {
         match slot {
             Slot::Source(at) => {
                 let own = PropertyRef { source: node.source, at };
-                self.overrides.get(&own).copied().unwrap_or(Some(own))
+                self.overrides.get(own.packed()).map_or(Some(own), |found| found.replacement)
             }
             Slot::Added(link) => self.additions.get(link).flatten(),
         }
@@ -158,10 +158,10 @@ impl Live<'_> {
             Slot::Added(link) => self.additions.set(link, property),
             Slot::Source(at) => {
                 let own = PropertyRef { source: node.source, at };
-                if self.overrides.insert(own, property).is_none() {
+                let replaced = Override { at, replacement: property };
+                if let Some(number) = self.overrides.insert(own.packed(), replaced) {
                     let owner = self.touch(node);
-                    let patch = &mut self.patches[owner as usize];
-                    self.overridden.push(&mut patch.overridden, at);
+                    self.overridden.push(&mut self.patches[owner as usize].overridden, number);
                 }
             }
         }

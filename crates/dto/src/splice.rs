@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use kbt_fdt::{NodeIndex, StructureOffset, Tag};
 
 use crate::chain::Chain;
-use crate::live::{Live, Patch};
+use crate::live::{Live, Override, Patch};
 use crate::source::{NodeId, PropertyRef, SourceId};
 
 /// What is still to be written.
@@ -36,10 +36,11 @@ struct Range {
 /// Appends the merged structure block to `out`.
 pub(crate) fn write_structure(live: &Live<'_>, out: &mut Vec<u8>) {
     let base = &live.sources[0].tree;
-    let mut writer = Writer { live, out, places: Vec::new() };
+    let mut writer = Writer { live, out };
     let whole = Range {
         source: SourceId::BASE,
-        from: StructureOffset(0),
+        // Nothing stands in front of the root node: libfdt and dtc look for it at the start.
+        from: base.node(NodeIndex::ROOT).begin,
         to: StructureOffset(base.size()),
         node: NodeIndex::ROOT,
         end: base.node(NodeIndex::ROOT).subtree_end,
@@ -67,8 +68,6 @@ fn subtree(live: &Live<'_>, top: NodeId) -> Range {
 struct Writer<'w, 'a> {
     live: &'w Live<'a>,
     out: &'w mut Vec<u8>,
-    /// Scratch: the places of a node's replaced properties, in order.
-    places: Vec<StructureOffset>,
 }
 
 impl Writer<'_, '_> {
@@ -149,18 +148,26 @@ impl Writer<'_, '_> {
 
     /// Writes up to the end of the last of the properties that are replaced.
     fn overridden(&mut self, range: &mut Range, overridden: Chain) {
-        let mut places = core::mem::take(&mut self.places);
-        places.extend(self.live.overridden.iter(overridden).map(|(_, at)| at));
-        places.sort_unstable();
-        for at in places.drain(..) {
-            let own = PropertyRef { source: range.source, at };
-            self.copy(range.source, range.from, at);
-            if let Some(Some(replacement)) = self.live.overrides.get(&own) {
-                self.property(*replacement);
-            }
-            range.from = self.live.property_at(own).end();
+        let live = self.live;
+        let numbers = live.overridden.iter(overridden).map(|(_, number)| number);
+        let overrides = numbers.filter_map(|number| live.overrides.entry(number));
+        // Mostly it is one, or they come in order.
+        if overrides.clone().is_sorted_by_key(|entry| entry.at) {
+            overrides.for_each(|entry| self.overridden_property(range, entry));
+        } else {
+            let mut overrides: Vec<&Override> = overrides.collect();
+            overrides.sort_unstable_by_key(|entry| entry.at);
+            overrides.into_iter().for_each(|entry| self.overridden_property(range, entry));
         }
-        self.places = places;
+    }
+
+    fn overridden_property(&mut self, range: &mut Range, entry: &Override) {
+        self.copy(range.source, range.from, entry.at);
+        if let Some(replacement) = entry.replacement {
+            self.property(replacement);
+        }
+        let own = PropertyRef { source: range.source, at: entry.at };
+        range.from = self.live.property_at(own).end();
     }
 
     fn property(&mut self, property: PropertyRef) {

@@ -3,7 +3,7 @@
 //! Open addressing with linear probing, at most half full, nothing is ever taken out. The hashes are kept, so
 //! mostly one key is compared, and growing needs no key.
 //!
-//! Limits: hashes have to be seeded ([`hash`]), so that no input can be made whose keys share a slot.
+//! Limits: hashes have to be seeded ([`Seed`]), so that no input can be made whose keys share a slot.
 
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
@@ -76,11 +76,107 @@ impl Table {
     }
 }
 
-/// The hash of a name. Names come from inputs that nobody vouches for, so `seed` is another in every run.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "half of the hash is enough")]
-pub(crate) fn hash(seed: &RandomState, name: &[u8]) -> u32 {
-    let mut hasher = seed.build_hasher();
-    hasher.write(name);
-    hasher.finish() as u32
+/// How names are hashed: names come from inputs that nobody vouches for, so it is another way in every table.
+#[derive(Debug, Default)]
+pub(crate) struct Seed(RandomState);
+
+impl Seed {
+    /// The hash of a name.
+    #[inline]
+    pub(crate) fn hash(&self, name: &[u8]) -> u32 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(name);
+        half(hasher.finish())
+    }
+
+    /// The length and the hash of the string at the start of `bytes`; none where no NUL ends it.
+    #[inline(always)]
+    pub(crate) fn hash_string(&self, bytes: &[u8]) -> Option<(usize, u32)> {
+        let length = kbt_fdt::find_byte(bytes, 0)?;
+        Some((length, self.hash(&bytes[..length])))
+    }
+
+    #[inline]
+    fn hash_number(&self, number: u64) -> u32 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u64(number);
+        half(hasher.finish())
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of a hash is enough for a table")]
+fn half(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// A map from numbers, which inputs choose, built on a [`Table`].
+#[derive(Debug)]
+pub(crate) struct Map<V> {
+    table: Table,
+    entries: Vec<(u64, V)>,
+    seed: Seed,
+}
+
+impl<V> Default for Map<V> {
+    fn default() -> Self {
+        Self { table: Table::default(), entries: Vec::new(), seed: Seed::default() }
+    }
+}
+
+impl<V> Map<V> {
+    pub(crate) fn get(&self, key: u64) -> Option<&V> {
+        let number =
+            self.table.find(self.seed.hash_number(key), |number| self.entries[number as usize].0 == key)?;
+        self.entry(number)
+    }
+
+    /// The value of entry number `number`.
+    pub(crate) fn entry(&self, number: u32) -> Option<&V> {
+        self.entries.get(number as usize).map(|(_, value)| value)
+    }
+
+    /// Sets a value; gives the entry's number where it is a new one.
+    pub(crate) fn insert(&mut self, key: u64, value: V) -> Option<u32> {
+        let hash = self.seed.hash_number(key);
+        match self.table.find_or_insert(hash, |number| self.entries[number as usize].0 == key) {
+            Some(number) => {
+                self.entries[number as usize].1 = value;
+                None
+            }
+            None => {
+                self.entries.push((key, value));
+                // The table counts in 32 bits as well.
+                u32::try_from(self.entries.len() - 1).ok()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_was_put_in_while_it_grows() {
+        let mut map = Map::default();
+        assert_eq!(map.get(7), None);
+        for key in 0..5000_u64 {
+            assert_eq!(map.insert(key * key, key), u32::try_from(key).ok());
+            assert_eq!(map.insert(key * key, key + 1), None);
+        }
+        assert_eq!(map.get(49), Some(&8));
+        assert_eq!(map.get(50), None);
+        assert_eq!(map.entry(4999), Some(&5000));
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_told_apart() {
+        let mut table = Table::default();
+        for number in 0..200 {
+            assert_eq!(table.find_or_insert(1, |other| other == number), None);
+        }
+        assert_eq!(table.find(1, |other| other == 150), Some(150));
+        assert_eq!(table.find(1, |_| false), None);
+        assert_eq!(table.find(2, |_| true), None);
+    }
 }

@@ -154,8 +154,14 @@ fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
     Some(absolute)
 }
 
+/// Longer paths, in bytes, lead nowhere: one label or alias of a byte may stand for a path again and again.
+const LONGEST_PATH: usize = 1 << 16;
+
 /// The node at an absolute path; `/` is the root node.
 pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+    if path.len() > LONGEST_PATH {
+        return None;
+    }
     components(path).try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
 }
 

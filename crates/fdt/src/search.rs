@@ -25,6 +25,13 @@ pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
+/// Which of the eight bytes of a word in little-endian order is the first that is 0.
+#[inline(always)]
+pub fn first_nul(word: u64) -> Option<usize> {
+    let nul = nul_bits(word);
+    (nul != 0).then_some((nul.trailing_zeros() >> 3) as usize)
+}
+
 /// A word whose lowest bit that is set stands in the lowest byte that is 0.
 #[inline(always)]
 pub(crate) fn nul_bits(word: u64) -> u64 {

@@ -23,13 +23,13 @@ const NAME: &str = "fdtoverlay";
 #[command(name = NAME, version, infer_long_args = true, disable_version_flag = true, after_help = "This is kbt.")]
 struct Args {
     /// Input base DT blob
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "input")]
     input: OsString,
     /// Output DT blob
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "output")]
     output: OsString,
     /// Verbose messages
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "verbose")]
     verbose: bool,
     /// Print version and exit
     #[arg(short = 'V', long, action = clap::ArgAction::Version)]
