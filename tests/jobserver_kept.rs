@@ -5,7 +5,7 @@
 
 mod jobserver_cli;
 
-use jobserver_cli::{Pool, Running, children, kill, runs, until};
+use jobserver_cli::{Pool, Running, any_runs, children, kill, runs, until};
 
 /// A command with a process of its own beside it, whose ID it tells. The shell has it ignore SIGINT.
 const WITH_CHILD: &[&str] = &["--", "sh", "-c", "sleep 600 & echo $!; wait"];
@@ -56,7 +56,7 @@ fn a_wrapper_that_is_killed_at_any_moment() {
         // A keeper that was about to claim when its wrapper died still gives back.
         std::thread::sleep(std::time::Duration::from_millis(100));
         pool.becomes_whole();
-        until("nothing of them runs", || children(1, &sleep).is_empty());
+        until("nothing of them runs", || !any_runs(&sleep));
     }
 }
 

@@ -152,6 +152,16 @@ pub fn children(parent: i32, word: &str) -> Vec<i32> {
     pids.filter(is).collect()
 }
 
+/// Whether any process runs whose command line contains `word`.
+pub fn any_runs(word: &str) -> bool {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.any(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(word) && runs(pid)
+    })
+}
+
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
