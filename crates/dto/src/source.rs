@@ -89,10 +89,7 @@ impl<'a> Source<'a> {
     /// An overlay: its structure block is copied, to be changed in place.
     pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
         let tree = blob.tree().map_err(|error| malformed(error, input))?;
-        let original = blob.structure().bytes();
-        let mut copy = Vec::with_capacity(original.len());
-        kbt_fdt::write::append(&mut copy, original);
-        Ok(Self::new(blob, Cow::Owned(copy), tree))
+        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.

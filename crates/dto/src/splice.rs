@@ -178,7 +178,7 @@ impl Writer<'_, '_> {
     #[inline]
     fn copy(&mut self, source: SourceId, from: StructureOffset, to: StructureOffset) {
         let bytes = &self.live.source(source).bytes;
-        kbt_fdt::write::append(self.out, bytes.get(from.index()..to.index()).unwrap_or_default());
+        self.out.extend_from_slice(bytes.get(from.index()..to.index()).unwrap_or_default());
     }
 }
 

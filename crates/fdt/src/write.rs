@@ -29,22 +29,6 @@ pub fn structure_offset(reservations: &[u8]) -> usize {
     SIZE_V17 + reservations.len().max(ENTRY_SIZE)
 }
 
-/// Appends `bytes` to `out`.
-///
-/// In pieces: above some KiB memcpy is a single `rep movsb` on many processors, which is no faster, and which
-/// callgrind counts by the byte.
-#[inline]
-pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
-    const PIECE: usize = 2048;
-    let mut rest = bytes;
-    while rest.len() > PIECE {
-        let (piece, behind) = rest.split_at(PIECE);
-        out.extend_from_slice(piece);
-        rest = behind;
-    }
-    out.extend_from_slice(rest);
-}
-
 /// Appends to `out`, which is empty, the header and the reservations, so that the structure block can be
 /// appended to it in place; [`finish`] then adds the rest.
 pub fn begin(out: &mut Vec<u8>, reservations: &[u8]) {
@@ -73,7 +57,7 @@ pub fn finish(
     let structure_start = structure_offset(reservations);
     let strings_start = out.len();
     for part in strings {
-        append(out, part);
+        out.extend_from_slice(part);
     }
     let strings_size = out.len() - strings_start;
     let total = word(out.len())?.checked_add(padding).ok_or(TooLarge)?;
