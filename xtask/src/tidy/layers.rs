@@ -16,8 +16,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     // L1: one format each, and no other.
     ("kbt-dto", &["kbt-fdt"]),
     ("kbt-dtbo-image", &["kbt-fdt"]),
+    ("kbt-depmod", &["kbt-elf"]),
     // L2: the binary.
-    ("kbt", &["kbt-compress", "kbt-dtbo-image", "kbt-dto", "kbt-fdt", "kbt-jobserver", "kbt-parallel"]),
+    (
+        "kbt",
+        &[
+            "kbt-compress",
+            "kbt-depmod",
+            "kbt-dtbo-image",
+            "kbt-dto",
+            "kbt-fdt",
+            "kbt-jobserver",
+            "kbt-parallel",
+        ],
+    ),
     // For development only.
     ("kbt-testkit", &[]),
     ("xtask", &[]),
