@@ -9,6 +9,7 @@ use crate::run::Result;
 const LAYERS: &[(&str, &[&str])] = &[
     // L0: bytes in, bytes out.
     ("kbt-fdt", &[]),
+    ("kbt-elf", &[]),
     ("kbt-compress", &[]),
     // L0 too, of the system instead of a format.
     ("kbt-jobserver", &[]),
