@@ -1,12 +1,17 @@
 //! Writing results: nothing is visible before it is whole.
 
+mod set;
+mod temporary;
+
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::report::{Failure, Report};
+use temporary::{Temporary, directory};
+
+pub use set::Set;
 
 /// Where a command writes its result.
 #[derive(Debug, Clone)]
@@ -48,6 +53,75 @@ impl Output {
             }
         }
     }
+
+    /// Writes `bytes` and lets `files` appear, all of it or nothing.
+    pub fn write_with(&self, mut files: Set, bytes: &[u8], sync: bool) -> Result<(), Failure> {
+        match self {
+            // What is printed cannot be taken back, so it comes first.
+            Self::Stdout => self.write(bytes, sync)?,
+            Self::File(path) => files.add(path, bytes)?,
+        }
+        files.publish(sync)
+    }
+}
+
+/// Replaces `path` by a file that holds `bytes`; nobody sees half of it.
+///
+/// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
+/// regular file (a FIFO, a device, an open descriptor) cannot be replaced and is written to. An existing file keeps its
+/// permissions, and its owner where the user may give files away.
+fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    match place(path)? {
+        Place::Through => write_through(path, bytes),
+        Place::File { target, old } => {
+            let mut temporary = Temporary::beside(&target, old.as_ref())?;
+            temporary.file().write_all(bytes)?;
+            if sync {
+                temporary.file().sync_all()?;
+            }
+            temporary.rename(&target)?;
+            if sync { File::open(directory(&target))?.sync_all() } else { Ok(()) }
+        }
+    }
+}
+
+/// How a path is written to.
+enum Place {
+    /// There is a regular file, or nothing yet.
+    File { target: PathBuf, old: Option<Metadata> },
+    /// What is there cannot be replaced.
+    Through,
+}
+
+/// Where what is written to `path` goes: behind symbolic links.
+fn place(path: &Path) -> io::Result<Place> {
+    if is_descriptor(path) {
+        return Ok(Place::Through);
+    }
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),
+        Err(error) => return Err(error),
+    };
+    match fs::metadata(&target).ok() {
+        Some(old) if old.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Some(old) if !old.is_file() => Ok(Place::Through),
+        old => Ok(Place::File { target, old }),
+    }
+}
+
+/// The name itself, whatever it is now, unless it is a directory.
+fn name_place(path: &Path) -> io::Result<Place> {
+    let old = fs::symlink_metadata(path).ok();
+    if old.as_ref().is_some_and(Metadata::is_dir) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(Place::File { target: path.to_owned(), old: old.filter(Metadata::is_file) })
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A shell may have opened a regular file for a descriptor; what it wrote there before stays.
+    OpenOptions::new().write(true).append(is_descriptor(path)).open(path)?.write_all(bytes)
 }
 
 /// Where a file that does not exist yet is to be made: behind symbolic links that lead nowhere, or here.
@@ -65,64 +139,4 @@ fn new_target(path: &Path) -> PathBuf {
 /// Whether the path names an open descriptor, behind which may be anything.
 fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path == Path::new("/dev/stderr") || path.starts_with("/proc/self/fd")
-}
-
-/// Replaces `path` by a file that holds `bytes`: a temporary file in the same directory, then a rename.
-///
-/// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
-/// regular file (a FIFO, a device, an open descriptor) cannot be replaced and is written to. An existing file keeps its
-/// permissions.
-pub fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
-    if is_descriptor(path) {
-        return OpenOptions::new().append(true).open(path)?.write_all(bytes);
-    }
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),
-        Err(error) => return Err(error),
-    };
-    let old = fs::metadata(&target).ok();
-    if old.as_ref().is_some_and(fs::Metadata::is_dir) {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return OpenOptions::new().write(true).open(&target)?.write_all(bytes);
-    }
-    publish(&target, old.map(|old| old.permissions()), bytes, sync)
-}
-
-/// Replaces what has this name in its directory, be it a symbolic link, by a file that holds `bytes`: nothing outside
-/// of the directory is written to. A regular file keeps its permissions; a directory is an error.
-pub fn replace_name(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
-    let old = fs::symlink_metadata(path).ok();
-    if old.as_ref().is_some_and(fs::Metadata::is_dir) {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    let permissions = old.filter(fs::Metadata::is_file).map(|old| old.permissions());
-    publish(path, permissions, bytes, sync)
-}
-
-/// Writes a temporary file beside `target` and renames it.
-fn publish(target: &Path, permissions: Option<fs::Permissions>, bytes: &[u8], sync: bool) -> io::Result<()> {
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // 0666 is narrowed by the umask, as for any file that a tool creates.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".kbt-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    temporary.write_all(bytes)?;
-    if let Some(permissions) = permissions {
-        temporary.as_file().set_permissions(permissions)?;
-    }
-    if sync {
-        temporary.as_file().sync_all()?;
-    }
-    temporary.persist(target).map_err(|error| error.error)?;
-    if sync {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -64,6 +64,11 @@ impl Failure {
         self
     }
 
+    /// Names the file where none is named yet.
+    pub fn at_file_unless_named(self, file: impl fmt::Display) -> Self {
+        if self.file.is_some() { self } else { self.at_file(file) }
+    }
+
     /// Names the byte offset in the file.
     pub fn at_offset(mut self, offset: u64) -> Self {
         self.offset = Some(offset);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::dtbo::Dump;
 use crate::dtbo::image::{self, Budget};
 use crate::input;
-use crate::output::{Output, replace};
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 /// Prints the table and what follows the image.
@@ -22,12 +22,11 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let table = image::parse(&name, &bytes)?;
     let output = Output::parse(&args.output);
     check_targets(&table, &args.image, args.prefix.as_deref(), &output)?;
+    let mut files = Set::default();
     if let Some(prefix) = &args.prefix {
         let limit = args.decompress.then_some(args.limit.max_size);
-        write_entries(&table, prefix, limit, args.sync).map_err(|failure| match failure.file {
-            None => failure.at_file(&name),
-            Some(_) => failure,
-        })?;
+        add_entries(&table, prefix, limit, &mut files)
+            .map_err(|failure| failure.at_file_unless_named(&name))?;
     }
     if report.is_json() {
         report.field("header", header(&table));
@@ -36,39 +35,29 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         report.field("trailing", trailing_json(&table));
     }
     if report.is_json() && matches!(output, Output::Stdout) {
-        return Ok(());
+        return files.publish(args.sync);
     }
     let text = table.to_string() + &trailing(&table);
-    output.write(text.as_bytes(), args.sync)
+    output.write_with(files, text.as_bytes(), args.sync)
 }
 
-/// Writes each entry to `PREFIX.N`; with a limit decompressed to at most that many bytes. Nothing is written
-/// before every entry was read.
-pub fn write_entries(
+/// Adds each entry as `PREFIX.N`; with a limit decompressed to at most that many bytes.
+pub fn add_entries(
     table: &DtTable<'_>,
     prefix: &OsStr,
     limit: Option<usize>,
-    sync: bool,
+    files: &mut Set,
 ) -> Result<(), Failure> {
-    // Twice over the entries, so that no more than one is held decompressed.
-    if let Some(limit) = limit {
-        let mut budget = Budget::new(table, limit);
-        (0..table.entries().len())
-            .try_for_each(|index| image::content(table, index, &mut budget).map(drop))?;
-    }
     let mut budget = Budget::new(table, limit.unwrap_or(0));
-    if limit.is_none() {
-        (0..table.entries().len())
-            .try_for_each(|index| budget.take_plain(table.stored(index).unwrap_or_default().len()))?;
-    }
     for index in 0..table.entries().len() {
-        let decompressed = limit.map(|_| image::content(table, index, &mut budget)).transpose()?;
-        let bytes = match &decompressed {
-            Some(content) => &content.bytes,
-            None => table.stored(index).unwrap_or_default(),
-        };
         let path = entry_path(prefix, index);
-        replace(&path, bytes, sync).map_err(|error| Failure::io("write", path.display(), &error))?;
+        if limit.is_some() {
+            files.add(&path, &image::content(table, index, &mut budget)?.bytes)?;
+        } else {
+            let stored = table.stored(index).unwrap_or_default();
+            budget.take_plain(stored.len())?;
+            files.add(&path, stored)?;
+        }
     }
     Ok(())
 }

@@ -10,10 +10,10 @@ use crate::args::dtbo::Unpack;
 use crate::dtbo::image::{self, Budget, Content};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::input;
-use crate::output::replace_name;
+use crate::output::Set;
 use crate::report::{Failure, Report};
 
-/// Takes the image apart. The manifest is written last: without it a directory is no unpacked image.
+/// Takes the image apart. All files appear together.
 pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.image);
     let bytes = image::read(&args.image)?;
@@ -22,7 +22,7 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     // Everything that can be refused is, before the first file appears.
     let readable = check(&table, &parts, args.limit.max_size, &name, report)?;
 
-    let mut directory = Directory { path: &args.directory, sync: args.sync, files: Vec::new() };
+    let mut directory = Directory { path: &args.directory, files: Set::default(), names: Vec::new() };
     fs::create_dir_all(directory.path)
         .map_err(|error| Failure::io("make", directory.path.display(), &error))?;
     let mut manifest = header(&table, &parts, &bytes);
@@ -40,23 +40,22 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     }
     directory.write(manifest::FILE.to_owned(), &manifest.to_bytes()?)?;
     report.field("entries", manifest.entries.len());
-    report.field("files", directory.files);
+    directory.files.publish(args.sync)?;
+    report.field("files", directory.names);
     Ok(())
 }
 
 struct Directory<'a> {
     path: &'a Path,
-    sync: bool,
-    files: Vec<String>,
+    files: Set,
+    names: Vec<String>,
 }
 
 impl Directory<'_> {
-    /// Writes a file as a whole and gives its name back.
+    /// Adds a file and gives its name back.
     fn write(&mut self, name: String, bytes: &[u8]) -> Result<String, Failure> {
-        let path = self.path.join(&name);
-        replace_name(&path, bytes, self.sync)
-            .map_err(|error| Failure::io("write", path.display(), &error))?;
-        self.files.push(name.clone());
+        self.files.add_name(&self.path.join(&name), bytes)?;
+        self.names.push(name.clone());
         Ok(name)
     }
 }

@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use kbt_dtbo_image::{DEFAULT_PAGE_SIZE, EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
 use crate::args::dtbo::Share;
-use crate::commands::dtbo_dump::{check_targets, write_entries};
+use crate::commands::dtbo_dump::{add_entries, check_targets};
 use crate::dtbo::build::{Request, Source, build};
 use crate::dtbo::{config, image};
 use crate::input;
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 const COMMANDS: &str = "the commands are create, cfg_create, dump and help";
@@ -137,14 +137,13 @@ fn dump(words: &[OsString]) -> Result<(), Failure> {
     let table = image::parse(&name, &bytes)?;
     let output = Output::parse(output);
     check_targets(&table, file, prefix, &output)?;
+    let mut files = Set::default();
     if let Some(prefix) = prefix {
         let limit = decompress.then_some(image::DEFAULT_MAX_SIZE);
-        write_entries(&table, prefix, limit, false).map_err(|failure| match failure.file {
-            None => failure.at_file(&name),
-            Some(_) => failure,
-        })?;
+        add_entries(&table, prefix, limit, &mut files)
+            .map_err(|failure| failure.at_file_unless_named(&name))?;
     }
-    output.write(table.to_string().as_bytes(), false)
+    output.write_with(files, table.to_string().as_bytes(), false)
 }
 
 fn help(topic: Option<&OsStr>) -> Result<(), Failure> {

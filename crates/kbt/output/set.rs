@@ -1,0 +1,283 @@
+//! Files that appear together or not at all.
+//!
+//! **Phases.** All are written beside their targets, then all are brought to the disk if that is asked for, then each
+//! changes places with its target (renameat2(2), `RENAME_EXCHANGE`), so that a failure midway can be undone; last, what
+//! was replaced goes.
+//!
+//! **Limits.** Who reads while the places change meets old files and new ones, and so does who comes after a run that was
+//! killed between two of these calls. Where the file system cannot exchange, what appeared stays. What is no regular file
+//! is written to, before the first place changes.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::temporary::{Temporary, directory};
+use super::{Place, place, write_through};
+use crate::report::Failure;
+
+/// From so many files on the process asks for more descriptors; it has 1024 as a rule.
+const FEW: usize = 256;
+
+/// Files to be published together.
+#[derive(Debug, Default)]
+pub struct Set {
+    staged: Vec<Staged>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    /// As the caller named it.
+    path: PathBuf,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Written, and not to be seen yet.
+    File { temporary: Temporary, target: PathBuf, state: State },
+    /// For what cannot be replaced.
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Hidden,
+    /// The temporary name has the old file.
+    Exchanged,
+    /// There was no old file.
+    Created,
+    /// There is no old file any more.
+    Replaced,
+}
+
+impl Set {
+    /// Adds a file as [`Output::write`](super::Output::write) would write it: behind symbolic links, with owner and
+    /// permissions kept. When this returns its bytes are written, but not to be seen.
+    ///
+    /// # Errors
+    /// The system's. To drop the set leaves everything as it was.
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        self.stage(path, place(path), bytes)
+    }
+
+    /// Adds a file that takes the place of what has this name, be it a symbolic link: nothing outside of its directory
+    /// is written to.
+    ///
+    /// # Errors
+    /// As [`Set::add`].
+    pub fn add_name(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        self.stage(path, super::name_place(path), bytes)
+    }
+
+    fn stage(&mut self, path: &Path, place: io::Result<Place>, bytes: &[u8]) -> Result<(), Failure> {
+        if self.staged.len() == FEW {
+            ask_for_descriptors();
+        }
+        let content = place.and_then(|place| Content::of(place, bytes));
+        let content = content.map_err(|error| Failure::io("write", path.display(), &error))?;
+        self.staged.push(Staged { path: path.to_owned(), content });
+        Ok(())
+    }
+
+    /// Lets all files appear. With `sync` their bytes are on the disk before the first does, and their names when this
+    /// returns.
+    ///
+    /// # Errors
+    /// The system's; what had appeared went back to what it was.
+    pub fn publish(mut self, sync: bool) -> Result<(), Failure> {
+        let result = self.try_publish(sync);
+        if result.is_err() {
+            self.staged.iter_mut().rev().for_each(|staged| staged.content.undo());
+        }
+        result
+    }
+
+    fn try_publish(&mut self, sync: bool) -> Result<(), Failure> {
+        if sync {
+            self.each(|content, _| content.sync())?;
+        }
+        self.each(|content, _| content.give_name())?;
+        self.each(Content::write_through)?;
+        self.each(|content, _| content.appear())?;
+        if sync { self.each(|content, _| content.sync_directory()) } else { Ok(()) }
+    }
+
+    fn each(&mut self, step: impl Fn(&mut Content, &Path) -> io::Result<()>) -> Result<(), Failure> {
+        self.staged.iter_mut().try_for_each(|Staged { path, content }| {
+            step(content, path).map_err(|error| Failure::io("write", path.display(), &error))
+        })
+    }
+}
+
+impl Content {
+    fn of(place: Place, bytes: &[u8]) -> io::Result<Self> {
+        let Place::File { target, old } = place else { return Ok(Self::Bytes(bytes.to_vec())) };
+        let temporary = Temporary::beside(&target, old.as_ref())?;
+        temporary.file().write_all(bytes)?;
+        Ok(Self::File { temporary, target, state: State::Hidden })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::File { temporary, .. } => temporary.file().sync_all(),
+            Self::Bytes(_) => Ok(()),
+        }
+    }
+
+    fn give_name(&mut self) -> io::Result<()> {
+        match self {
+            Self::File { temporary, .. } => temporary.name().map(drop),
+            Self::Bytes(_) => Ok(()),
+        }
+    }
+
+    fn write_through(&mut self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::File { .. } => Ok(()),
+            Self::Bytes(bytes) => write_through(path, bytes),
+        }
+    }
+
+    fn appear(&mut self) -> io::Result<()> {
+        let Self::File { temporary, target, state } = self else { return Ok(()) };
+        match renameat_with(CWD, temporary.name()?, CWD, &*target, RenameFlags::EXCHANGE) {
+            Ok(()) => *state = State::Exchanged,
+            Err(error) => {
+                temporary.rename(target)?;
+                *state = if error == Errno::NOENT { State::Created } else { State::Replaced };
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self) {
+        let Self::File { temporary, target, state } = self else { return };
+        // What fails here cannot be helped; the error that brought us here is told.
+        match state {
+            State::Hidden | State::Replaced => {}
+            State::Created => {
+                let _ = fs::remove_file(target);
+            }
+            State::Exchanged => {
+                let name = temporary.name().map(Path::to_owned).unwrap_or_default();
+                let _ = renameat_with(CWD, name, CWD, &*target, RenameFlags::EXCHANGE);
+            }
+        }
+        *state = State::Hidden;
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        match self {
+            Self::File { target, .. } => File::open(directory(target))?.sync_all(),
+            Self::Bytes(_) => Ok(()),
+        }
+    }
+}
+
+/// Raises the limit on descriptors as far as the process may.
+fn ask_for_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // What is refused shows in the file that cannot be opened.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(directory: &Path) -> Vec<(String, String)> {
+        let mut texts: Vec<(String, String)> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let text = fs::read_to_string(entry.path()).unwrap();
+                (entry.file_name().into_string().unwrap(), text)
+            })
+            .collect();
+        texts.sort();
+        texts
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    /// A room with `a` and a set of `a`, `b` and `c`.
+    fn set() -> (tempfile::TempDir, Set) {
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("a"), "old").unwrap();
+        let mut set = Set::default();
+        for name in ["a", "b", "c"] {
+            set.add(&room.path().join(name), b"new").unwrap();
+        }
+        (room, set)
+    }
+
+    #[test]
+    fn all_appear_at_once() {
+        for sync in [false, true] {
+            let (room, set) = set();
+            assert_eq!(fs::read(room.path().join("a")).unwrap(), b"old");
+            set.publish(sync).unwrap();
+            assert_eq!(texts(room.path()), pairs(&[("a", "new"), ("b", "new"), ("c", "new")]));
+        }
+    }
+
+    #[test]
+    fn a_dropped_set_leaves_nothing() {
+        let (room, set) = set();
+        drop(set);
+        assert_eq!(texts(room.path()), pairs(&[("a", "old")]));
+    }
+
+    #[test]
+    fn what_appeared_before_a_failure_goes_back() {
+        let (room, mut set) = set();
+        let Content::File { temporary, .. } = &mut set.staged[2].content else { panic!("a file") };
+        // Somebody sweeps the temporary file of `c` away.
+        fs::remove_file(temporary.name().unwrap()).unwrap();
+        let failure = set.publish(false).unwrap_err();
+        assert!(failure.file.unwrap().ends_with("/c"));
+        assert_eq!(texts(room.path()), pairs(&[("a", "old")]));
+    }
+
+    #[test]
+    fn what_cannot_be_added_is_told_at_once() {
+        let (room, mut set) = set();
+        fs::create_dir(room.path().join("d")).unwrap();
+        assert!(set.add(&room.path().join("d"), b"").is_err());
+        assert!(set.add(&room.path().join("d/e/f"), b"").is_err());
+        assert!(set.add_name(&room.path().join("d"), b"").is_err());
+    }
+
+    #[test]
+    fn links_are_followed_or_replaced_as_asked_for() {
+        let (room, mut set) = set();
+        let path = |name: &str| room.path().join(name);
+        std::os::unix::fs::symlink("x", path("followed")).unwrap();
+        std::os::unix::fs::symlink("y", path("replaced")).unwrap();
+        set.add(&path("followed"), b"1").unwrap();
+        set.add_name(&path("replaced"), b"2").unwrap();
+        set.publish(false).unwrap();
+        assert_eq!(fs::read_link(path("followed")).unwrap(), Path::new("x"));
+        assert_eq!(fs::read(path("x")).unwrap(), b"1");
+        assert!(fs::symlink_metadata(path("replaced")).unwrap().is_file());
+        assert!(!path("y").exists());
+    }
+
+    #[test]
+    fn more_files_than_a_process_may_have_open_as_a_rule() {
+        let room = tempfile::tempdir().unwrap();
+        let mut set = Set::default();
+        for number in 0..1500 {
+            set.add(&room.path().join(number.to_string()), b"").unwrap();
+        }
+        set.publish(false).unwrap();
+        assert_eq!(texts(room.path()).len(), 1500);
+    }
+}
