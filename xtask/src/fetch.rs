@@ -4,6 +4,7 @@
 //! A peer is unpacked beside its place and renamed into it; a stamp, written last, says that it is whole and
 //! which recipe made it. So a second run does nothing, and a broken one leaves nothing half done.
 
+mod modules;
 mod programs;
 mod trees;
 
@@ -14,6 +15,7 @@ use crate::apt::{self, Suite};
 use crate::files::{cannot, create, remove, rename};
 use crate::place;
 use crate::run::{self, Result};
+use modules::Modules;
 use programs::Programs;
 use trees::Trees;
 
@@ -35,6 +37,8 @@ enum What {
     Programs(Programs),
     /// The device trees of a kernel package.
     Trees(Trees),
+    /// The modules of a kernel package.
+    Modules(Modules),
 }
 
 const PEERS: &[Peer] = &[
@@ -121,11 +125,66 @@ const PEERS: &[Peer] = &[
         long: true,
         what: What::Trees(Trees { architecture: "armhf", meta: "linux-image-armmp", release: "6.1." }),
     },
+    // The newest depmod and the one whose indexes are in the older order, with the programs that read the indexes.
+    Peer {
+        name: "kmod-34",
+        suite: "trixie",
+        long: false,
+        what: What::Programs(kmod(
+            &["kmod", "libc6", "libkmod2", "liblzma5", "libssl3t64", "libzstd1", "zlib1g"],
+            &[("kmod-34/depmod", "kmod"), ("kmod-34/modinfo", "kmod"), ("kmod-34/modprobe", "kmod")],
+        )),
+    },
+    Peer {
+        name: "kmod-30",
+        suite: "bookworm",
+        long: false,
+        what: What::Programs(kmod(
+            &["kmod", "libc6", "libkmod2", "liblzma5", "libssl3", "libzstd1"],
+            &[("kmod-30/depmod", "kmod"), ("kmod-30/modinfo", "kmod"), ("kmod-30/modprobe", "kmod")],
+        )),
+    },
+    Peer {
+        name: "modules-cloud-6.1",
+        suite: "bookworm",
+        long: false,
+        what: What::Modules(Modules {
+            architecture: "amd64",
+            meta: "linux-image-cloud-amd64",
+            release: "6.1.",
+        }),
+    },
+    Peer {
+        name: "modules-amd64-6.1",
+        suite: "bookworm",
+        long: true,
+        what: What::Modules(Modules { architecture: "amd64", meta: "linux-image-amd64", release: "6.1." }),
+    },
+    Peer {
+        name: "modules-armmp-6.1",
+        suite: "bookworm",
+        long: true,
+        what: What::Modules(Modules { architecture: "armhf", meta: "linux-image-armmp", release: "6.1." }),
+    },
+    Peer {
+        name: "modules-arm64-6.1",
+        suite: "bookworm",
+        long: true,
+        what: What::Modules(Modules { architecture: "arm64", meta: "linux-image-arm64", release: "6.1." }),
+    },
 ];
 
 /// GNU make under a name that says its version, for which the suite must have it.
 const fn make(commands: &'static [(&'static str, &'static str)]) -> Programs {
     Programs { packages: &["libc6", "make"], commands, home: None, library: None, headers: &[] }
+}
+
+/// One program under three names: it does what its own name says.
+const fn kmod(
+    packages: &'static [&'static str],
+    commands: &'static [(&'static str, &'static str)],
+) -> Programs {
+    Programs { packages, commands, home: None, library: None, headers: &[] }
 }
 
 /// The verb.
@@ -187,6 +246,9 @@ fn get(peer: &Peer, directory: &Path) -> Result {
             programs.get(&suite(&apt::native_architecture()?)?, peer.name, &scratch, directory)?
         }
         What::Trees(trees) => trees.get(&suite(trees.architecture)?, peer.name, &scratch, directory)?,
+        What::Modules(modules) => {
+            modules.get(&suite(modules.architecture)?, peer.name, &scratch, directory)?
+        }
     };
     let mut text = format!("recipe {RECIPE}\n");
     for package in packages {

@@ -12,6 +12,8 @@
 //! | `trees/arm64-6.12/VENDOR/*.dtb, *.dtbo` | device trees of bookworm-backports' arm64 kernel |
 //! | `trees/arm64-6.1/VENDOR/...` | of bookworm's arm64 kernel |
 //! | `trees/armmp-6.1/...` | of bookworm's armhf kernel |
+//! | `bin/kmod-30/`, `bin/kmod-34/` | `depmod`, `modinfo` and `modprobe` of bookworm and of trixie |
+//! | `modules/SET/lib/modules/VERSION/` | kernel modules: `cloud-6.1`, with `--all` also `amd64-6.1`, `armmp-6.1`, `arm64-6.1` |
 //!
 //! A test asks for a peer by [`require!`](crate::require), which leaves the test with a word where the peer
 //! could not be had:
@@ -68,6 +70,12 @@ pub fn tool(name: &str) -> Result<PathBuf, Missing> {
 /// A set of real device trees: `arm64-6.12`, `arm64-6.1` or `armmp-6.1`.
 pub fn trees(set: &str) -> Result<PathBuf, Missing> {
     present(format!("device trees '{set}'"), directory().join("trees").join(set))
+}
+
+/// The root of a set of kernel modules, which holds `lib/modules/VERSION`: `cloud-6.1`, `amd64-6.1`, `armmp-6.1`
+/// or `arm64-6.1`.
+pub fn modules(set: &str) -> Result<PathBuf, Missing> {
+    present(format!("kernel modules '{set}'"), directory().join("modules").join(set))
 }
 
 /// The reference library for in-process comparisons.

@@ -13,7 +13,8 @@ use crate::run::Result;
 pub struct Programs {
     /// The programs' packages, and those of all libraries that they are linked to, the loader's included.
     pub packages: &'static [&'static str],
-    /// Names that tests use, each with the file in `usr/bin`.
+    /// Names that tests use, each with the file in `usr/bin`. A name may have a directory before it
+    /// (`kmod-34/depmod`); the program sees what is behind it as its own.
     pub commands: &'static [(&'static str, &'static str)],
     /// A variable that must name the directory `usr` of the packages.
     pub home: Option<&'static str>,
@@ -49,11 +50,13 @@ impl Programs {
         create(&directory.join("bin"))?;
         for (command, binary) in self.commands {
             let script = self.wrapper(name, &library, &loader, (command, binary));
-            let fresh = scratch.root.join(command);
+            let fresh = scratch.root.join("command");
             fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
             fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
                 .map_err(|error| cannot("make executable", &fresh, &error))?;
-            rename(&fresh, &directory.join("bin").join(command))?;
+            let target = directory.join("bin").join(command);
+            create(target.parent().unwrap_or(directory))?;
+            rename(&fresh, &target)?;
         }
         Ok(packages)
     }
@@ -61,21 +64,28 @@ impl Programs {
     /// A script that runs a program by the loader and with the libraries that it was built for, since those of
     /// this system may be older. It finds them from its own place, so the peers directory can be moved.
     fn wrapper(&self, name: &str, library: &str, loader: &str, (command, binary): (&str, &str)) -> String {
+        let own = command.rsplit('/').next().unwrap_or(command);
+        let up = "/..".repeat(1 + command.matches('/').count());
         let home = self.home.map(|variable| format!("export {variable}=\"$root\"\n")).unwrap_or_default();
         format!(
             "#!/bin/sh\n\
-             root=\"${{0%/*}}/../sysroot/{name}/usr\"\n\
+             root=\"${{0%/*}}{up}/sysroot/{name}/usr\"\n\
              {home}\
              exec \"$root/lib/{library}/{loader}\" --library-path \"$root/lib/{library}\" \
-             --argv0 {command} \"$root/bin/{binary}\" \"$@\"\n"
+             --argv0 {own} \"$root/bin/{binary}\" \"$@\"\n"
         )
     }
 }
 
-/// Makes `lib` and `usr/lib` one, as they are on a system: packages of older suites still fill both.
+/// Makes `lib` and `usr/lib` one, and likewise the directories of programs, as they are on a system: packages of
+/// older suites still fill both.
 fn merge_usr(root: &Path) -> Result {
-    create(&root.join("usr/lib"))?;
-    symlink("usr/lib", root.join("lib")).map_err(|error| cannot("link", &root.join("lib"), &error))
+    for name in ["lib", "bin", "sbin"] {
+        let (own, merged) = (root.join(name), Path::new("usr").join(name));
+        create(&root.join(&merged))?;
+        symlink(&merged, &own).map_err(|error| cannot("link", &own, &error))?;
+    }
+    Ok(())
 }
 
 /// The directory of the libraries below `usr/lib`, and the file name of the loader in it.

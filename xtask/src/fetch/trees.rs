@@ -25,17 +25,21 @@ impl Trees {
         scratch: &Scratch,
         directory: &Path,
     ) -> Result<Vec<PathBuf>> {
-        let prefix = format!("linux-image-{}", self.release);
-        let dependencies = suite.dependencies(self.meta)?;
-        let package = dependencies.iter().find(|name| name.starts_with(&prefix)).ok_or_else(|| {
-            format!("{} depends on {dependencies:?}; none of them is a {prefix}*", self.meta)
-        })?;
-        let packages = suite.download(&[package], &scratch.debs)?;
+        let package = newest_kernel(suite, self.meta, self.release)?;
+        let packages = suite.download(&[&package], &scratch.debs)?;
         for file in &packages {
             // Overlays too; tar fails over a pattern that nothing matches, and 32-bit kernels have none.
             apt::unpack(file, &["*.dtb*"], &scratch.unpacked)?;
         }
-        replace(&scratch.unpacked.join("usr/lib").join(package), &directory.join("trees").join(name))?;
+        replace(&scratch.unpacked.join("usr/lib").join(&package), &directory.join("trees").join(name))?;
         Ok(packages)
     }
+}
+
+/// The package of the kernel that `meta` stands for, which must be a `release`.
+pub fn newest_kernel(suite: &Suite, meta: &str, release: &str) -> Result<String> {
+    let prefix = format!("linux-image-{release}");
+    let dependencies = suite.dependencies(meta)?;
+    let package = dependencies.iter().find(|name| name.starts_with(&prefix));
+    package.cloned().ok_or_else(|| format!("{meta} depends on {dependencies:?}; none of them is a {prefix}*"))
 }
