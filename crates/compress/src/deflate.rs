@@ -68,7 +68,8 @@ fn grow(out: &mut Vec<u8>, most: usize, at: usize) -> Result<(), Error> {
     out.try_reserve_exact(more).map_err(|_| Error::new(ErrorKind::OutOfMemory, at))
 }
 
-fn inflate_error(error: &flate2::DecompressError, at: usize) -> Error {
+/// zlib's word on what it refused at `at`.
+pub fn inflate_error(error: &flate2::DecompressError, at: usize) -> Error {
     if error.needs_dictionary().is_some() {
         return Error::new(ErrorKind::Unsupported("a preset dictionary"), at);
     }

@@ -2,14 +2,23 @@
 //!
 //! Bytes in, bytes out: no file, no environment, no thread. Every decompression takes a limit, so that a few
 //! hostile bytes cannot ask for gigabytes.
+//!
+//! [`decompress`] and [`compress`] are for the entries of images, a stream each; [`Decoder`] is for many files that are
+//! compressed as a whole, such as kernel modules, and keeps its buffers between them.
 
 mod deflate;
 mod error;
+mod file;
+mod gzip;
 mod lz4;
+mod output;
+mod xz;
+mod zstd;
 
 use core::fmt;
 
 pub use error::{Error, ErrorKind};
+pub use file::{Decoder, FileCompression, MAX_MEMORY};
 
 /// How bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
