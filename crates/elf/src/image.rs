@@ -53,6 +53,8 @@ pub struct Header {
     pub file_type: u16,
     /// `e_machine`.
     pub machine: u16,
+    /// `e_flags`: on some machines the ABI.
+    pub flags: u32,
     /// `e_shoff`: where the section headers lie, in bytes from the start of the file.
     pub section_offset: u64,
     /// `e_shnum`: 0 also where there are more than 65279 sections.
@@ -121,6 +123,7 @@ impl Header {
             endian,
             file_type: header.e_type(endian).0,
             machine: header.e_machine(endian).0,
+            flags: header.e_flags(endian).0,
             section_offset: header.e_shoff(endian).into(),
             section_count: header.e_shnum(endian),
             section_entry_size: header.e_shentsize(endian),

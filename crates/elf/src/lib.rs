@@ -21,18 +21,24 @@
 //! # }
 //! ```
 
+mod edit;
+mod emit;
 mod error;
 mod image;
 mod layout;
 mod pieces;
+mod relocation;
 mod sections;
 mod strings;
 mod symbols;
 
+pub use edit::{Edit, apply};
+pub use emit::{DefinedSymbol, EmitError, ReadOnlySection, Relocation, Target, relocatable};
 pub use error::{Error, ErrorKind, Part};
 pub use image::{Class, Header, Image};
 pub use object::{Endianness, ReadRef};
 pub use pieces::{Pieces, ReadAt};
+pub use relocation::RelocationKind;
 pub use sections::{Section, SectionTable, section_type};
 pub use strings::StringTable;
 pub use symbols::{Binding, Symbol, SymbolTable, section_index, symbol_type};
