@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kbt-dto", &["kbt-fdt"]),
     ("kbt-dtbo-image", &["kbt-fdt"]),
     ("kbt-depmod", &["kbt-elf"]),
+    ("kbt-kallsyms", &["kbt-elf"]),
     // L2: the binary.
     (
         "kbt",
@@ -28,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-dto",
             "kbt-fdt",
             "kbt-jobserver",
+            "kbt-kallsyms",
             "kbt-parallel",
         ],
     ),

@@ -1,0 +1,214 @@
+//! The kernels whose generators kbt stands in for: what each leaves out, and how each lays its table out.
+//!
+//! Sources: scripts/kallsyms and scripts/mksysmap as Debian's linux-kbuild packages carry them, run and compared
+//! (`tests/differential_kallsyms.rs`). Stable trees take changes over from later kernels, so a version only names a set
+//! of habits.
+
+use crate::layout::{AddressTable, ArrayOrder, Class, Endianness, Layout};
+
+/// A generation of generators, named by its first long-term kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kernel {
+    /// To 6.0: reads nm's lines from standard input and filters them itself.
+    V5_10,
+    /// 6.1 to 6.3, with the sequence numbers that its stable tree has.
+    V6_1,
+    /// 6.4 to 6.11: another order of the arrays.
+    V6_6,
+    /// 6.12 to 6.19: offsets only.
+    V6_12,
+    /// 7.0 and later: place-relative offsets.
+    V7_0,
+}
+
+impl Kernel {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_6, Self::V6_12, Self::V7_0];
+
+    /// The generation of a kernel of this version.
+    pub fn of_version(major: u32, minor: u32) -> Self {
+        match (major, minor) {
+            (..=5, _) | (6, 0) => Self::V5_10,
+            (6, 1..=3) => Self::V6_1,
+            (6, 4..=11) => Self::V6_6,
+            (6, _) => Self::V6_12,
+            _ => Self::V7_0,
+        }
+    }
+
+    /// The kernel that it is named by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_6 => "6.6",
+            Self::V6_12 => "6.12",
+            Self::V7_0 => "7.0",
+        }
+    }
+
+    /// `KSYM_NAME_LEN`: names of so many bytes and more are left out.
+    pub fn name_limit(self) -> usize {
+        if self == Self::V5_10 { 128 } else { 512 }
+    }
+
+    /// Whether `__start_*` and `__stop_*` are kept wherever they are.
+    pub fn keeps_borders(self) -> bool {
+        self >= Self::V6_12
+    }
+
+    /// Whether an empty table is made of no symbols; else that is an error.
+    pub fn allows_none(self) -> bool {
+        self >= Self::V6_12
+    }
+
+    /// Whether the kernel's build filters the symbols by mksysmap before the generator gets them.
+    pub fn is_fed_by_map(self) -> bool {
+        self > Self::V5_10
+    }
+
+    /// The layout of its tables.
+    pub fn layout(self, class: Class, endian: Endianness, addresses: AddressTable) -> Layout {
+        let count_first = self >= Self::V6_6;
+        Layout {
+            class,
+            endian,
+            addresses,
+            order: if count_first { ArrayOrder::CountFirst } else { ArrayOrder::AddressesFirst },
+            alignment: if self >= Self::V7_0 || class == Class::Elf32 { 4 } else { 8 },
+            long_lengths: self > Self::V5_10,
+            seqs: self > Self::V5_10,
+        }
+    }
+
+    /// How addresses are kept where nothing else is known.
+    pub fn addresses(self, absolute_percpu: bool) -> AddressTable {
+        match (self, absolute_percpu) {
+            (Self::V7_0, _) => AddressTable::PlaceRelative,
+            (_, true) => AddressTable::BaseRelativePercpu,
+            (_, false) => AddressTable::BaseRelative,
+        }
+    }
+
+    /// Whether mksysmap leaves a symbol out of System.map.
+    pub fn drops_from_map(self, kind: u8, name: &[u8]) -> bool {
+        if matches!(kind, b'a' | b'N' | b'U' | b'w') {
+            return true;
+        }
+        match self {
+            Self::V5_10 => contains(name, b"__crc_") || starts(name, &[b"$a", b"$d", b"$t", b".L", b"L0"]),
+            Self::V6_1 => {
+                starts(name, &[b"$", b".L", b"__crc_", b"__kstrtab_", b"__kstrtabns_"]) || name == b"L0"
+            }
+            Self::V6_6 | Self::V6_12 => drops_since_6_4(name) || name == b"__pi_\\",
+            Self::V7_0 => {
+                drops_since_6_4(name)
+                    || starts(name, &[b"__pi_$", b"__mod_device_table__"])
+                    || is_module_note(name)
+            }
+        }
+    }
+
+    /// Whether the generator itself leaves a symbol out of the table, beside those out of range and too long.
+    pub fn ignores(self, kind: u8, name: &[u8]) -> bool {
+        let by_name = match self {
+            Self::V5_10 => {
+                starts(name, &[b"$", b".LASANPC", b"__crc_", b"__kvm_nvhe_"]) || ignored_to_6_3(name)
+            }
+            Self::V6_1 => {
+                starts(name, &[b"__kvm_nvhe_$", b"__kvm_nvhe_.L", b"__kcfi_typeid_"])
+                    || name == b"kallsyms_seqs_of_names"
+                    || ignored_to_6_3(name)
+            }
+            _ => false,
+        };
+        let by_kind = match kind {
+            b'u' | b'n' => true,
+            b'U' | b'N' => self <= Self::V6_1,
+            b'a' | b'A' => !KEPT_ABSOLUTE.contains(&name),
+            _ => false,
+        };
+        by_name || by_kind
+    }
+}
+
+/// Absolute symbols that are of use.
+const KEPT_ABSOLUTE: [&[u8]; 4] =
+    [b"__kernel_syscall_via_break", b"__kernel_syscall_via_epc", b"__kernel_sigtramp", b"__gp"];
+
+/// What scripts/kallsyms of 5.10 and 6.1 both leave out; mksysmap does since 6.4.
+fn ignored_to_6_3(name: &[u8]) -> bool {
+    const EXACT: [&[u8]; 10] = [
+        b"kallsyms_addresses",
+        b"kallsyms_offsets",
+        b"kallsyms_relative_base",
+        b"kallsyms_num_syms",
+        b"kallsyms_names",
+        b"kallsyms_markers",
+        b"kallsyms_token_table",
+        b"kallsyms_token_index",
+        b"_SDA_BASE_",
+        b"_SDA2_BASE_",
+    ];
+    const THUNKS: [&[u8]; 7] = [
+        b"__efistub_",
+        b"__AArch64ADRPThunk_",
+        b"__ARMV5PILongThunk_",
+        b"__ARMV7PILongThunk_",
+        b"__ThumbV7PILongThunk_",
+        b"__LA25Thunk_",
+        b"__microLA25Thunk_",
+    ];
+    EXACT.contains(&name) || starts(name, &THUNKS) || is_stub(name)
+}
+
+/// Stubs that linkers put in for arm and ppc.
+fn is_stub(name: &[u8]) -> bool {
+    let ends: [&[u8]; 3] = [b"_from_arm", b"_from_thumb", b"_veneer"];
+    ends.iter().any(|end| name.ends_with(end))
+        || contains(name, b".long_branch.")
+        || contains(name, b".plt_branch.")
+}
+
+fn drops_since_6_4(name: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 12] = [
+        b"$",
+        b".L",
+        b"__efistub_",
+        b"__pi_.L",
+        b"__kvm_nvhe_$",
+        b"__kvm_nvhe_.L",
+        b"__kcfi_typeid_",
+        b"__kvm_nvhe___kcfi_typeid_",
+        b"__pi___kcfi_typeid_",
+        b"__crc_",
+        b"__kstrtab_",
+        b"__kstrtabns_",
+    ];
+    // Most names begin with none of these bytes.
+    let may_start = matches!(name.first(), Some(b'$' | b'.' | b'_'));
+    (may_start && (starts(name, &PREFIXES) || is_thunk(name)))
+        || matches!(name, b"L0" | b"_SDA_BASE_" | b"_SDA2_BASE_")
+        || is_stub(name)
+}
+
+/// `__` letters and digits `Thunk_`: lld's.
+fn is_thunk(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(b"__") else { return false };
+    let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    rest.get(end) == Some(&b'_') && rest[..end].ends_with(b"Thunk")
+}
+
+/// `__UNIQUE_ID_modinfo_` and digits.
+fn is_module_note(name: &[u8]) -> bool {
+    let digits = name.strip_prefix(b"__UNIQUE_ID_modinfo_");
+    digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
+}
+
+fn starts(name: &[u8], prefixes: &[&[u8]]) -> bool {
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn contains(name: &[u8], part: &[u8]) -> bool {
+    name.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,41 @@
+//! kallsyms: the table by which a Linux kernel knows the names of its own addresses.
+//!
+//! The way of a table, each step in a module of its own:
+//!
+//! 1. symbols ([`SymbolEntry`]) of an ELF file or of nm's text, filtered and sorted ([`sort_symbols`]);
+//! 2. [`learn`]: the token table ([`TokenTable`]) and the compressed names; or [`Greedy`] or [`Optimal`] with a table that
+//!    was learned before;
+//! 3. [`Tables::encode`]: the arrays of a [`Layout`]; what only a link decides is kept as a distance from `_text`
+//!    ([`Content::link`]).
+//!
+//! Nothing here opens a file, prints, or makes a thread.
+
+pub mod addresses;
+mod compression;
+mod error;
+mod greedy;
+mod kernel;
+mod layout;
+mod names;
+mod nm;
+mod optimal;
+mod select;
+pub mod seqs;
+pub mod source;
+mod symbol;
+mod tables;
+mod token;
+
+pub use addresses::{Content, Value};
+pub use compression::{Learned, learn};
+pub use error::{Error, ErrorKind};
+pub use greedy::Greedy;
+pub use kernel::Kernel;
+pub use layout::{AddressTable, Array, ArrayOrder, Class, Endianness, Layout};
+pub use names::{MARKER_STEP, Names, NamesReader};
+pub use nm::{parse_line, parse_nm};
+pub use optimal::Optimal;
+pub use select::{Choice, Selection, select};
+pub use symbol::{SymbolEntry, sort_symbols};
+pub use tables::{Origin, TableArray, Tables};
+pub use token::{Code, CompressedNames, TokenTable};

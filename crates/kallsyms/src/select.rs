@@ -1,0 +1,109 @@
+//! From all symbols to those of the table, in the table's order.
+
+use crate::error::{Error, ErrorKind};
+use crate::kernel::Kernel;
+use crate::symbol::{SymbolEntry, sort_symbols};
+
+/// Options of the generator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Every symbol, not only those of the text (`--all-symbols`, `CONFIG_KALLSYMS_ALL`).
+    pub all_symbols: bool,
+    /// Per-cpu symbols are absolute (`--absolute-percpu`, before 6.15).
+    pub absolute_percpu: bool,
+}
+
+/// The symbols of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// In the table's order.
+    pub symbols: Vec<SymbolEntry<'a>>,
+    /// The address of `_text`, 0 where there is none.
+    pub text: u64,
+    /// Names that the kernel cannot hold; their symbols are left out.
+    pub too_long: Vec<&'a [u8]>,
+}
+
+/// An address range between two symbols, both included.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    names: [&'static [u8]; 2],
+    start: u64,
+    end: u64,
+}
+
+impl Range {
+    fn new(first: &'static [u8], last: &'static [u8]) -> Self {
+        Self { names: [first, last], start: 0, end: 0 }
+    }
+
+    fn note(&mut self, symbol: &SymbolEntry<'_>) {
+        if symbol.name == self.names[0] {
+            self.start = symbol.address;
+        } else if symbol.name == self.names[1] {
+            self.end = symbol.address;
+        }
+    }
+
+    fn has(&self, address: u64) -> bool {
+        (self.start..=self.end).contains(&address)
+    }
+
+    /// Whether it stands at the end without being the end: such a symbol is of what follows.
+    fn is_behind(&self, symbol: &SymbolEntry<'_>) -> bool {
+        symbol.address == self.end && symbol.name != self.names[1]
+    }
+}
+
+/// Chooses from `symbols` (in nm's order, which decides among equals) as the generator of `kernel` does.
+///
+/// # Errors
+///
+/// No symbol is left, where the generator refuses that.
+pub fn select<'a>(
+    symbols: impl IntoIterator<Item = SymbolEntry<'a>>,
+    kernel: Kernel,
+    choice: Choice,
+) -> Result<Selection<'a>, Error> {
+    let mut selection = Selection::default();
+    let mut text = [Range::new(b"_stext", b"_etext"), Range::new(b"_sinittext", b"_einittext")];
+    let mut percpu = Range { start: u64::MAX, ..Range::new(b"__per_cpu_start", b"__per_cpu_end") };
+    for symbol in symbols {
+        if symbol.name.len() >= kernel.name_limit() {
+            selection.too_long.push(symbol.name);
+            continue;
+        }
+        if symbol.name == b"_text" {
+            selection.text = symbol.address;
+        }
+        if kernel.ignores(symbol.kind, symbol.name) {
+            continue;
+        }
+        if symbol.name.starts_with(b"_") {
+            text.iter_mut().chain([&mut percpu]).for_each(|range| range.note(&symbol));
+        }
+        selection.symbols.push(symbol);
+    }
+    if !choice.all_symbols {
+        selection.symbols.retain(|symbol| is_text(symbol, &text, kernel));
+    }
+    if selection.symbols.is_empty() && !kernel.allows_none() {
+        return Err(ErrorKind::NoSymbols.into());
+    }
+    if choice.absolute_percpu {
+        for symbol in selection.symbols.iter_mut().filter(|symbol| percpu.has(symbol.address)) {
+            symbol.kind = b'A';
+            symbol.absolute = true;
+        }
+    }
+    sort_symbols(&mut selection.symbols);
+    Ok(selection)
+}
+
+fn is_text(symbol: &SymbolEntry<'_>, text: &[Range; 2], kernel: Kernel) -> bool {
+    let is_border = symbol.name.starts_with(b"__start_") || symbol.name.starts_with(b"__stop_");
+    if is_border && kernel.keeps_borders() {
+        return true;
+    }
+    text.iter().any(|range| range.has(symbol.address)) && !text.iter().any(|range| range.is_behind(symbol))
+}

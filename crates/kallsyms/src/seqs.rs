@@ -1,0 +1,89 @@
+//! `kallsyms_seqs_of_names`: the symbols' places in the table, in the order of their names.
+//!
+//! The kernel searches names by halving it (6.2 and later, and stable trees before). Three bytes each, the highest
+//! first on every machine.
+
+use std::cmp::Ordering;
+
+use crate::error::{Error, ErrorKind};
+use crate::symbol::SymbolEntry;
+
+/// Symbols that three bytes count.
+pub const MAX_SYMBOLS: usize = 1 << 24;
+
+/// The places of the symbols, which are in the table's order, by name and then by place. `cut` compares names up to
+/// their first dot only (`--lto-clang`, before 6.10).
+pub fn order_by_name(symbols: &[SymbolEntry<'_>], cut: bool) -> Result<Vec<u32>, Error> {
+    if symbols.len() > MAX_SYMBOLS {
+        return Err(ErrorKind::TooManySymbols { count: symbols.len() }.into());
+    }
+    // Most names differ in their first eight bytes, which compare as a number.
+    let mut keys: Vec<(u64, u32)> =
+        (0..).zip(symbols).map(|(seq, symbol)| (head(key(symbol, cut)), seq)).collect();
+    keys.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
+        Ordering::Equal => {
+            let [x, y] = [a.1, b.1].map(|seq| symbols.get(seq as usize).map(|symbol| rest(key(symbol, cut))));
+            x.cmp(&y).then(a.1.cmp(&b.1))
+        }
+        order => order,
+    });
+    Ok(keys.into_iter().map(|(_, seq)| seq).collect())
+}
+
+/// What is compared of a name.
+fn key<'a>(symbol: &SymbolEntry<'a>, cut: bool) -> &'a [u8] {
+    if cut { before_dot(symbol.name) } else { symbol.name }
+}
+
+/// The first eight bytes as a number that sorts as they do.
+fn head(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = name.len().min(8);
+    bytes[..len].copy_from_slice(&name[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+fn rest(name: &[u8]) -> &[u8] {
+    name.get(8..).unwrap_or_default()
+}
+
+fn before_dot(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == b'.').next().unwrap_or_default()
+}
+
+/// The bytes of the array.
+pub fn encode(order: &[u32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(3 * order.len());
+    for seq in order {
+        let [_, high, middle, low] = seq.to_be_bytes();
+        bytes.extend([high, middle, low]);
+    }
+    bytes
+}
+
+/// The places that an array holds.
+pub fn decode(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks_exact(3).map(|seq| u32::from_be_bytes([0, seq[0], seq[1], seq[2]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_then_places() {
+        let names: [&[u8]; 6] = [b"long_name_b", b"b", b"long_name_a", b"b", b"b.llvm.1", b"b\xc3\xa4"];
+        let symbols: Vec<_> = names.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
+        assert_eq!(order_by_name(&symbols, false).unwrap(), [1, 3, 4, 5, 2, 0]);
+        let suffixed: [&[u8]; 2] = [b"b.z", b"b.a"];
+        let suffixed: Vec<_> = suffixed.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
+        assert_eq!(order_by_name(&suffixed, false).unwrap(), [1, 0]);
+        assert_eq!(order_by_name(&suffixed, true).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn three_bytes_the_highest_first() {
+        assert_eq!(encode(&[0x1_0203, 4]), [1, 2, 3, 0, 0, 4]);
+        assert!(decode(&[1, 2, 3, 0, 0, 4, 9]).eq([0x1_0203, 4]));
+    }
+}
