@@ -1,8 +1,39 @@
 //! What depmod makes of a directory of kernel modules.
 //!
-//! Two pure steps: `read_module` takes the [`ModuleFacts`] out of one module's bytes, and `build` joins the facts of all
+//! Two pure steps: `read_module` takes the [`ModuleFacts`] out of one module's bytes, and [`build`] joins the facts of all
 //! into the files that modprobe reads. No file is opened here, nothing is printed, no thread is made.
+//!
+//! [`Modules`] says which files are modules and in which order, [`Config`] which of two files of one name wins. Order and
+//! bytes are those of kmod's depmod.
 
+mod build;
+mod builtin;
+mod config;
+mod cycles;
+mod dependencies;
+mod device_node;
 mod facts;
+mod hash;
+mod index;
+mod kernel;
+mod lines;
+mod message;
+mod modules;
+mod names;
+mod order;
+mod outputs;
+mod pattern;
+mod symbols;
 
+pub use build::{Built, Options, build, dependencies};
+pub use config::Config;
+pub use dependencies::Dependencies;
 pub use facts::{Export, FactsBuilder, Import, MAX_TEXT, ModuleFacts, TooMuchText};
+pub use index::{
+    Duplicate, Entries, Entry, Index, IndexBuilder, Layout, ReadError as IndexError, WriteError,
+};
+pub use kernel::KernelSymbols;
+pub use message::{Level, Messages};
+pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
+pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};
+pub use outputs::{Output, Outputs};

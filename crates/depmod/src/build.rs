@@ -1,0 +1,122 @@
+//! From the facts of all modules to the eleven files.
+
+use crate::cycles;
+use crate::dependencies::{Dependencies, Reports};
+use crate::facts::ModuleFacts;
+use crate::index::Layout;
+use crate::kernel::KernelSymbols;
+use crate::message::Messages;
+use crate::modules::Modules;
+use crate::outputs::{Join, Outputs};
+use crate::symbols::SymbolTable;
+
+/// What shapes the outputs beside the modules.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'o> {
+    /// The kernel's own symbols.
+    pub kernel: Option<KernelSymbols<'o>>,
+    /// A character that is taken off once at the front of a symbol.
+    pub symbol_prefix: Option<u8>,
+    /// Tell of symbols that nobody exports and of those of another version. Only of use with `kernel`.
+    pub report_symbols: bool,
+    /// Tell of duplicates.
+    pub warn_duplicates: bool,
+    /// Tell each dependency and the symbol that makes it, on [`Built::needs`].
+    pub show_needs: bool,
+    /// Make the text files only.
+    pub text_only: bool,
+    /// The order of the nodes of an index.
+    pub layout: Layout,
+    /// The content of modules.builtin, or what is to be told instead: then its index is an empty file.
+    pub builtin: Result<&'o [u8], &'o [u8]>,
+    /// The content of modules.builtin.modinfo, likewise.
+    pub builtin_modinfo: Result<&'o [u8], &'o [u8]>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            kernel: None,
+            symbol_prefix: None,
+            report_symbols: false,
+            warn_duplicates: false,
+            show_needs: false,
+            text_only: false,
+            layout: Layout::default(),
+            builtin: Err(b"no modules.builtin"),
+            builtin_modinfo: Err(b"no modules.builtin.modinfo"),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Built {
+    /// The files; where something fatal was told there are none.
+    pub outputs: Option<Outputs>,
+    /// A line for each dependency, where they were asked for.
+    pub needs: Vec<u8>,
+    /// How many symbols the modules export.
+    pub symbols: usize,
+    /// The direct dependencies.
+    pub dependencies: Dependencies,
+}
+
+/// Joins the facts of `modules`, one each in their order, into the files.
+pub fn build(
+    modules: &Modules,
+    facts: &[ModuleFacts],
+    options: &Options<'_>,
+    messages: &mut Messages,
+) -> Built {
+    let mut needs = Vec::new();
+    let (symbols, dependencies) = resolve(modules, facts, options, &mut needs, messages);
+    let outputs = match dependencies.order() {
+        Err(users) => {
+            cycles::report(modules, &dependencies, &users, messages);
+            None
+        }
+        Ok(order) => {
+            let join = Join {
+                modules,
+                facts,
+                options,
+                symbols: &symbols,
+                dependencies: &dependencies,
+                order: &order,
+            };
+            join.outputs(messages)
+        }
+    };
+    let symbols = facts.iter().map(|facts| facts.exports().len()).sum();
+    Built { outputs, needs, symbols, dependencies }
+}
+
+/// The direct dependencies alone.
+pub fn dependencies(modules: &Modules, facts: &[ModuleFacts], options: &Options<'_>) -> Dependencies {
+    resolve(modules, facts, options, &mut Vec::new(), &mut Messages::default()).1
+}
+
+fn resolve<'f>(
+    modules: &Modules,
+    facts: &'f [ModuleFacts],
+    options: &Options<'f>,
+    needs: &mut Vec<u8>,
+    messages: &mut Messages,
+) -> (SymbolTable<'f>, Dependencies) {
+    let mut symbols = SymbolTable::new(options.symbol_prefix);
+    if let Some(kernel) = options.kernel {
+        kernel.load(&mut symbols, messages);
+    }
+    symbols.reserve(facts.iter().map(|facts| facts.exports().len()).sum());
+    for (index, facts) in (0..).zip(facts) {
+        symbols.add_module(index, facts);
+    }
+    let reports = Reports {
+        unknown: options.report_symbols && options.kernel.is_some(),
+        versions: options.kernel.is_some_and(|kernel| kernel.has_versions()),
+        needs: options.show_needs,
+    };
+    let dependencies = Dependencies::resolve(modules, facts.iter(), &symbols, reports, needs, messages);
+    (symbols, dependencies)
+}

@@ -1,0 +1,56 @@
+//! Sorting the entries of an index by key, eight bytes of all keys at a time.
+//!
+//! **Idea.** The next eight bytes of each key make one number; entries of one number are a group that the following eight
+//! bytes split further. Aliases share long beginnings (`pci:v00008086d...`), which so are compared once a level and
+//! not once a comparison.
+//!
+//! **Limits.** Keys hold no NUL, so that zeros behind a key's end sort in front of every byte.
+
+use std::ops::Range;
+
+/// Sorts `order`, numbers of entries, by their keys; entries of one key keep no order. `done` gets the range of each key,
+/// in any order.
+pub(super) fn by_key<'k>(
+    order: &mut [u32],
+    key: impl Fn(u32) -> &'k [u8],
+    mut done: impl FnMut(Range<usize>),
+) {
+    let mut words: Vec<(u64, u32)> = order.iter().map(|&entry| (0, entry)).collect();
+    // The groups that are still to be split, each with the count of bytes that its keys share.
+    let mut open = vec![(0..words.len(), 0)];
+    while let Some((range, depth)) = open.pop() {
+        let Some(group) = words.get_mut(range.clone()) else { continue };
+        for (word, entry) in &mut *group {
+            *word = word_at(key(*entry), depth);
+        }
+        group.sort_unstable();
+        let mut start = range.start;
+        for equal in group.chunk_by(|a, b| a.0 == b.0) {
+            let range = start..start + equal.len();
+            start = range.end;
+            // A key that ends within these eight bytes leaves a zero there.
+            let ended = equal.first().is_some_and(|(word, _)| word & 0xFF == 0);
+            if ended || equal.len() == 1 {
+                done(range);
+            } else {
+                open.push((range, depth + 8));
+            }
+        }
+    }
+    for (place, (_, entry)) in order.iter_mut().zip(words) {
+        *place = entry;
+    }
+}
+
+/// The eight bytes of `key` from `depth` on as a number that sorts like them.
+fn word_at(key: &[u8], depth: usize) -> u64 {
+    let rest = key.get(depth..).unwrap_or_default();
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_be_bytes(*word);
+    }
+    let mut word = [0; 8];
+    for (place, byte) in word.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    u64::from_be_bytes(word)
+}
