@@ -1,6 +1,6 @@
 //! What depmod makes of a directory of kernel modules.
 //!
-//! Two pure steps: `read_module` takes the [`ModuleFacts`] out of one module's bytes, and [`build`] joins the facts of all
+//! Two pure steps: [`read_module`] takes the [`ModuleFacts`] out of one module's bytes, and [`build`] joins the facts of all
 //! into the files that modprobe reads. No file is opened here, nothing is printed, no thread is made.
 //!
 //! [`Modules`] says which files are modules and in which order, [`Config`] which of two files of one name wins. Order and
@@ -23,6 +23,7 @@ mod names;
 mod order;
 mod outputs;
 mod pattern;
+mod read;
 mod symbols;
 
 pub use build::{Built, Options, build, dependencies};
@@ -37,3 +38,4 @@ pub use message::{Level, Messages};
 pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
 pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};
 pub use outputs::{Output, Outputs};
+pub use read::{MAX_SECTIONS, ModuleReader, ReadError, ReadErrorKind, SourceError, read_module};

@@ -102,6 +102,10 @@ impl Pieces {
     fn read<S: ReadAt>(&mut self, source: &mut S, range: Range<u64>) -> Result<(), S::Error> {
         let Ok(size) = usize::try_from(range.end - range.start) else { return Ok(()) };
         let start = self.buffer.len();
+        // Without the memory the range stays missing.
+        if self.buffer.try_reserve(size).is_err() {
+            return Ok(());
+        }
         self.buffer.resize(start.saturating_add(size), 0);
         let count = match self.buffer.get_mut(start..) {
             Some(buffer) => source.read_at(range.start, buffer)?,

@@ -1,0 +1,37 @@
+//! The symbols that a module wants.
+
+use kbt_elf::{Binding, SymbolTable, symbol_type};
+
+use super::versions::Versions;
+use crate::FactsBuilder;
+
+/// Machines whose undefined register symbols name a register and no symbol: `EM_SPARC`, `EM_SPARCV9`.
+const SPARC: [u16; 2] = [2, 43];
+
+/// Pushes the undefined symbols in their order, then the entries of `__versions` that they left. A name outside the
+/// table of names ends it with nothing.
+pub fn read(
+    symbols: &SymbolTable<'_>,
+    machine: u16,
+    bytes: &[u8],
+    versions: &mut Versions,
+    facts: &mut FactsBuilder,
+) {
+    let sparc = SPARC.contains(&machine);
+    for symbol in symbols.iter().skip(1).filter(|symbol| symbol.is_undefined()) {
+        if sparc && symbol.kind() == symbol_type::SPARC_REGISTER {
+            continue;
+        }
+        let Some(name) = symbols.name(&symbol) else {
+            facts.clear_imports();
+            return;
+        };
+        if !name.is_empty() {
+            let crc = versions.visit(bytes, name);
+            facts.push_import(name, crc, symbol.binding() == Binding::Weak);
+        }
+    }
+    for (name, crc) in versions.unvisited(bytes) {
+        facts.push_import(name, crc, false);
+    }
+}

@@ -1,0 +1,134 @@
+//! `__versions`: names with the checksums that the module was built against.
+//!
+//! An entry is 64 bytes: the checksum (a word of the class), then a name with its NUL. A symbol's entry is the first of
+//! its name; the names that no symbol has are wanted too. A hash table over the entries, kept from module to module,
+//! keeps that linear where kmod searches for each symbol from the front.
+
+use core::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use kbt_elf::Endianness;
+
+/// Size of an entry in bytes (`struct modversion_info`).
+const ENTRY: usize = 64;
+
+/// The entries of one module, by their names.
+#[derive(Debug, Default)]
+pub struct Versions {
+    hasher: RandomState,
+    /// Index of an entry plus one, 0 where the slot is free; a power of two of slots.
+    slots: Vec<u32>,
+    /// For each entry whether a symbol has asked for it.
+    visited: Vec<bool>,
+    /// Where the name begins in an entry: the checksum's size in bytes.
+    word: usize,
+    endian: Endianness,
+}
+
+impl Versions {
+    /// Takes in the entries of `bytes`; none where they do not fill it.
+    pub fn index(&mut self, bytes: &[u8], word: usize, endian: Endianness) {
+        self.visited.clear();
+        self.slots.clear();
+        (self.word, self.endian) = (word, endian);
+        if !bytes.len().is_multiple_of(ENTRY) {
+            return;
+        }
+        let count = bytes.len() / ENTRY;
+        self.visited.resize(count, false);
+        self.slots.resize((count * 2).next_power_of_two(), 0);
+        for index in 0..count {
+            let slot = self.slot(bytes, name(bytes, index, word));
+            // The first entry of a name counts.
+            if let (Some(place @ 0), Ok(number)) = (self.slots.get_mut(slot), u32::try_from(index + 1)) {
+                *place = number;
+            }
+        }
+    }
+
+    /// The checksum of the first entry called `wanted`, which is marked; 0 without one.
+    pub fn visit(&mut self, bytes: &[u8], wanted: &[u8]) -> u64 {
+        if self.visited.is_empty() {
+            return 0;
+        }
+        let number = self.slots.get(self.slot(bytes, wanted)).copied().unwrap_or(0);
+        let Some(index) = (number as usize).checked_sub(1) else { return 0 };
+        if let Some(visited) = self.visited.get_mut(index) {
+            *visited = true;
+        }
+        self.crc(bytes, index)
+    }
+
+    /// Names and checksums of the entries that nobody visited, in their order.
+    pub fn unvisited<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a [u8], u64)> {
+        let left = self.visited.iter().enumerate().filter(|(_, visited)| !**visited);
+        left.map(|(index, _)| (name(bytes, index, self.word), self.crc(bytes, index)))
+    }
+
+    /// The slot of that name, or the free one where it belongs. Half of the slots are free, so there is one.
+    fn slot(&self, bytes: &[u8], wanted: &[u8]) -> usize {
+        let mask = self.slots.len().wrapping_sub(1);
+        // The low bits are as good as any; on a 32-bit host the others are lost.
+        #[allow(clippy::cast_possible_truncation, reason = "a hash has no wrong bits")]
+        let mut slot = self.hasher.hash_one(wanted) as usize & mask;
+        while let Some(&number @ 1..) = self.slots.get(slot) {
+            if name(bytes, number as usize - 1, self.word) == wanted {
+                break;
+            }
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    fn crc(&self, bytes: &[u8], index: usize) -> u64 {
+        let entry = bytes.get(index * ENTRY..).unwrap_or_default();
+        match (self.word, self.endian) {
+            (4, Endianness::Little) => entry.first_chunk().map(|word| u64::from(u32::from_le_bytes(*word))),
+            (4, Endianness::Big) => entry.first_chunk().map(|word| u64::from(u32::from_be_bytes(*word))),
+            (_, Endianness::Little) => entry.first_chunk().map(|word| u64::from_le_bytes(*word)),
+            (_, Endianness::Big) => entry.first_chunk().map(|word| u64::from_be_bytes(*word)),
+        }
+        .unwrap_or(0)
+    }
+}
+
+/// The name of an entry. One that fills its entry to the end goes on in the next, as C reads it.
+fn name(bytes: &[u8], index: usize, word: usize) -> &[u8] {
+    let rest = bytes.get(index * ENTRY + word..).unwrap_or_default();
+    rest.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(crc: u64, name: &[u8]) -> Vec<u8> {
+        let mut entry = crc.to_le_bytes().to_vec();
+        entry.extend_from_slice(name);
+        entry.resize(ENTRY, 0);
+        entry
+    }
+
+    #[test]
+    fn the_first_of_a_name_counts_and_the_others_stay() {
+        let bytes = [entry(1, b"a"), entry(2, b"b"), entry(3, b"a"), entry(4, b"layout")].concat();
+        let mut versions = Versions::default();
+        versions.index(&bytes, 8, Endianness::Little);
+        assert_eq!(versions.visit(&bytes, b"a"), 1);
+        assert_eq!(versions.visit(&bytes, b"nobody"), 0);
+        assert_eq!(versions.visit(&bytes, b"b"), 2);
+        assert_eq!(versions.visit(&bytes, b"a"), 1);
+        let left: Vec<_> = versions.unvisited(&bytes).collect();
+        assert_eq!(left, [(&b"a"[..], 3), (b"layout", 4)]);
+    }
+
+    #[test]
+    fn a_part_of_an_entry_spoils_them_all() {
+        let mut bytes = entry(1, b"a");
+        bytes.push(0);
+        let mut versions = Versions::default();
+        versions.index(&bytes, 8, Endianness::Little);
+        assert_eq!(versions.visit(&bytes, b"a"), 0);
+        assert_eq!(versions.unvisited(&bytes).count(), 0);
+    }
+}

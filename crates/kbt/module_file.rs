@@ -1,0 +1,111 @@
+//! Kernel modules as files: opened, decompressed, read.
+//!
+//! A worker keeps one [`ModuleFiles`]: its codecs and buffers are used again for every module.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use kbt_compress::{Decoder, FileCompression};
+use kbt_depmod::{ModuleFacts, ModuleReader, ReadError, SourceError};
+
+/// Most bytes that a module may have, decompressed.
+const MAX_SIZE: usize = 1 << 30;
+
+/// So much may come out of any compressed file; more only of one that is large itself.
+const FREE_SIZE: usize = 64 << 20;
+
+/// How many times its own size a compressed module may have beyond that: real ones have up to 20.
+const MAX_RATIO: usize = 256;
+
+/// Why a module file has no facts.
+#[derive(Debug)]
+pub enum ModuleFileError {
+    /// The system's answer to opening or reading it.
+    Io(io::Error),
+    /// It is compressed, and cannot be decompressed.
+    Compressed(FileCompression, kbt_compress::Error),
+    /// It is no module.
+    Module(ReadError),
+}
+
+impl From<io::Error> for ModuleFileError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads one module file after the other.
+#[derive(Debug, Default)]
+pub struct ModuleFiles {
+    reader: ModuleReader,
+    decoder: Decoder,
+    /// The bytes of a compressed file, and room that an earlier one needed.
+    stored: Vec<u8>,
+}
+
+impl ModuleFiles {
+    /// One with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a file. Its name is taken for a hint only: what its first bytes say counts.
+    pub fn read(&mut self, path: &Path) -> Result<ModuleFacts, ModuleFileError> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        if path.extension().is_some_and(|extension| extension == "ko") {
+            match self.reader.read_from(&mut Positional(&file), size) {
+                Ok(facts) => return Ok(facts),
+                Err(SourceError::Source(error)) => return Err(error.into()),
+                // It may be compressed nevertheless.
+                Err(SourceError::Module(error)) if error.is_bad_magic() => {}
+                Err(SourceError::Module(error)) => return Err(ModuleFileError::Module(error)),
+            }
+        }
+        self.read_whole(&file, size)
+    }
+
+    fn read_whole(&mut self, file: &File, size: u64) -> Result<ModuleFacts, ModuleFileError> {
+        let size = usize::try_from(size).ok().filter(|&size| size <= MAX_SIZE);
+        let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        if self.stored.len() < size {
+            self.stored.try_reserve_exact(size - self.stored.len()).map_err(io::Error::other)?;
+            self.stored.resize(size, 0);
+        }
+        let buffer = self.stored.get_mut(..size).unwrap_or_default();
+        let count = fill(file, 0, buffer)?;
+        let stored = buffer.get(..count).unwrap_or_default();
+        let compression = FileCompression::detect(stored);
+        let limit = stored.len().saturating_mul(MAX_RATIO).clamp(FREE_SIZE, MAX_SIZE);
+        let bytes = self.decoder.decode(compression, stored, limit);
+        let bytes = bytes.map_err(|error| ModuleFileError::Compressed(compression, error))?;
+        self.reader.read(bytes).map_err(ModuleFileError::Module)
+    }
+}
+
+/// A file that is read at places.
+struct Positional<'f>(&'f File);
+
+impl kbt_elf::ReadAt for Positional<'_> {
+    type Error = io::Error;
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        fill(self.0, offset, buffer)
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset.saturating_add(count as u64)) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
