@@ -9,6 +9,8 @@ mod exit;
 mod input;
 mod interrupt;
 mod jobserver;
+#[allow(dead_code, reason = "until the command that reads modules is there")]
+mod module_file;
 mod multicall;
 mod output;
 mod progress;
