@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-depmod",
             "kbt-dtbo-image",
             "kbt-dto",
+            "kbt-elf",
             "kbt-fdt",
             "kbt-jobserver",
             "kbt-kallsyms",

@@ -7,6 +7,7 @@
 use core::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use kbt_elf::Endianness;
 
 /// Size of an entry in bytes (`struct modversion_info`).
@@ -16,8 +17,8 @@ const ENTRY: usize = 64;
 #[derive(Debug, Default)]
 pub struct Versions {
     hasher: RandomState,
-    /// Index of an entry plus one, 0 where the slot is free; a power of two of slots.
-    slots: Vec<u32>,
+    /// The first entry of each name.
+    by_name: HashTable<usize>,
     /// For each entry whether a symbol has asked for it.
     visited: Vec<bool>,
     /// Where the name begins in an entry: the checksum's size in bytes.
@@ -29,20 +30,25 @@ impl Versions {
     /// Takes in the entries of `bytes`; none where they do not fill it.
     pub fn index(&mut self, bytes: &[u8], word: usize, endian: Endianness) {
         self.visited.clear();
-        self.slots.clear();
+        self.by_name.clear();
         (self.word, self.endian) = (word, endian);
         if !bytes.len().is_multiple_of(ENTRY) {
             return;
         }
         let count = bytes.len() / ENTRY;
         self.visited.resize(count, false);
-        self.slots.resize((count * 2).next_power_of_two(), 0);
+        let Self { hasher, by_name, .. } = self;
+        by_name.reserve(count, |&index| hasher.hash_one(name(bytes, index, word)));
         for index in 0..count {
-            let slot = self.slot(bytes, name(bytes, index, word));
+            let own = name(bytes, index, word);
             // The first entry of a name counts.
-            if let (Some(place @ 0), Ok(number)) = (self.slots.get_mut(slot), u32::try_from(index + 1)) {
-                *place = number;
-            }
+            by_name
+                .entry(
+                    hasher.hash_one(own),
+                    |&other| name(bytes, other, word) == own,
+                    |&other| hasher.hash_one(name(bytes, other, word)),
+                )
+                .or_insert(index);
         }
     }
 
@@ -51,8 +57,9 @@ impl Versions {
         if self.visited.is_empty() {
             return 0;
         }
-        let number = self.slots.get(self.slot(bytes, wanted)).copied().unwrap_or(0);
-        let Some(index) = (number as usize).checked_sub(1) else { return 0 };
+        let found =
+            self.by_name.find(self.hasher.hash_one(wanted), |&index| name(bytes, index, self.word) == wanted);
+        let Some(&index) = found else { return 0 };
         if let Some(visited) = self.visited.get_mut(index) {
             *visited = true;
         }
@@ -63,21 +70,6 @@ impl Versions {
     pub fn unvisited<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a [u8], u64)> {
         let left = self.visited.iter().enumerate().filter(|(_, visited)| !**visited);
         left.map(|(index, _)| (name(bytes, index, self.word), self.crc(bytes, index)))
-    }
-
-    /// The slot of that name, or the free one where it belongs. Half of the slots are free, so there is one.
-    fn slot(&self, bytes: &[u8], wanted: &[u8]) -> usize {
-        let mask = self.slots.len().wrapping_sub(1);
-        // The low bits are as good as any; on a 32-bit host the others are lost.
-        #[allow(clippy::cast_possible_truncation, reason = "a hash has no wrong bits")]
-        let mut slot = self.hasher.hash_one(wanted) as usize & mask;
-        while let Some(&number @ 1..) = self.slots.get(slot) {
-            if name(bytes, number as usize - 1, self.word) == wanted {
-                break;
-            }
-            slot = (slot + 1) & mask;
-        }
-        slot
     }
 
     fn crc(&self, bytes: &[u8], index: usize) -> u64 {
