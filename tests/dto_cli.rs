@@ -333,6 +333,8 @@ fn help_and_version() {
         ("--help", "kbt.txt"),
         ("dto --help", "kbt-dto.txt"),
         ("dto apply --help", "kbt-dto-apply.txt"),
+        ("dto show --help", "kbt-dto-show.txt"),
+        ("dto diff --help", "kbt-dto-diff.txt"),
         ("dto apply -h", "kbt-dto-apply-short.txt"),
         ("dtbo --help", "kbt-dtbo.txt"),
         ("dtbo pack --help", "kbt-dtbo-pack.txt"),

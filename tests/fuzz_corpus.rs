@@ -14,6 +14,8 @@ mod dtbo_config;
 mod dtbo_image;
 #[path = "../fuzz/bodies/dto_apply.rs"]
 mod dto_apply;
+#[path = "../fuzz/bodies/dts.rs"]
+mod dts;
 #[path = "../fuzz/bodies/fdt.rs"]
 mod fdt;
 #[path = "../fuzz/bodies/fdt_round_trip.rs"]
@@ -24,11 +26,12 @@ mod makeflags;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("compress", compress::run),
     ("dtbo_config", dtbo_config::run),
     ("dtbo_image", dtbo_image::run),
     ("dto_apply", dto_apply::run),
+    ("dts", dts::run),
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),
     ("makeflags", makeflags::run),

@@ -10,6 +10,8 @@ use super::dtbo::Limit;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Apply(Apply),
+    Show(Show),
+    Diff(Diff),
 }
 
 /// Merge overlays into a base device tree
@@ -50,6 +52,46 @@ pub struct Apply {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub limit: Limit,
+}
+
+/// Print a device tree as source, with its labels and references
+///
+/// Nodes get their labels back from __symbols__, an overlay's references theirs from __fixups__ and
+/// __local_fixups__, and fragments the form `&label { ... }`. In a base, references are restored where a binding
+/// tells of them (clocks, interrupts, GPIOs, ...); phandles stay beside them. `dtc -@` compiles the text to the same
+/// tree. TREE is a file, `-` for standard input, or an entry of a DTBO image: IMAGE#INDEX, IMAGE#id=0x10,rev=2.
+///
+/// Example: kbt dto show dtbo.img#0 > camera.dtso
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The device tree or overlay
+    pub tree: OsString,
+    /// Write the text here
+    #[arg(short, long, value_name = "OUT", default_value = "-")]
+    pub output: OsString,
+    #[command(flatten)]
+    pub limit: Limit,
+}
+
+/// Compare two device trees by what they mean
+///
+/// Phandles are the nodes that they lead to, whatever their numbers; the order of nodes and properties does not
+/// count, and fragments of overlays are paired by their targets. Values are shown as source. A and B are files, `-` for
+/// standard input, or entries of a DTBO image: IMAGE#INDEX, IMAGE#id=0x10,rev=2.
+///
+/// Exits with 0 where the trees mean the same, 1 where they differ, 2 where one of them cannot be read.
+///
+/// Example: kbt dto diff old.dtb new.dtb
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The tree before
+    #[arg(value_name = "A")]
+    pub left: OsString,
+    /// The tree after
+    #[arg(value_name = "B")]
+    pub right: OsString,
     #[command(flatten)]
     pub limit: Limit,
 }

@@ -149,7 +149,8 @@ fn code(kind: &ErrorKind) -> &'static str {
     }
 }
 
-fn malformed(kind: &kbt_fdt::ErrorKind) -> &'static str {
+/// The code of an input that is no sound device tree.
+pub fn malformed(kind: &kbt_fdt::ErrorKind) -> &'static str {
     use kbt_fdt::ErrorKind as Kind;
     match kind {
         Kind::BadMagic(_) => "bad-magic",
@@ -158,6 +159,20 @@ fn malformed(kind: &kbt_fdt::ErrorKind) -> &'static str {
         Kind::OverlappingBlocks(..) => "overlapping-blocks",
         Kind::TooDeep => "too-deep",
         _ => "malformed",
+    }
+}
+
+/// What mends an input that is no sound device tree, whichever it is.
+pub fn malformed_hint(kind: &kbt_fdt::ErrorKind) -> Option<&'static str> {
+    use kbt_fdt::ErrorKind as Kind;
+    match kind {
+        Kind::BadMagic(_) => Some(
+            "a flattened device tree (.dtb, .dtbo) is wanted; an entry of a DTBO image is named IMAGE#INDEX",
+        ),
+        Kind::Truncated { .. } | Kind::TruncatedHeader => {
+            Some("the file was cut short; copy or build it again")
+        }
+        _ => None,
     }
 }
 

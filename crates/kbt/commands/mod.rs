@@ -6,6 +6,8 @@ mod dtbo_list;
 mod dtbo_pack;
 mod dtbo_unpack;
 pub mod dto_apply;
+mod dto_diff;
+mod dto_show;
 pub mod jobserver_exec;
 mod jobserver_pool;
 mod jobserver_status;
@@ -18,6 +20,8 @@ use crate::workers::Jobs;
 pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     match command {
         Area::Dto(dto::Command::Apply(args)) => dto_apply::run(&args, report),
+        Area::Dto(dto::Command::Show(args)) => dto_show::run(&args, report),
+        Area::Dto(dto::Command::Diff(args)) => dto_diff::run(&args, report),
         Area::Dtbo(dtbo::Command::Pack(args)) => dtbo_pack::run(*args, jobs, report),
         Area::Dtbo(dtbo::Command::Unpack(args)) => dtbo_unpack::run(&args, report),
         Area::Dtbo(dtbo::Command::Dump(args)) => dtbo_dump::run(&args, report),

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // L1: one format each, and no other.
     ("kbt-dto", &["kbt-fdt"]),
     ("kbt-dtbo-image", &["kbt-fdt"]),
+    ("kbt-dts", &["kbt-fdt"]),
     ("kbt-depmod", &["kbt-elf"]),
     ("kbt-kallsyms", &["kbt-elf"]),
     // L2: the binary.
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-depmod",
             "kbt-dtbo-image",
             "kbt-dto",
+            "kbt-dts",
             "kbt-elf",
             "kbt-fdt",
             "kbt-jobserver",
