@@ -88,8 +88,10 @@ pub enum ErrorKind {
         /// The symbol's place in the table.
         index: usize,
     },
-    /// Names that expand to more bytes than any kernel's.
+    /// A name that expands to more bytes than any kernel's.
     Expansion {
+        /// The symbol's place in the table.
+        index: usize,
         /// The most that is read, in bytes.
         most: usize,
     },
@@ -158,7 +160,9 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the token of code {code} is not where kallsyms_token_index says")
             }
             Self::BadName { index } => write!(f, "name {index} of the table is empty or cut off"),
-            Self::Expansion { most } => write!(f, "the names expand to more than {most} bytes"),
+            Self::Expansion { index, most } => {
+                write!(f, "name {index} of the table expands to more than {most} bytes")
+            }
         }
     }
 }

@@ -12,10 +12,12 @@
 
 pub mod addresses;
 mod compression;
+mod elf_symbols;
 mod error;
 mod greedy;
 mod kernel;
 mod layout;
+mod locate;
 mod names;
 mod nm;
 mod optimal;
@@ -23,19 +25,23 @@ mod select;
 pub mod seqs;
 pub mod source;
 mod symbol;
+mod table;
 mod tables;
 mod token;
 
 pub use addresses::{Content, Value};
 pub use compression::{Learned, learn};
+pub use elf_symbols::{address_digits, read_symbols};
 pub use error::{Error, ErrorKind};
 pub use greedy::Greedy;
 pub use kernel::Kernel;
 pub use layout::{AddressTable, Array, ArrayOrder, Class, Endianness, Layout};
+pub use locate::{Located, Slot};
 pub use names::{MARKER_STEP, Names, NamesReader};
 pub use nm::{parse_line, parse_nm};
 pub use optimal::Optimal;
 pub use select::{Choice, Selection, select};
 pub use symbol::{SymbolEntry, sort_symbols};
+pub use table::{Entry, Table};
 pub use tables::{Origin, TableArray, Tables};
 pub use token::{Code, CompressedNames, TokenTable};
