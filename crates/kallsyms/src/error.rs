@@ -18,6 +18,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// An ELF file that cannot be read.
     Elf(kbt_elf::ErrorKind),
+    /// An object that cannot be written.
+    Emit(kbt_elf::EmitError),
     /// An ELF file without a symbol table (stripped).
     NoSymbolTable,
     /// A symbol's name lies outside the table of names.
@@ -135,6 +137,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elf(kind) => kind.fmt(f),
+            Self::Emit(error) => error.fmt(f),
             Self::NoSymbolTable => f.write_str("there is no symbol table"),
             Self::NameOutside { index } => {
                 write!(f, "the name of symbol {index} lies outside the table of names")

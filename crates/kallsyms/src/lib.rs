@@ -20,6 +20,7 @@ mod layout;
 mod locate;
 mod names;
 mod nm;
+mod object;
 mod optimal;
 mod select;
 pub mod seqs;
