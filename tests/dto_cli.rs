@@ -342,6 +342,7 @@ fn help_and_version() {
         ("dtbo dump --help", "kbt-dtbo-dump.txt"),
         ("dtbo list --help", "kbt-dtbo-list.txt"),
         ("dtbo extract --help", "kbt-dtbo-extract.txt"),
+        ("depmod --help", "kbt-depmod.txt"),
     ] {
         let output = room.run(words);
         ok(&output);

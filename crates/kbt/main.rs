@@ -4,13 +4,14 @@
 
 mod args;
 mod commands;
+mod depmod;
 mod dtbo;
 mod exit;
 mod input;
 mod interrupt;
 mod jobserver;
-#[allow(dead_code, reason = "until the command that reads modules is there")]
 mod module_file;
+mod modules_dir;
 mod multicall;
 mod output;
 mod progress;

@@ -118,18 +118,12 @@ impl Modules {
     }
 
     /// Gives the modules kmod's order: by the bucket of the name, then by the name.
-    ///
-    /// With `by_path` they are ordered by the path below the directory instead.
-    pub fn sort(&mut self, by_path: bool) {
+    pub fn sort(&mut self) {
         let mut keyed: Vec<(u32, Entry)> =
             self.entries.iter().map(|entry| (bucket(self.name_of(entry), MODULE_BUCKETS), *entry)).collect();
-        if by_path {
-            keyed.sort_unstable_by_key(|(_, entry)| self.file(entry).relative);
-        } else {
-            keyed.sort_unstable_by(|(a_bucket, a), (b_bucket, b)| {
-                a_bucket.cmp(b_bucket).then_with(|| self.name_of(a).cmp(self.name_of(b)))
-            });
-        }
+        keyed.sort_unstable_by(|(a_bucket, a), (b_bucket, b)| {
+            a_bucket.cmp(b_bucket).then_with(|| self.name_of(a).cmp(self.name_of(b)))
+        });
         self.entries = keyed.into_iter().map(|(_, entry)| entry).collect();
         self.index_names();
     }
@@ -359,14 +353,12 @@ mod tests {
         for name in ["b", "a", "e1000e", "ext4", "snd-hda-intel"] {
             modules.offer(format!("{DIRECTORY}/{name}.ko").as_bytes(), &config);
         }
-        modules.sort(false);
+        modules.sort();
         let buckets: Vec<u32> = modules.iter().map(|file| bucket(file.name, MODULE_BUCKETS)).collect();
         assert!(buckets.is_sorted());
         assert_eq!(
             modules.find(b"snd_hda_intel").and_then(|at| modules.get(at)).unwrap().name,
             b"snd_hda_intel"
         );
-        modules.sort(true);
-        assert!(modules.iter().map(|file| file.relative.to_vec()).is_sorted());
     }
 }

@@ -54,10 +54,9 @@ mod tests {
 
     fn sorted(order: &str) -> (Vec<String>, usize) {
         let mut modules = Modules::new(b"/d");
-        for path in ["/d/kernel/a-b.ko.xz", "/d/kernel/c.ko", "/d/e.ko", "/elsewhere/f.ko"] {
+        for path in ["/elsewhere/f.ko", "/d/e.ko", "/d/kernel/a-b.ko.xz", "/d/kernel/c.ko"] {
             modules.offer(path.as_bytes(), &Config::default());
         }
-        modules.sort(true);
         let mut messages = Messages::default();
         modules.sort_by_order(b"/d/modules.order", order.as_bytes(), &mut messages);
         let names = modules.iter().map(|file| String::from_utf8(file.name.to_vec()).unwrap());

@@ -1,5 +1,6 @@
 //! Every argument as typed: clap structs only, no look at the disk. Their doc comments are the help.
 
+pub mod depmod;
 pub mod dtbo;
 pub mod dto;
 pub mod jobserver;
@@ -41,6 +42,8 @@ pub enum Area {
     /// Android DTBO images
     #[command(subcommand)]
     Dtbo(dtbo::Command),
+    /// modules.dep and the other files that modprobe reads, made of a directory of kernel modules
+    Depmod(Box<depmod::Depmod>),
     /// GNU make's jobserver: commands that share the jobs of `make -jN`
     #[command(subcommand)]
     Jobserver(jobserver::Command),

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod depmod;
 pub mod dtbo_dump;
 mod dtbo_extract;
 mod dtbo_list;
@@ -27,6 +28,7 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Dtbo(dtbo::Command::Dump(args)) => dtbo_dump::run(&args, report),
         Area::Dtbo(dtbo::Command::List(args)) => dtbo_list::run(&args, report),
         Area::Dtbo(dtbo::Command::Extract(args)) => dtbo_extract::run(&args, report),
+        Area::Depmod(args) => depmod::run(&args, jobs, report),
         Area::Jobserver(jobserver::Command::Exec(args)) => jobserver_exec::run(args, jobs, report),
         Area::Jobserver(jobserver::Command::Pool(args)) => jobserver_pool::run(&args, jobs, report),
         Area::Jobserver(jobserver::Command::Status) => jobserver_status::run(report),

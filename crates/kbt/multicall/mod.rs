@@ -1,5 +1,6 @@
 //! The names under which kbt stands in for the tool of that name: one table, looked up by `argv[0]`.
 
+mod depmod;
 mod fdtoverlay;
 mod jobserver_exec;
 mod mkdtboimg;
@@ -15,6 +16,7 @@ pub type Entry = fn(Vec<OsString>) -> ExitCode;
 
 /// The tools that kbt answers for.
 const TABLE: &[(&str, Entry)] = &[
+    ("depmod", depmod::run),
     ("fdtoverlay", fdtoverlay::run),
     ("jobserver-exec", jobserver_exec::run),
     ("mkdtboimg", mkdtboimg::run),

@@ -1,0 +1,94 @@
+//! Which modules there are, in kmod's order.
+
+use std::ffi::OsString;
+use std::fs;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt as _;
+
+use kbt_depmod::{Config, Level, MAX_MODULES, Modules, has_module_extension};
+
+use super::log::Log;
+use super::settings::Settings;
+use super::{Stop, config_files};
+use crate::modules_dir::{Walk, read_beside, text};
+
+/// The modules of the settings' directory, or those that are named.
+pub fn modules(settings: &Settings, log: &mut Log<'_>) -> Result<Modules, Stop> {
+    let mut modules = Modules::new(&settings.directory);
+    match &settings.named {
+        Some(paths) => add_named(paths, &mut modules, log)?,
+        None => {
+            let config = config_files::load(&settings.config, &settings.version, log);
+            search(settings, &config, &mut modules, log)?;
+        }
+    }
+    if modules.len() > MAX_MODULES {
+        return Err(Stop::fatal("too-many", "could not build module array: Numerical result out of range"));
+    }
+    modules.sort();
+    match read_beside(&settings.directory, "modules.order") {
+        Ok(order) => {
+            let name = [settings.directory.as_slice(), b"/modules.order"].concat();
+            modules.sort_by_order(&name, &order, &mut log.messages);
+        }
+        Err(missing) => log.tell(Level::Warning, missing),
+    }
+    Ok(modules)
+}
+
+fn search(
+    settings: &Settings,
+    config: &Config,
+    modules: &mut Modules,
+    log: &mut Log<'_>,
+) -> Result<(), Stop> {
+    let walk = Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: false };
+    let mut add = |root: &[u8], log: &mut Log<'_>| {
+        let done = walk.run(root, &mut log.messages, |met, _| {
+            if has_module_extension(met.name) {
+                modules.offer(met.path, config);
+            }
+            // One too many is enough to refuse.
+            if modules.len() > MAX_MODULES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        done.map_err(|error| {
+            let why = text(error);
+            log.messages.tell(Level::Error, &[b"could not open directory ", root, b": ", why.as_bytes()]);
+            why
+        })
+    };
+    add(&settings.directory, log)
+        .map_err(|why| Stop::fatal("io", format!("could not search modules: {why}")))?;
+    for external in config.externals() {
+        // What is wrong with it was told; the others are looked at all the same.
+        let _ = add(external, log);
+    }
+    Ok(())
+}
+
+fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Result<(), Stop> {
+    for path in paths {
+        let shown = path.display();
+        if !path.as_bytes().starts_with(b"/") {
+            return Err(Stop::fatal("usage", format!("{shown}: not absolute path.")));
+        }
+        fs::metadata(path).map_err(|error| {
+            Stop::fatal("io", format!("could not create module {shown}: {}", text(error)))
+        })?;
+        let Err(old) = modules.add_named(path.as_bytes()) else { continue };
+        let name = String::from_utf8_lossy(old.name);
+        if old.path == path.as_bytes() {
+            log.tell(Level::Error, format!("hash_add_unique {name}: File exists"));
+            return Err(Stop::fatal("duplicate", format!("could not add module {shown}: File exists")));
+        }
+        let old = String::from_utf8_lossy(old.path);
+        log.tell(
+            Level::Error,
+            format!(
+                "kmod_module '{name}' already exists with different path: new-path='{shown}' old-path='{old}'"
+            ),
+        );
+        return Err(Stop::fatal("duplicate", format!("could not create module {shown}: File exists")));
+    }
+    Ok(())
+}

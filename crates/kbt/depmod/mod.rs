@@ -1,0 +1,141 @@
+//! `kbt depmod`: from the command line to the files, phase by phase.
+//!
+//! 1. [`settings`]: what the words mean, without a look at the modules;
+//! 2. [`find`]: configuration, walk or list, order;
+//! 3. [`read`]: the facts of each module, on as many threads as pay;
+//! 4. `kbt_depmod::build`: the files, in memory;
+//! 5. [`publish`]: all of them appear, or none.
+
+mod config_files;
+mod find;
+mod log;
+mod publish;
+mod read;
+mod settings;
+mod up_to_date;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use kbt_depmod::{Built, Level, Modules, Options, build};
+
+use crate::args::depmod::{Compat, Depmod};
+use crate::modules_dir::read_beside;
+use crate::report::{Failure, Report};
+use crate::workers::Jobs;
+use log::Log;
+use settings::{KernelFile, Settings};
+
+/// Why a run ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// For this reason, which nobody has told yet.
+    Fatal(Failure),
+    /// What led to it was told already; this sums it up.
+    Told(Failure),
+}
+
+impl Stop {
+    fn fatal(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Fatal(Failure::new(code, message))
+    }
+
+    /// The failure, told or not.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Fatal(failure) | Self::Told(failure) => failure,
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(args: &Depmod, jobs: Jobs, report: &mut Report) -> Result<(), Stop> {
+    let mut log = Log::new(report, args.verbose);
+    let result = run_phases(args, jobs, &mut log);
+    log.flush();
+    result
+}
+
+fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> {
+    let settings = Settings::new(args, log)?;
+    if args.quick && (args.show || up_to_date::check(&settings.directory, log)) {
+        log.report.field("up_to_date", true);
+        return Ok(());
+    }
+    let kernel = KernelFile::read(args, log)?;
+    let modules = find::modules(&settings, log)?;
+    log.flush();
+    let facts = read::facts(&modules, args.strict, jobs, log)?;
+    let builtin = read_beside(&settings.directory, "modules.builtin");
+    let builtin_modinfo = read_beside(&settings.directory, "modules.builtin.modinfo");
+    let options = Options {
+        kernel: kernel.as_ref().map(KernelFile::symbols),
+        symbol_prefix: settings.symbol_prefix,
+        report_symbols: args.errsyms && kernel.is_some(),
+        warn_duplicates: args.warn,
+        show_needs: args.verbose > 0,
+        text_only: args.show,
+        layout: match args.compat {
+            Compat::Kmod34 => kbt_depmod::Layout::PreOrder,
+            Compat::Kmod30 => kbt_depmod::Layout::PostOrder,
+        },
+        builtin: builtin.as_deref().map_err(Vec::as_slice),
+        builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
+    };
+    let built = build(&modules, &facts, &options, &mut log.messages);
+    finish(args, &settings, &modules, built, log)
+}
+
+/// Prints or publishes what was built.
+fn finish(
+    args: &Depmod,
+    settings: &Settings,
+    modules: &Modules,
+    built: Built,
+    log: &mut Log<'_>,
+) -> Result<(), Stop> {
+    if !log.report.is_json() {
+        print(&built.needs)?;
+    }
+    let fatal = log.messages.iter().any(|(level, _)| level == Level::Fatal);
+    let Some(outputs) = built.outputs else {
+        let why = if fatal {
+            "nothing was written"
+        } else {
+            "modules need each other in cycles; nothing was written"
+        };
+        return Err(Stop::Told(Failure::new("not-built", why)));
+    };
+    log.flush();
+    if args.show {
+        if !log.report.is_json() {
+            outputs.iter().try_for_each(|(_, bytes)| print(bytes))?;
+        }
+    } else {
+        publish::publish(&settings.output, &outputs)?;
+        log.report.field("output", String::from_utf8_lossy(&settings.output));
+    }
+    log.report.field("modules", modules.len());
+    log.report.field("symbols", built.symbols);
+    let files: serde_json::Map<String, serde_json::Value> =
+        outputs.iter().map(|(output, bytes)| (output.name().to_owned(), bytes.len().into())).collect();
+    log.report.field("files", files);
+    Ok(())
+}
+
+/// Writes to standard output; a reader that went away has what it wanted.
+fn print(bytes: &[u8]) -> Result<(), Stop> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Stop::Fatal(Failure::io("write", "standard output", &error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A path from bytes.
+fn path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt as _;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
