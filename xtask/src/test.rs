@@ -28,6 +28,9 @@ const STEPS: &[Step] = &[
     Step { name: "tests", what: "unit, CLI, golden and differential", run: tests },
 ];
 
+/// The C library is a workspace of its own.
+const CAPI: &str = "capi/Cargo.toml";
+
 /// The verb.
 pub fn run(words: &[String]) -> Result {
     run::no_words(words)?;
@@ -61,12 +64,19 @@ pub fn run(words: &[String]) -> Result {
 
 fn format() -> Result<String> {
     run::run(&mut cargo(["fmt", "--all", "--check"]))?;
+    run::run(&mut cargo(["fmt", "--manifest-path", CAPI, "--check"]))?;
     Ok(String::new())
 }
 
 fn clippy() -> Result<String> {
     let words = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     run::run(&mut quiet(cargo(words)))?;
+    // The target directory keeps its builds from the workspace's.
+    let target = run::target_directory()?.join("capi");
+    let words = ["clippy", "--release", "--locked", "--manifest-path", CAPI];
+    let mut command = quiet(cargo(words));
+    command.arg("--target-dir").arg(target).args(["--", "-D", "warnings"]);
+    run::run(&mut command)?;
     Ok(String::new())
 }
 

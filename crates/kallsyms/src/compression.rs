@@ -47,6 +47,8 @@ pub struct Learned {
 
 /// Learns a table from these symbols: that of scripts/kallsyms, to the byte.
 ///
+/// A type letter of 0 is none: names are learned from without letters where a link has yet to decide them.
+///
 /// The bytes of `reserved` keep codes of their own even where no name has them: type letters that a symbol may come to
 /// have.
 ///
@@ -108,7 +110,9 @@ impl Text {
         let mut cells = Vec::with_capacity(len);
         cells.push(SEPARATOR);
         for symbol in symbols {
-            cells.push(u16::from(symbol.kind));
+            if symbol.kind != 0 {
+                cells.push(u16::from(symbol.kind));
+            }
             cells.extend(symbol.name.iter().map(|&byte| u16::from(byte)));
             cells.push(SEPARATOR);
         }

@@ -18,6 +18,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// An ELF file that cannot be read.
     Elf(kbt_elf::ErrorKind),
+    /// An object that cannot be written.
+    Emit(kbt_elf::EmitError),
     /// An ELF file without a symbol table (stripped).
     NoSymbolTable,
     /// A symbol's name lies outside the table of names.
@@ -88,8 +90,27 @@ pub enum ErrorKind {
         /// The symbol's place in the table.
         index: usize,
     },
-    /// Names that expand to more bytes than any kernel's.
+    /// No object asks for a table (`CONFIG_KALLSYMS` is off, or the one that does is not among them).
+    NotAsked,
+    /// The objects bring a table of their own.
+    HasTable,
+    /// Objects for two machines.
+    OtherMachine,
+    /// The tokens of the image are not those that were recorded.
+    OtherTokens,
+    /// An array of another size than was recorded.
+    OtherSize {
+        /// The array.
+        array: Array,
+        /// Its size in the image, in bytes.
+        found: u64,
+        /// The size that was recorded, in bytes.
+        recorded: u64,
+    },
+    /// A name that expands to more bytes than any kernel's.
     Expansion {
+        /// The symbol's place in the table.
+        index: usize,
         /// The most that is read, in bytes.
         most: usize,
     },
@@ -158,7 +179,19 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the token of code {code} is not where kallsyms_token_index says")
             }
             Self::BadName { index } => write!(f, "name {index} of the table is empty or cut off"),
-            Self::Expansion { most } => write!(f, "the names expand to more than {most} bytes"),
+            Self::NotAsked => f.write_str("no object asks for a table of symbols (kallsyms_names)"),
+            Self::HasTable => {
+                f.write_str("the objects bring a table of symbols (kallsyms_names) of their own")
+            }
+            Self::OtherMachine => f.write_str("this object is for another machine than those before it"),
+            Self::Emit(error) => error.fmt(f),
+            Self::OtherTokens => f.write_str("the tokens in it are not those of the pad file"),
+            Self::OtherSize { array, found, recorded } => {
+                write!(f, "{array} has {found} bytes, the pad file says {recorded}")
+            }
+            Self::Expansion { index, most } => {
+                write!(f, "name {index} of the table expands to more than {most} bytes")
+            }
         }
     }
 }

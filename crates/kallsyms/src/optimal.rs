@@ -36,6 +36,17 @@ struct Room {
     steps: Vec<(u32, u8, u16)>,
 }
 
+impl Room {
+    /// Appends the codes that were found.
+    fn push_codes(&self, codes: &mut Vec<u8>) {
+        let mut place = 0;
+        while let Some(&(_, code, len)) = self.steps.get(place).filter(|&&(_, _, len)| len > 0) {
+            codes.push(code);
+            place += usize::from(len);
+        }
+    }
+}
+
 impl Optimal {
     /// Prepares a table, learned or read.
     ///
@@ -98,10 +109,28 @@ impl Optimal {
             room.text.push(symbol.kind);
             room.text.extend_from_slice(symbol.name);
             self.parse(&mut room)?;
-            let mut place = 0;
-            while let Some(&(_, code, len)) = room.steps.get(place).filter(|&&(_, _, len)| len > 0) {
-                names.codes_mut().push(code);
-                place += usize::from(len);
+            room.push_codes(names.codes_mut());
+            names.end_name()?;
+        }
+        Ok(names)
+    }
+
+    /// As [`Self::compress`], with each type letter as a code of its own: a name takes [`Self::bound`] codes whatever its
+    /// letter.
+    ///
+    /// # Errors
+    ///
+    /// A byte without a code.
+    pub fn compress_apart(&self, symbols: &[SymbolEntry<'_>]) -> Result<CompressedNames, Error> {
+        let text: usize = symbols.iter().map(|symbol| symbol.name.len() + 1).sum();
+        let mut names = CompressedNames::with_capacity(symbols.len(), text / 2);
+        let mut room = Room::default();
+        for symbol in symbols {
+            for part in [&[symbol.kind][..], symbol.name] {
+                room.text.clear();
+                room.text.extend_from_slice(part);
+                self.parse(&mut room)?;
+                room.push_codes(names.codes_mut());
             }
             names.end_name()?;
         }
