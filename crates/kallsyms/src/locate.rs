@@ -15,8 +15,10 @@ pub struct Slot {
     pub offset: u64,
     /// Address at run time.
     pub address: u64,
-    /// Bytes to the next array, or to the end of what surrounds them.
+    /// Bytes to the next array, or to the end of what surrounds them; not more than [`Self::stated`] has.
     pub room: u64,
+    /// Its size as the symbol says it; 0 where it says nothing, as in kernels before 7.0.
+    pub stated: u64,
 }
 
 /// A table's place in a file, and its layout as far as the symbols tell: what only the data tell is decided by
@@ -112,7 +114,9 @@ fn place(array: Array, symbol: &Symbol, sections: &SectionTable<'_>) -> Option<S
     let section: Section = sections.get(symbol.section.into())?;
     let within = symbol.value.checked_sub(section.address)?;
     let room = section.size.checked_sub(within).filter(|_| section.kind != section_type::NOBITS)?;
-    Some(Slot { array, offset: section.offset.checked_add(within)?, address: symbol.value, room })
+    let stated = symbol.size;
+    let room = if stated > 0 { room.min(stated) } else { room };
+    Some(Slot { array, offset: section.offset.checked_add(within)?, address: symbol.value, room, stated })
 }
 
 fn layout(slots: &[Slot], class: Class, endian: kbt_elf::Endianness) -> Result<Layout, Error> {

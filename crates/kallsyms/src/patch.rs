@@ -1,0 +1,354 @@
+//! The table after the link: the arrays of a linked kernel, written into the room that it has for them.
+//!
+//! Phases: the symbols are read once, filtered and sorted as the kernel's own generator would; names are compressed with
+//! the tokens that a pad has learned, or with new ones; the arrays are made for the addresses where they lie; each is held
+//! against its room. Only if all fit are there edits; where one does not, the error has the bytes that are missing. What
+//! an array does not need of its room becomes zeros.
+//!
+//! `kallsyms_relative_base` is left alone: the linker has filled it by a relocation, which also moves it at boot. The
+//! offsets are counted from what it holds. No symbol, no section and no size changes.
+
+use std::fmt;
+
+use kbt_elf::{Edit, Endianness, Image, ReadRef, Section, SectionTable, section_type};
+
+use crate::compression::learn;
+use crate::elf_symbols::read_symbols;
+use crate::error::{Error, ErrorKind};
+use crate::kernel::Kernel;
+use crate::layout::{AddressTable, Array, ArrayOrder, Class, Layout};
+use crate::locate::{Located, Slot};
+use crate::optimal::Optimal;
+use crate::pad_file::PadFile;
+use crate::select::{Choice, Selection, select};
+use crate::symbol::SymbolEntry;
+use crate::tables::{Origin, Tables};
+use crate::token::{CompressedNames, TokenTable};
+
+/// How to make the table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PatchOptions<'a> {
+    /// What the pad has recorded.
+    pub record: Option<&'a PadFile>,
+    /// Every symbol or those of the text, where no record says it; else all where there is room for all.
+    pub all_symbols: Option<bool>,
+    /// Whose habits, where no record says it; else what the arrays tell.
+    pub kernel: Option<Kernel>,
+    /// Learn new tokens from the linked symbols, as the kernel's own generator does.
+    pub relearn: bool,
+    /// Compress each name, its letter included, into as few codes as there are.
+    pub optimal: bool,
+    /// Sequence numbers by names up to their first dot (`--lto-clang` of 6.1 to 6.9), where no record says it.
+    pub cut_names: bool,
+}
+
+/// What makes an image's table the one of its symbols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch<'a> {
+    /// The bytes to write, in the order of their places.
+    pub edits: Vec<Edit>,
+    /// How many symbols the table has.
+    pub count: usize,
+    /// What each array needs and has, in the order of the layout.
+    pub sizes: Vec<Size>,
+    /// The symbols of System.map, in nm's order.
+    pub map: Vec<SymbolEntry<'a>>,
+    /// Names that the kernel cannot hold.
+    pub too_long: Vec<&'a [u8]>,
+}
+
+/// What an array needs and has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Which.
+    pub array: Array,
+    /// Bytes that it takes.
+    pub needed: u64,
+    /// Bytes that there are.
+    pub room: u64,
+}
+
+/// Why there is no patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatchError {
+    /// The image or the record.
+    Table(Error),
+    /// The arrays that do not fit, with the bytes that each is short of.
+    TooSmall(Vec<(Array, u64)>),
+}
+
+impl<E: Into<Error>> From<E> for PatchError {
+    fn from(error: E) -> Self {
+        Self::Table(error.into())
+    }
+}
+
+impl fmt::Display for PatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table(error) => error.fmt(f),
+            Self::TooSmall(missing) => {
+                for (index, (array, bytes)) in missing.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{bytes} bytes missing in {array}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for PatchError {}
+
+/// Makes the patch.
+///
+/// # Errors
+///
+/// An image without symbols or without room for a table, one that the record does not fit, symbols that the layout cannot
+/// say, and a table that is larger than its room.
+pub fn patch<'data, R: ReadRef<'data>>(
+    image: &Image<R>,
+    options: PatchOptions<'_>,
+) -> Result<Patch<'data>, PatchError> {
+    let room = Room::of(image)?;
+    let (kernel, layout) = match options.record {
+        Some(record) => room.recorded(record)?,
+        None => room.detected(options.kernel),
+    };
+    let mut map = read_symbols(image)?;
+    if kernel.is_fed_by_map() {
+        map.retain(|symbol| !kernel.drops_from_map(symbol.kind, symbol.name));
+    }
+    let base = room.base(&layout)?.or_else(|| address_of(&map, b"_text")).unwrap_or(0);
+    let percpu = address_of(&map, b"__per_cpu_start").filter(|start| *start < base);
+    let layout = match (layout.addresses, percpu) {
+        (AddressTable::BaseRelative, Some(_)) => {
+            Layout { addresses: AddressTable::BaseRelativePercpu, ..layout }
+        }
+        _ => layout,
+    };
+    let absolute_percpu = layout.addresses == AddressTable::BaseRelativePercpu;
+    let choose = |all_symbols| select(map.iter().copied(), kernel, Choice { all_symbols, absolute_percpu });
+    let selection = match options.record.map(|record| record.all_symbols).or(options.all_symbols) {
+        Some(all_symbols) => choose(all_symbols)?,
+        None => {
+            let all = choose(true)?;
+            if room.holds(all.symbols.len(), &layout) { all } else { choose(false)? }
+        }
+    };
+    let (tokens, names) = room.compress(&selection.symbols, &layout, options)?;
+    let cut_names = options.record.map_or(options.cut_names, |record| record.cut_names);
+    let origin = Origin { text: selection.text, base, cut_names };
+    let tables = Tables::encode(&selection.symbols, &tokens, &names, layout, origin)?;
+    let (edits, sizes) = room.edits(&tables, selection.text)?;
+    let Selection { symbols, too_long, .. } = selection;
+    Ok(Patch { edits, count: symbols.len(), sizes, map, too_long })
+}
+
+fn address_of(symbols: &[SymbolEntry<'_>], name: &[u8]) -> Option<u64> {
+    symbols.iter().find(|symbol| symbol.name == name).map(|symbol| symbol.address)
+}
+
+/// Relocations that are applied at boot.
+fn loaded_relocations(sections: &SectionTable<'_>) -> impl Iterator<Item = Section> {
+    const ALLOC: u64 = 2;
+    sections.iter().filter(|section| section.kind == section_type::RELA && section.flags & ALLOC != 0)
+}
+
+/// The ranges of a file, offset and size, that [`patch`] reads beside section headers and symbols. To be asked for again
+/// when they were read: what is in them may ask for more.
+///
+/// # Errors
+///
+/// An image without symbols or without a table.
+pub fn wanted<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<Vec<(u64, u64)>, Error> {
+    let located = Located::by_symbols(image)?;
+    let mut ranges: Vec<(u64, u64)> =
+        own_slots(image, &located).iter().map(|slot| (slot.offset, slot.room)).collect();
+    let base = located.slot(Array::RelativeBase).ok().and_then(|slot| image.bytes_at(slot.offset, 8));
+    if base == Some(&[0; 8]) {
+        ranges.extend(loaded_relocations(&image.sections()?).map(|section| (section.offset, section.size)));
+    }
+    Ok(ranges)
+}
+
+/// The arrays with the bytes that are theirs. What follows the last may have no symbol: it is as long as it says, or as
+/// its table is now (nothing, as long as the count was not read).
+fn own_slots<'data, R: ReadRef<'data>>(image: &Image<R>, located: &Located) -> Vec<Slot> {
+    let mut slots = located.slots.clone();
+    let count = located.slot(Array::NumSyms).ok().and_then(|slot| image.bytes_at(slot.offset, 4));
+    let count = count.and_then(<[u8]>::first_chunk).map_or(0, |bytes| located.layout.read_u32(*bytes));
+    if let Some(last) = slots.last_mut().filter(|last| last.stated == 0) {
+        let own = located.size(last, usize::try_from(count).unwrap_or(usize::MAX));
+        last.room = last.room.min(own);
+    }
+    slots
+}
+
+/// An image and the room for each array in it.
+struct Room<'a, R> {
+    image: &'a Image<R>,
+    located: Located,
+    /// The arrays with the bytes that are theirs.
+    slots: Vec<Slot>,
+}
+
+impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
+    fn of(image: &'a Image<R>) -> Result<Self, Error> {
+        let located = Located::by_symbols(image)?;
+        let slots = own_slots(image, &located);
+        for slot in &slots {
+            let whole = image.bytes_at(slot.offset, slot.room);
+            whole.ok_or(Error::at(ErrorKind::ArrayOutside { array: slot.array }, slot.offset))?;
+        }
+        Ok(Self { image, located, slots })
+    }
+
+    /// The record's kernel and layout, if the image is the one that was linked with its object.
+    fn recorded(&self, record: &PadFile) -> Result<(Kernel, Layout), Error> {
+        let header = self.image.header();
+        if (header.class, header.endian) != (record.layout.class, record.layout.endian) {
+            return Err(ErrorKind::OtherMachine.into());
+        }
+        for &(array, recorded) in &record.slots {
+            let slot = self.slot(array)?;
+            if slot.room != recorded {
+                return Err(ErrorKind::OtherSize { array, found: slot.room, recorded }.into());
+            }
+        }
+        let tokens = record.tokens.bytes();
+        if !self.bytes(self.slot(Array::TokenTable)?).starts_with(tokens) {
+            return Err(ErrorKind::OtherTokens.into());
+        }
+        Ok((record.kernel, record.layout))
+    }
+
+    /// What the arrays tell.
+    fn detected(&self, kernel: Option<Kernel>) -> (Kernel, Layout) {
+        let found = self.located.layout;
+        let detected = match (found.addresses, found.order, found.seqs) {
+            (AddressTable::PlaceRelative | AddressTable::Absolute32, ..) => Kernel::V7_0,
+            (_, ArrayOrder::AddressesFirst, false) => Kernel::V5_10,
+            (_, ArrayOrder::AddressesFirst, true) => Kernel::V6_1,
+            (_, ArrayOrder::CountFirst, _) => Kernel::V6_12,
+        };
+        let kernel = kernel.unwrap_or(detected);
+        let long_lengths = found.long_lengths || kernel > Kernel::V5_10;
+        (kernel, Layout { long_lengths, ..found })
+    }
+
+    fn slot(&self, array: Array) -> Result<Slot, Error> {
+        let slot = self.slots.iter().copied().find(|slot| slot.array == array);
+        slot.ok_or_else(|| ErrorKind::MissingArray { array }.into())
+    }
+
+    /// What an array's room holds now.
+    fn bytes(&self, slot: Slot) -> &'data [u8] {
+        self.image.bytes_at(slot.offset, slot.room).unwrap_or_default()
+    }
+
+    /// What `kallsyms_relative_base` holds: in place, or, where it is zero there, in the relocation that fills it at
+    /// boot. `None` where the layout has no base.
+    fn base(&self, layout: &Layout) -> Result<Option<u64>, Error> {
+        if !layout.addresses.has_base() {
+            return Ok(None);
+        }
+        let slot = self.slot(Array::RelativeBase)?;
+        let in_place = layout.read_word(self.bytes(slot)).unwrap_or(0);
+        if in_place != 0 || layout.class == Class::Elf32 {
+            return Ok(Some(in_place).filter(|base| *base != 0));
+        }
+        Ok(self.addend_at(&self.image.sections()?, slot.address, layout.endian))
+    }
+
+    /// The addend of the relocation at an address, of those that are loaded with the kernel.
+    fn addend_at(&self, sections: &SectionTable<'data>, address: u64, endian: Endianness) -> Option<u64> {
+        const ENTRY: usize = 24;
+        let number = |bytes: &[u8]| {
+            let bytes = *bytes.first_chunk::<8>()?;
+            Some(if endian == Endianness::Big {
+                u64::from_be_bytes(bytes)
+            } else {
+                u64::from_le_bytes(bytes)
+            })
+        };
+        loaded_relocations(sections).find_map(|table| {
+            let mut entries = self.image.data(&table).ok()?.chunks_exact(ENTRY);
+            let entry = entries.find(|entry| number(entry) == Some(address))?;
+            number(entry.get(16..)?)
+        })
+    }
+
+    /// Whether there is room for so many symbols.
+    fn holds(&self, count: usize, layout: &Layout) -> bool {
+        let width = if layout.addresses == AddressTable::Absolute { layout.word() as u64 } else { 4 };
+        let slot = self.slot(layout.addresses.array());
+        slot.is_ok_and(|slot| slot.room / width >= count as u64)
+    }
+
+    /// The tokens, and the names compressed with them.
+    fn compress(
+        &self,
+        symbols: &[SymbolEntry<'_>],
+        layout: &Layout,
+        options: PatchOptions<'_>,
+    ) -> Result<(TokenTable, CompressedNames), Error> {
+        let recorded = match options.record {
+            _ if options.relearn => None,
+            Some(record) => Some(record.tokens.clone()),
+            None => self.waiting_tokens(layout),
+        };
+        let Some(tokens) = recorded else {
+            let learned = learn(symbols, &[])?;
+            let names = match options.optimal {
+                true => Optimal::new(&learned.tokens)?.compress(symbols)?,
+                false => learned.names,
+            };
+            return Ok((learned.tokens, names));
+        };
+        let parser = Optimal::new(&tokens)?;
+        let names = match options.optimal {
+            true => parser.compress(symbols)?,
+            false => parser.compress_apart(symbols)?,
+        };
+        Ok((tokens, names))
+    }
+
+    /// The tokens of a table without symbols: a pad that waits for its patch.
+    fn waiting_tokens(&self, layout: &Layout) -> Option<TokenTable> {
+        let bytes = |array| self.slot(array).ok().map(|slot| self.bytes(slot));
+        let is_empty = bytes(Array::NumSyms)?.first_chunk() == Some(&[0; 4]);
+        let (table, index) = (bytes(Array::TokenTable)?, bytes(Array::TokenIndex)?);
+        let tokens = TokenTable::parse(table, index, layout).ok()?;
+        // The empty table of a first link has only empty tokens.
+        (is_empty && tokens.bytes().len() > 256).then_some(tokens)
+    }
+
+    /// The bytes that change, if every array fits.
+    fn edits(&self, tables: &Tables, text: u64) -> Result<(Vec<Edit>, Vec<Size>), PatchError> {
+        let (mut edits, mut sizes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        for table in &tables.arrays {
+            let slot = self.slot(table.array)?;
+            let needed = table.content.size(&tables.layout) as u64;
+            sizes.push(Size { array: table.array, needed, room: slot.room });
+            if needed > slot.room {
+                missing.push((table.array, needed - slot.room));
+                continue;
+            }
+            if table.array == Array::RelativeBase {
+                continue;
+            }
+            let mut bytes = table.content.link(text, slot.address, &tables.layout)?;
+            let old = self.bytes(slot);
+            bytes.resize(old.len(), 0);
+            if bytes != old {
+                edits.push(Edit { offset: slot.offset, bytes });
+            }
+        }
+        if !missing.is_empty() {
+            return Err(PatchError::TooSmall(missing));
+        }
+        edits.sort_by_key(|edit| edit.offset);
+        Ok((edits, sizes))
+    }
+}
