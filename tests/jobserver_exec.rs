@@ -82,7 +82,7 @@ fn a_signal_ends_the_wait() {
     let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
     let mut wrapper = pool.exec(&["--min=4", "--", "echo", "ran"]).spawn().unwrap();
     let pid = i32::try_from(wrapper.id()).unwrap();
-    jobserver_cli::until("a keeper", || !jobserver_cli::children(pid, "keeper").is_empty());
+    jobserver_cli::until("a keeper", || !jobserver_cli::children(pid, "kbt-keeper").is_empty());
     jobserver_cli::kill("TERM", pid);
     assert_eq!(code(wrapper.wait().unwrap()), 128 + 15);
     drop(held);

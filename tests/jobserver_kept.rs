@@ -77,7 +77,7 @@ fn a_command_that_waits_for_its_end_is_waited_for() {
 fn a_command_that_is_killed() {
     for pool in Pool::both() {
         let mut running = started(&pool, WITH_CHILD);
-        let [shell] = children(running.pid(), "sleep 600")[..] else { panic!("one command") };
+        let [shell] = children(running.pid(), "sh")[..] else { panic!("one command") };
         kill("KILL", shell);
         assert_eq!(running.end(), 128 + 9);
         pool.is_whole();
@@ -101,7 +101,7 @@ fn a_command_that_leaves_a_daemon_behind() {
 fn a_keeper_that_is_killed() {
     for pool in Pool::both() {
         let mut running = started(&pool, &["sh", "-c", "echo $$; exec sleep 600"]);
-        let [keeper] = children(running.pid(), "keeper")[..] else { panic!("one keeper") };
+        let [keeper] = children(running.pid(), "kbt-keeper")[..] else { panic!("one keeper") };
         kill("KILL", keeper);
         until("the keeper ends", || !runs(keeper));
         kill("TERM", running.told);
@@ -114,7 +114,7 @@ fn a_keeper_that_is_killed() {
 fn a_keeper_is_not_ended_by_what_ends_programs() {
     for pool in Pool::both() {
         let mut running = started(&pool, WITH_CHILD);
-        let [keeper] = children(running.pid(), "keeper")[..] else { panic!("one keeper") };
+        let [keeper] = children(running.pid(), "kbt-keeper")[..] else { panic!("one keeper") };
         for signal in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
             kill(signal, keeper);
         }

@@ -136,18 +136,16 @@ pub fn runs(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// The children of a process whose command line contains `word`.
-pub fn children(parent: i32, word: &str) -> Vec<i32> {
+/// The children of a process that have this name.
+pub fn children(parent: i32, name: &str) -> Vec<i32> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let parent = format!(" {parent} ");
+    let (parent, name) = (format!(" {parent} "), format!("({name}"));
     let is = |pid: &i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
-        // ` S ppid ...`
-        behind.get(2..).is_some_and(|rest| rest.starts_with(&parent))
-            && String::from_utf8_lossy(&line).contains(word)
+        // `pid (name) S ppid ...`
+        let (head, behind) = stat.rsplit_once(')').unwrap_or_default();
+        behind.get(2..).is_some_and(|rest| rest.starts_with(&parent)) && head.ends_with(&name)
     };
     pids.filter(is).collect()
 }

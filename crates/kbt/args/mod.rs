@@ -1,5 +1,6 @@
 //! Every argument as typed: clap structs only, no look at the disk. Their doc comments are the help.
 
+mod deferred;
 pub mod depmod;
 pub mod dtbo;
 pub mod dto;
@@ -8,6 +9,7 @@ pub mod jobserver;
 use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand};
+pub use deferred::Deferred;
 
 /// Kernel build and boot tools in one binary
 #[derive(Debug, Parser)]
@@ -38,15 +40,15 @@ pub struct Global {
 pub enum Area {
     /// Device-tree overlays
     #[command(subcommand)]
-    Dto(dto::Command),
+    Dto(Deferred<dto::Command>),
     /// Android DTBO images
     #[command(subcommand)]
-    Dtbo(dtbo::Command),
+    Dtbo(Deferred<dtbo::Command>),
     /// modules.dep and the other files that modprobe reads, made of a directory of kernel modules
-    Depmod(Box<depmod::Depmod>),
+    Depmod(Deferred<Box<depmod::Depmod>>),
     /// GNU make's jobserver: commands that share the jobs of `make -jN`
     #[command(subcommand)]
-    Jobserver(jobserver::Command),
+    Jobserver(Deferred<jobserver::Command>),
 }
 
 /// Parses the process's arguments.

@@ -23,16 +23,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Runs a command with the free tokens; `--jobs` is a limit like `--max`.
 pub fn run(mut args: Exec, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     args.max = args.max.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
-    run_as("kbt", &args, report)
+    run_as(&args, report)
 }
 
-/// Runs it; `program` is the name in front of what is said of the command.
-pub fn run_as(program: &str, args: &Exec, report: &mut Report) -> Result<(), Failure> {
+/// Runs it.
+pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
     let jobserver = Jobserver::from_env();
     let limits = Limits::of(args, report)?;
     // Before anything is held: from here on no signal ends us unawares.
     let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
-    let mut keeper = Keeper::start().map_err(|error| not_started(&error))?;
+    let mut keeper = Keeper::start(jobserver.client()).map_err(|error| not_started(&error))?;
     let claimed = match take(&jobserver, &limits, &mut keeper, &mut signals, report)? {
         Claimed::Nothing => None,
         Claimed::Tokens(count) => Some(count),
@@ -44,12 +44,12 @@ pub fn run_as(program: &str, args: &Exec, report: &mut Report) -> Result<(), Fai
     let pool = private_pool(args.pool, claimed, &mut keeper).map_err(|error| not_started(&error))?;
     let mut environment = pool.as_ref().map(PrivatePool::environment).unwrap_or_default();
     environment.push(("PARALLELISM", claimed.map(|tokens| OsString::from((tokens + 1).to_string()))));
-    let task = Task { program, words: &args.command, environment };
+    let task = Task { words: &args.command, environment };
     let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
     if let Err(error) = keeper.release(jobserver.client()) {
         report.warn(not_returned(claimed.unwrap_or(0), &error));
     }
-    report.exit_as(ended.reap().map_err(|error| not_started(&error))?);
+    report.exit_as(ended.reap().map_err(|error| not_started(&error))??);
     Ok(())
 }
 

@@ -27,16 +27,15 @@ pub fn run(args: &Pool, jobs: Jobs, report: &mut Report) -> Result<(), Failure> 
     let size = args.size.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
     let jobs = size.map_or_else(processors, NonZeroU32::get);
     let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
-    let mut keeper = Keeper::start().map_err(|error| not_started(&error))?;
+    let mut keeper = Keeper::start(None).map_err(|error| not_started(&error))?;
     let pool = PrivatePool::in_style(args.style.into(), jobs - 1, &mut keeper)
         .map_err(|error| made(jobs, &error))?;
-    let task = Task { program: "kbt", words: &args.command, environment: pool.environment() };
+    let task = Task { words: &args.command, environment: pool.environment() };
     let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
-    report.exit_as(ended.code);
     tell_leaks(pool.server(), report).map_err(|error| Failure::io("count the tokens", "pool", &error))?;
     // It holds no token, so there is none to lose.
     let _ = keeper.release(None);
-    ended.reap().map_err(|error| not_started(&error))?;
+    report.exit_as(ended.reap().map_err(|error| not_started(&error))??);
     Ok(())
 }
 

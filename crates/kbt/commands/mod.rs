@@ -13,24 +13,24 @@ pub mod jobserver_exec;
 mod jobserver_pool;
 mod jobserver_status;
 
-use crate::args::{Area, dtbo, dto, jobserver};
+use crate::args::{Area, Deferred, dtbo, dto, jobserver};
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 
 /// Runs what was asked for.
 pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     match command {
-        Area::Dto(dto::Command::Apply(args)) => dto_apply::run(&args, report),
-        Area::Dto(dto::Command::Show(args)) => dto_show::run(&args, report),
-        Area::Dto(dto::Command::Diff(args)) => dto_diff::run(&args, report),
-        Area::Dtbo(dtbo::Command::Pack(args)) => dtbo_pack::run(*args, jobs, report),
-        Area::Dtbo(dtbo::Command::Unpack(args)) => dtbo_unpack::run(&args, report),
-        Area::Dtbo(dtbo::Command::Dump(args)) => dtbo_dump::run(&args, report),
-        Area::Dtbo(dtbo::Command::List(args)) => dtbo_list::run(&args, report),
-        Area::Dtbo(dtbo::Command::Extract(args)) => dtbo_extract::run(&args, report),
-        Area::Depmod(args) => depmod::run(&args, jobs, report),
-        Area::Jobserver(jobserver::Command::Exec(args)) => jobserver_exec::run(args, jobs, report),
-        Area::Jobserver(jobserver::Command::Pool(args)) => jobserver_pool::run(&args, jobs, report),
-        Area::Jobserver(jobserver::Command::Status) => jobserver_status::run(report),
+        Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Show(args))) => dto_show::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Diff(args))) => dto_diff::run(&args, report),
+        Area::Dtbo(Deferred(dtbo::Command::Pack(args))) => dtbo_pack::run(*args, jobs, report),
+        Area::Dtbo(Deferred(dtbo::Command::Unpack(args))) => dtbo_unpack::run(&args, report),
+        Area::Dtbo(Deferred(dtbo::Command::Dump(args))) => dtbo_dump::run(&args, report),
+        Area::Dtbo(Deferred(dtbo::Command::List(args))) => dtbo_list::run(&args, report),
+        Area::Dtbo(Deferred(dtbo::Command::Extract(args))) => dtbo_extract::run(&args, report),
+        Area::Depmod(Deferred(args)) => depmod::run(&args, jobs, report),
+        Area::Jobserver(Deferred(jobserver::Command::Exec(args))) => jobserver_exec::run(args, jobs, report),
+        Area::Jobserver(Deferred(jobserver::Command::Pool(args))) => jobserver_pool::run(&args, jobs, report),
+        Area::Jobserver(Deferred(jobserver::Command::Status)) => jobserver_status::run(report),
     }
 }

@@ -2,21 +2,17 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use kbt_fork::{Signals, fork};
 use kbt_jobserver::Client;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::keeper_process;
 use super::message::{Reply, Request};
-
-/// This binary, even where its file was replaced or moved since it was started.
-pub const THIS_BINARY: &str = "/proc/self/exe";
 
 /// A keeper does nothing that takes time; one that is silent so long has been stopped.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,22 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Keeper {
     socket: UnixStream,
-    process: Child,
+    process: Pid,
     /// What it holds, in case that it is killed.
     bytes: Vec<u8>,
 }
 
 impl Keeper {
-    /// Starts one. It opens the pool that the environment names, if it is asked to claim.
-    pub fn start() -> io::Result<Self> {
-        let (socket, theirs) = UnixStream::pair()?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let process = Command::new(THIS_BINARY)
-            .arg0(keeper_process::NAME)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+    /// Starts one, for the tokens of this pool. There must be no other thread.
+    pub fn start(client: Option<&Client>) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(PATIENCE))?;
+        let mut ours = Some(ours);
+        let process = fork(Signals::Blocked, || {
+            // With our end open it would never see that we are gone.
+            drop(ours.take());
+            keeper_process::run(theirs, client.cloned())
+        })?;
+        let socket = ours.ok_or(io::ErrorKind::NotConnected)?;
         Ok(Self { socket, process, bytes: Vec::new() })
     }
 
@@ -59,11 +56,11 @@ impl Keeper {
     }
 
     /// Tells it the process group that is to end with this process.
-    pub fn end_with_us(&mut self, group: u32) -> io::Result<()> {
-        Request::Group(group).send(&mut self.socket)
+    pub fn end_with_us(&mut self, group: Pid) -> io::Result<()> {
+        Request::Group(group.as_raw_pid().cast_unsigned()).send(&mut self.socket)
     }
 
-    /// Tells it of a FIFO, alone in its directory, that is to vanish with this process.
+    /// Tells it of a FIFO that is to vanish with this process; in place of one that it was told of before.
     pub fn remove_with_us(&mut self, path: &Path) -> io::Result<()> {
         Request::Remove(OsStr::as_bytes(path.as_os_str()).to_vec()).send(&mut self.socket)
     }
@@ -77,16 +74,21 @@ impl Keeper {
     /// Tokens may be lost then.
     pub fn release(mut self, pool: Option<&Client>) -> io::Result<()> {
         if Request::Release.send(&mut self.socket).is_err() {
-            let _ = self.process.wait();
+            self.reap()?;
             return give_back(&self.bytes, pool);
         }
         let reply = Reply::receive(&mut self.socket)?;
-        self.process.wait()?;
+        self.reap()?;
         match reply {
             Reply::Released => Ok(()),
             Reply::Failed(text) => Err(io::Error::other(text)),
             Reply::Claimed(_) | Reply::TooFew => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    fn reap(&self) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.process), WaitIdOptions::EXITED))?;
+        Ok(())
     }
 }
 

@@ -1,64 +1,57 @@
 //! The keeper: the process that holds the tokens of `kbt jobserver exec`.
 //!
 //! Idea: a process that is killed cannot give anything back, so what holds the tokens is a process that
-//! nobody has a reason to kill. It has a session of its own (no terminal, no process group of make's),
-//! ignores the signals that end programs, and does nothing but wait on a socket whose other end only the
-//! wrapper has. The end of file there means that the wrapper is gone, however it went.
+//! nobody has a reason to kill. It has a session of its own (no terminal, no process group of make's), blocks the signals
+//! that end programs, and does nothing but wait on a socket whose other end only the wrapper has. The end of file
+//! there means that the wrapper is gone, however it went.
 //!
 //! Then the command's process group is killed first and the tokens go back second, so that the jobs which
 //! make starts with them do not run beside the old ones.
 //!
 //! Limits: SIGKILL of the keeper. A wrapper that is still there then gives the bytes back itself.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Claim, Jobserver};
+use kbt_jobserver::{Claim, Client};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::thread::set_name;
 
 use super::holders;
 use super::message::{Reply, Request};
 use crate::exit;
 
-/// The `argv[0]` under which this binary is the keeper.
-pub const NAME: &str = "kbt-jobserver-keeper";
-
 /// How long the killed command may take to vanish; only a process that hangs in the kernel needs it.
 const DYING: Duration = Duration::from_secs(5);
 
-/// Runs as the keeper. Standard input is the socket; there are no words.
-pub fn run(_: Vec<OsString>) -> ExitCode {
-    // There is nobody to tell: standard error is closed, and the wrapper sees the socket end.
-    match keep() {
-        Ok(()) => ExitCode::from(exit::OK),
-        Err(_) => ExitCode::from(exit::FAILURE),
+/// The keeper's life, from the fork to its exit code. Nobody hears of what fails: the wrapper sees the socket end.
+pub fn run(mut wrapper: UnixStream, client: Option<Client>) -> u8 {
+    if withdraw().is_err() {
+        return exit::FAILURE;
     }
-}
-
-fn keep() -> io::Result<()> {
-    // Refused only where this is the leader of a group already, that is, not started by a wrapper.
-    setsid()?;
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM] {
-        // A handler that only sets a flag: std has no safe way to ignore a signal.
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
-    }
-    let mut wrapper = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let client = Jobserver::from_env().client().cloned();
     let mut kept = Kept { claim: Claim::of(client), group: None, remove: None };
-    let released = kept.serve(&mut wrapper);
-    if released.is_err() {
+    if kept.serve(&mut wrapper).is_err() {
         kept.clean_up();
     }
-    kept.claim.close()
+    kept.claim.close().map_or(exit::FAILURE, |()| exit::OK)
+}
+
+/// Leaves make's session and lets go of the streams, whose end others may wait for.
+fn withdraw() -> io::Result<()> {
+    setsid()?;
+    // So that `killall kbt` means the others, and `ps` tells which is which.
+    set_name(c"kbt-keeper")?;
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&nowhere)?;
+    dup2_stdout(&nowhere)?;
+    dup2_stderr(&nowhere)?;
+    Ok(())
 }
 
 struct Kept {
@@ -73,7 +66,7 @@ impl Kept {
         loop {
             match Request::receive(wrapper)? {
                 Request::Claim { min, max } => self.claim(min, max).send(wrapper)?,
-                Request::Group(group) => self.group = i32::try_from(group).ok().and_then(Pid::from_raw),
+                Request::Group(group) => self.group = Pid::from_raw(group.cast_signed()),
                 Request::Remove(path) => self.remove = Some(Path::new(OsStr::from_bytes(&path)).to_owned()),
                 Request::Release => {
                     // The command is over: a wrapper that dies from here on takes nobody along.
@@ -113,7 +106,6 @@ impl Kept {
         if let Some(path) = &self.remove {
             // What is left behind is an empty FIFO in the temporary directory.
             let _ = std::fs::remove_file(path);
-            let _ = path.parent().map(std::fs::remove_dir);
         }
     }
 }

@@ -14,7 +14,7 @@ pub enum Request {
     Claim { min: u32, max: u32 },
     /// The process group that ends with the wrapper.
     Group(u32),
-    /// A file in a directory of its own; both are removed if the wrapper is killed.
+    /// A file that is removed if the wrapper is killed.
     Remove(Vec<u8>),
     /// Give all tokens back and end. Answered.
     Release,

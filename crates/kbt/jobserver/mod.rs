@@ -1,6 +1,6 @@
 //! What the `kbt jobserver` commands share: a command that is run with tokens in the hand, and none lost.
 //!
-//! Three processes of kbt stand around a command, each this very binary under another `argv[0]`:
+//! Three processes of kbt stand around a command, the second and the third forked off the first (`kbt_fork`):
 //!
 //! - the *wrapper* is what make started. It forwards signals, waits for the command, and ends as it did;
 //! - the *keeper* ([`keeper_process`]), in a session of its own, reads the tokens and writes the same bytes back,

@@ -9,15 +9,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use kbt_jobserver::{Auth, MakeFlags, Server, Style};
-use tempfile::TempDir;
 
 use super::keeper::Keeper;
 
 /// The pool, and what the command is told of it.
 pub struct PrivatePool {
     server: Server,
-    /// Holds the FIFO. Declared behind the server, it goes after it.
-    _room: Option<TempDir>,
 }
 
 impl PrivatePool {
@@ -35,12 +32,16 @@ impl PrivatePool {
     pub fn in_style(style: Style, tokens: u32, keeper: &mut Keeper) -> io::Result<Self> {
         let tokens = usize::try_from(tokens).map_err(io::Error::other)?;
         if style == Style::Pipe {
-            return Ok(Self { server: Server::pipe(tokens)?, _room: None });
+            return Ok(Self { server: Server::pipe(tokens)? });
         }
-        let room = tempfile::Builder::new().prefix("kbt-jobserver-").tempdir()?;
-        let path = room.path().join("pool");
-        keeper.remove_with_us(&path)?;
-        Ok(Self { server: Server::fifo(&path, tokens)?, _room: Some(room) })
+        let made = tempfile::Builder::new().prefix("kbt-jobserver-").make(|path| {
+            keeper.remove_with_us(path)?;
+            Server::fifo(path, tokens)
+        })?;
+        let (server, path) = made.into_parts();
+        // The server removes it.
+        path.keep()?;
+        Ok(Self { server })
     }
 
     /// The pool itself.

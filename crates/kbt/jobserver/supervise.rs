@@ -2,30 +2,30 @@
 //! process is killed.
 
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Duration;
 
+use kbt_fork::fork;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, kill_process_group, setpgid,
+    waitid,
 };
 use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
-use super::keeper::{Keeper, THIS_BINARY};
+use super::keeper::Keeper;
 use super::keeper_process::end_group;
 use super::signals::Signals;
 use super::starter;
 use crate::exit;
+use crate::report::Failure;
 
 /// How long what a killed command leaves behind may take to end before its tokens are used again.
 const DYING: Duration = Duration::from_secs(1);
 
 /// What to run.
 pub struct Task<'a> {
-    /// The name in front of a message.
-    pub program: &'a str,
     /// The command and its arguments.
     pub words: &'a [OsString],
     /// Variables to set (or, `None`, to remove).
@@ -35,47 +35,61 @@ pub struct Task<'a> {
 /// A command that has ended but still is a zombie, so that its process group's number is not used anew before
 /// the keeper was told.
 pub struct Ended {
-    child: Child,
-    /// What to exit with: the command's own code, or 128 and the number of the signal that ended it.
-    pub code: u8,
+    child: Pid,
+    /// What to exit with: the command's own code, or 128 and the number of the signal that ended it. Where it could not
+    /// be run, why not.
+    pub outcome: Result<u8, Failure>,
 }
 
 impl Task<'_> {
-    /// Runs it to its end.
+    /// Runs it to its end. There must be no other thread.
     pub fn run(&self, signals: &mut Signals, keeper: &mut Keeper) -> io::Result<Ended> {
-        // Both ends stay open until the command has ended: the starter opens the one, and sees by the other
-        // whether we are still there. They are closed on exec, so nobody else has them.
-        let (reader, mut writer) = io::pipe()?;
-        let child = self.start(&reader)?;
-        let group = Pid::from_child(&child);
+        let mut command = self.command();
+        let wrapper = getpid();
+        let (mut ours, theirs) = UnixStream::pair()?;
+        let child = fork(kbt_fork::Signals::Default, || starter::run(wrapper, theirs, &mut command))?;
+        // From here on a signal can be forwarded. It waits for our word, so it cannot have become the command yet.
+        setpgid(Some(child), Some(child))?;
         // A keeper that was killed leaves us with less protection, not without the command.
-        let _ = keeper.end_with_us(child.id());
+        let _ = keeper.end_with_us(child);
         // The starter may have been killed already; that is seen when it is waited for.
-        let _ = writer.write_all(b"!");
-        let status = wait(group, signals)?;
-        Ok(Ended { child, code: code(&status, group) })
+        let _ = ours.write_all(b"!");
+        let status = wait(child, signals)?;
+        let outcome = match starter::refusal(&mut ours) {
+            Some(error) => Err(self.refused(&error)),
+            None => Ok(code(&status, child)),
+        };
+        Ok(Ended { child, outcome })
     }
 
-    fn start(&self, reader: &PipeReader) -> io::Result<Child> {
-        let mut command = Command::new(THIS_BINARY);
-        command.arg0(starter::NAME).process_group(0);
-        command.arg(std::process::id().to_string()).arg(reader.as_raw_fd().to_string());
-        command.arg(self.program).args(self.words);
+    fn command(&self) -> Command {
+        let mut words = self.words.iter();
+        let mut command = Command::new(words.next().map(OsString::as_os_str).unwrap_or_default());
+        command.args(words);
         for (name, value) in &self.environment {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        command.spawn()
+        command
+    }
+
+    fn refused(&self, error: &io::Error) -> Failure {
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => exit::NOT_FOUND,
+            _ => exit::NOT_EXECUTABLE,
+        };
+        let command = self.words.first().map(|word| word.display().to_string()).unwrap_or_default();
+        Failure { exit, ..Failure::io("run", command, error) }
     }
 }
 
 impl Ended {
     /// Takes the zombie away.
-    pub fn reap(mut self) -> io::Result<u8> {
-        self.child.wait()?;
-        Ok(self.code)
+    pub fn reap(self) -> io::Result<Result<u8, Failure>> {
+        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.child), WaitIdOptions::EXITED))?;
+        Ok(self.outcome)
     }
 }
 

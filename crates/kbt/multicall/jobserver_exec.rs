@@ -27,6 +27,6 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     let mut report = Report::new(NAME, false, false);
-    let result = jobserver_exec::run_as(NAME, &args.exec, &mut report);
+    let result = jobserver_exec::run_as(&args.exec, &mut report);
     report.finish(result)
 }

@@ -9,8 +9,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::jobserver::{keeper_process, starter};
-
 /// What runs under one name; it gets the words after `argv[0]`.
 pub type Entry = fn(Vec<OsString>) -> ExitCode;
 
@@ -21,9 +19,6 @@ const TABLE: &[(&str, Entry)] = &[
     ("jobserver-exec", jobserver_exec::run),
     ("mkdtboimg", mkdtboimg::run),
     ("mkdtboimg.py", mkdtboimg::run),
-    // Processes of kbt's own, started by `kbt jobserver`.
-    (keeper_process::NAME, keeper_process::run),
-    (starter::NAME, starter::run),
 ];
 
 /// The entry for this `argv[0]`, if its file name is one of the table's.

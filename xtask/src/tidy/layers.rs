@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kbt-elf", &[]),
     ("kbt-compress", &[]),
     // L0 too, of the system instead of a format.
+    ("kbt-fork", &[]),
     ("kbt-jobserver", &[]),
     ("kbt-parallel", &[]),
     // L1: one format each, and no other.
@@ -31,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-dts",
             "kbt-elf",
             "kbt-fdt",
+            "kbt-fork",
             "kbt-jobserver",
             "kbt-kallsyms",
             "kbt-parallel",
@@ -55,6 +57,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("lz4_flex", &["kbt-compress"]),
     ("zstd", &["kbt-compress"]),
     ("zstd-safe", &["kbt-compress"]),
+    // Its calls are unsafe.
+    ("libc", &["kbt-fork"]),
     ("jobserver", &["kbt-jobserver", "kbt-parallel"]),
     ("rayon", &["kbt-jobserver", "kbt-parallel"]),
     ("anstream", &["kbt"]),

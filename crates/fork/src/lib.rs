@@ -1,0 +1,141 @@
+//! A second process that goes on with the memory of this one.
+//!
+//! fork(2) is the cheapest way to a process: no file is loaded, no library is bound. It is unsafe to call because the child
+//! has only the thread that called it: a lock that another thread held at that moment stays locked for ever. So [`fork`]
+//! first makes sure that there is no other thread, and refuses otherwise. In a process with one thread nobody is
+//! in the middle of anything but the caller itself.
+//!
+//! This is the only crate of the workspace with `unsafe` code.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use rustix::process::Pid;
+
+/// What a child that panicked exits with, as a Rust program does.
+const PANICKED: u8 = 101;
+
+/// What the child does about signals. Those that the parent ignores it ignores in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    /// Each has its default effect, whatever handlers the parent has, and none is blocked. So for a child that is to
+    /// become another program: a signal to it is not swallowed by a handler of the parent's.
+    Default,
+    /// All are blocked for good: only SIGKILL and SIGSTOP still work.
+    Blocked,
+}
+
+/// Runs `child` in a new process, which exits with what it gives; gives the parent its number.
+///
+/// The child has a copy of everything: what it does not need it should drop. It ends without running
+/// destructors or flushing the streams of std, so that nothing which the parent has begun happens twice.
+///
+/// # Errors
+/// `Unsupported` where this process has more than one thread, or nobody can tell; else the system's.
+pub fn fork(signals: Signals, child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    let before = block_signals()?;
+    let forked = single_threaded().and_then(|()| fork_blocked());
+    if let Ok(None) = forked {
+        if signals == Signals::Default {
+            reset_handlers();
+            set_mask(&empty());
+        }
+        let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANICKED);
+        exit(code);
+    }
+    set_mask(&before);
+    forked?.ok_or_else(|| io::ErrorKind::Other.into())
+}
+
+/// Makes sure that no other thread runs.
+#[allow(unsafe_code)]
+fn single_threaded() -> io::Result<()> {
+    // unshare(2) may take a thread out of its thread group only where it is alone in it, and then there is nothing to do.
+    // SAFETY: it takes a number and touches no memory of ours.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
+        return Ok(());
+    }
+    // A sandbox may refuse it whatever we have; there is a second one who knows.
+    let refused = io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
+    let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count);
+    if refused || threads.unwrap_or(0) != 1 {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "cannot fork a process with several threads"));
+    }
+    Ok(())
+}
+
+/// The child's number; `None` in the child. Signals are blocked, so that no handler runs in the child before
+/// it is made ready for it.
+#[allow(unsafe_code)]
+fn fork_blocked() -> io::Result<Option<Pid>> {
+    // SAFETY: this is the only thread. So no lock is held that the child could wait for, and nothing in memory is half
+    // changed; signal handlers do not run, since all signals are blocked. The child may do whatever the parent may.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Blocks all signals and gives the mask that was before.
+#[allow(unsafe_code)]
+fn block_signals() -> io::Result<libc::sigset_t> {
+    let mut all = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: both point to room for a signal set; sigfillset(3) fills the first before it is read, and
+    // pthread_sigmask(3) the second where it gives 0, so that it is read as initialised only then.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        match libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) {
+            0 => Ok(before.assume_init()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn empty() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: it points to room for a signal set, which sigemptyset(3) fills.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_mask(mask: &libc::sigset_t) {
+    // SAFETY: `mask` is a signal set that is read only; a null pointer says that the old mask is not wanted. It fails only
+    // where the first argument is no known operation (pthread_sigmask(3)).
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
+}
+
+/// Gives each signal that has a handler its default effect.
+#[allow(unsafe_code)]
+fn reset_handlers() {
+    for signal in 1..=libc::SIGRTMAX() {
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: `action` has room for what sigaction(2) writes, and is read only where that succeeded. A null pointer
+        // says that nothing is to be set, or that the old action is not wanted. Setting the default takes a handler away
+        // and adds none, so no code can run that expects something.
+        unsafe {
+            if libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) != 0 {
+                // Signals that the C library keeps for itself.
+                continue;
+            }
+            let mut action = action.assume_init();
+            if action.sa_sigaction != libc::SIG_IGN && action.sa_sigaction != libc::SIG_DFL {
+                action.sa_sigaction = libc::SIG_DFL;
+                action.sa_flags = 0;
+                libc::sigaction(signal, &raw const action, ptr::null_mut());
+            }
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn exit(code: u8) -> ! {
+    // SAFETY: it ends the process; what the process holds the system takes back.
+    unsafe { libc::_exit(code.into()) }
+}
