@@ -5,6 +5,7 @@ mod bench;
 mod callgrind;
 mod demo;
 mod differential;
+mod e2e;
 mod fetch;
 mod files;
 mod fuzz;
@@ -59,6 +60,12 @@ const VERBS: &[Verb] = &[
         options: "[--all]",
         help: "compare with the replaced tools on real trees (--all: every set and pair)",
         run: differential::run,
+    },
+    Verb {
+        name: "e2e",
+        options: "AREA",
+        help: "run a whole story from the outside, for minutes",
+        run: e2e::run,
     },
     Verb { name: "bench", options: "AREA", help: "measure an area and print its table", run: bench::run },
     Verb {

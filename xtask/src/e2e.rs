@@ -1,0 +1,33 @@
+//! `cargo xtask e2e`: whole stories from the outside, too long for the default run.
+
+mod capi;
+
+use crate::run::Result;
+
+/// One story.
+struct Area {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result,
+}
+
+const AREAS: &[Area] = &[Area {
+    name: "capi",
+    help: "an arm64 kernel boots with a tree that the C library merged, and shows it",
+    run: capi::run,
+}];
+
+/// The verb: the area, then the area's own words.
+pub fn run(words: &[String]) -> Result {
+    let area = words
+        .split_first()
+        .and_then(|(name, rest)| Some((AREAS.iter().find(|area| area.name == name)?, rest)));
+    match area {
+        Some((area, rest)) => (area.run)(rest),
+        None => Err(format!("which story? There are:{}", list())),
+    }
+}
+
+fn list() -> String {
+    AREAS.iter().map(|area| format!("\n  {}  {}", area.name, area.help)).collect()
+}
