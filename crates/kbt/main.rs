@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod depfile;
 mod depmod;
 mod dtbo;
 mod exit;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
 
+use super::depfile;
+
 /// Options that say which module directory is meant.
 #[derive(Debug, Default, Args)]
 pub struct Place {
@@ -79,6 +81,8 @@ pub struct Depmod {
     /// Lay the indexes out as this version of kmod does: 34 and later, or 30 to 33
     #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
     pub compat: Compat,
+    #[command(flatten)]
+    pub depfile: depfile::Depfile,
     /// The version of the kernel [default: that of the running one], then the modules to look at, by absolute path
     #[arg(value_name = "VERSION [MODULE]")]
     pub words: Vec<OsString>,

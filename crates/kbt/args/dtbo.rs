@@ -7,6 +7,8 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kbt_compress::Compression;
 use kbt_dtbo_image::{EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
+use super::depfile::Depfile;
+
 /// The largest alignment of entries, in bytes: more is a mistyped number.
 const MAX_ALIGNMENT: u32 = 16 << 20;
 
@@ -57,6 +59,8 @@ pub struct Pack {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// What is the same for the whole image. A configuration or a manifest states it itself.
@@ -196,6 +200,8 @@ pub struct Unpack {
     /// Wait until the files are on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Print header and entries as mkdtboimg does, and what follows the image
@@ -218,6 +224,8 @@ pub struct Dump {
     /// Wait until the files are on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Print one line an entry
@@ -250,6 +258,8 @@ pub struct Extract {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 fn table_version(text: &str) -> Result<TableVersion, &'static str> {

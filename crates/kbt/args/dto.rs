@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
+use super::depfile::Depfile;
 use super::dtbo::Limit;
 
 /// Commands on device trees and overlays.
@@ -53,6 +54,8 @@ pub struct Apply {
     #[arg(long)]
     pub sync: bool,
     #[command(flatten)]
+    pub depfile: Depfile,
+    #[command(flatten)]
     pub limit: Limit,
 }
 
@@ -71,6 +74,8 @@ pub struct Show {
     /// Write the text here
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     pub output: OsString,
+    #[command(flatten)]
+    pub depfile: Depfile,
     #[command(flatten)]
     pub limit: Limit,
 }

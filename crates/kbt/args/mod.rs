@@ -1,6 +1,7 @@
 //! Every argument as typed: clap structs only, no look at the disk. Their doc comments are the help.
 
 mod deferred;
+pub mod depfile;
 pub mod depmod;
 pub mod dtbo;
 pub mod dto;

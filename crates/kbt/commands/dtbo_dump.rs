@@ -10,6 +10,7 @@ use kbt_dtbo_image::{DtTable, DtTableEntry, HEADER_SIZE, TableVersion};
 use serde_json::{Value, json};
 
 use crate::args::dtbo::Dump;
+use crate::depfile::Depfile;
 use crate::dtbo::image::{self, Budget};
 use crate::input;
 use crate::output::{Output, Set};
@@ -23,6 +24,13 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     check_targets(&table, &args.image, args.prefix.as_deref(), &output)?;
     let mut files = Set::default();
+    let mut depfile = Depfile::new(&args.depfile);
+    depfile.input(&args.image);
+    match (&args.prefix, &output) {
+        // The first entry stands for all of them: they appear together.
+        (Some(prefix), Output::Stdout) => depfile.add_for(&entry_path(prefix, 0), &mut files)?,
+        _ => depfile.add(&output, &mut files)?,
+    }
     if let Some(prefix) = &args.prefix {
         let limit = args.decompress.then_some(args.limit.max_size);
         add_entries(&table, prefix, limit, &mut files)

@@ -1,10 +1,11 @@
 //! `kbt dtbo extract`.
 
 use crate::args::dtbo::Extract;
+use crate::depfile::Depfile;
 use crate::dtbo::image::{self, Budget};
 use crate::dtbo::select::Selector;
 use crate::input;
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 /// Writes one entry.
@@ -17,10 +18,14 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);
+    let mut depfile = Depfile::new(&args.depfile);
+    depfile.input(&args.image);
+    let mut files = Set::default();
+    depfile.add(&output, &mut files)?;
     if args.stored {
-        return output.write(table.stored(index).unwrap_or_default(), args.sync);
+        return output.write_with(files, table.stored(index).unwrap_or_default(), args.sync);
     }
     let mut budget = Budget::new(&table, args.limit.max_size);
     let content = image::content(&table, index, &mut budget).map_err(|failure| failure.at_file(&name))?;
-    output.write(&content.bytes, args.sync)
+    output.write_with(files, &content.bytes, args.sync)
 }

@@ -7,6 +7,7 @@ use kbt_compress::{Compression, crc32};
 use kbt_dtbo_image::{DtTable, Image, TableKind};
 
 use crate::args::dtbo::Unpack;
+use crate::depfile::Depfile;
 use crate::dtbo::image::{self, Budget, Content};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::input;
@@ -39,6 +40,10 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
         manifest.trailing = Some(directory.write("trailing.bin".to_owned(), parts.trailing)?);
     }
     directory.write(manifest::FILE.to_owned(), &manifest.to_bytes()?)?;
+    let mut depfile = Depfile::new(&args.depfile);
+    depfile.input(&args.image);
+    // It appears with all the others, and what packs them again reads it.
+    depfile.add_for(&args.directory.join(manifest::FILE), &mut directory.files)?;
     report.field("entries", manifest.entries.len());
     directory.files.publish(args.sync)?;
     report.field("files", directory.names);

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use kbt_dto::{Error, ErrorKind, Input, Options, Place, Warning};
 
 use crate::args::dto::Apply;
+use crate::depfile::Depfile;
 use crate::input;
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::tree;
 
@@ -34,7 +35,11 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
         }
         report.warn(warning);
     }
-    output.write(&merged.bytes, args.sync)?;
+    let mut depfile = Depfile::new(&args.depfile);
+    std::iter::once(&args.base).chain(&args.overlays).for_each(|word| depfile.tree(word));
+    let mut files = Set::default();
+    depfile.add(&output, &mut files)?;
+    output.write_with(files, &merged.bytes, args.sync)?;
     report.field("output", args.output.to_string_lossy());
     report.field("bytes", merged.bytes.len());
     report.field("overlays", overlays.len());

@@ -20,6 +20,7 @@ use std::path::Path;
 use kbt_depmod::{Built, Level, Modules, Options, build};
 
 use crate::args::depmod::{Compat, Depmod};
+use crate::depfile::Depfile;
 use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
@@ -112,7 +113,16 @@ fn finish(
             outputs.iter().try_for_each(|(_, bytes)| print(bytes))?;
         }
     } else {
-        publish::publish(&settings.output, &outputs)?;
+        let mut depfile = Depfile::new(&args.depfile);
+        modules.iter().for_each(|module| depfile.input(path(module.path)));
+        for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
+            let beside = path(&settings.directory).join(name);
+            if beside.exists() {
+                depfile.input(beside);
+            }
+        }
+        args.symvers.iter().chain(&args.filesyms).for_each(|file| depfile.input(file));
+        publish::publish(&settings.output, &outputs, &depfile)?;
         log.report.field("output", String::from_utf8_lossy(&settings.output));
     }
     log.report.field("modules", modules.len());

@@ -136,6 +136,13 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// The files that it names. Of a blob that is there twice, stored and as a device tree, one may be missing.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let blobs = self.blobs.iter().flat_map(|blob| [Some(&blob.stored), blob.content.as_ref()]);
+        let gaps = self.gaps.iter().map(|gap| gap.file.as_ref());
+        blobs.chain(gaps).chain([self.trailing.as_ref()]).flatten().map(String::as_str)
+    }
+
     /// The kind of image.
     pub fn table_kind(&self) -> Result<TableKind, Failure> {
         TableKind::from_name(&self.kind).ok_or_else(|| bad("type", &self.kind))

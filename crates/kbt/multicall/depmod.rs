@@ -66,7 +66,7 @@ Writes modules.dep and the other files that modprobe reads. This is kbt, in plac
 
 /// What the words ask for.
 enum Asked {
-    Run(Depmod),
+    Run(Box<Depmod>),
     Print(String),
 }
 
@@ -122,7 +122,7 @@ fn parse(words: Vec<OsString>, posix: bool) -> Result<Asked, String> {
         }
     }
     args.words.extend(words);
-    Ok(Asked::Run(args))
+    Ok(Asked::Run(Box::new(args)))
 }
 
 /// `--name`, `--name=value` or `--name value`, where the name may be cut as long as it is clear.
@@ -201,7 +201,7 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Result<Depmod, String> {
         match parse(words.iter().map(OsString::from).collect(), false)? {
-            Asked::Run(args) => Ok(args),
+            Asked::Run(args) => Ok(*args),
             Asked::Print(text) => Err(text),
         }
     }

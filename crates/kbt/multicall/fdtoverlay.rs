@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::args::depfile::Depfile;
 use crate::args::dtbo::Limit;
 use crate::args::dto::Apply;
 use crate::commands::dto_apply;
@@ -63,6 +64,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         labels_only: false,
         deny_warnings: false,
         sync: false,
+        depfile: Depfile::default(),
         limit: Limit { max_size: image::DEFAULT_MAX_SIZE },
     };
     let mut report = Report::new(NAME, false, false);
