@@ -200,3 +200,62 @@ fn no_depfile_without_its_output() {
     assert_eq!(code, Some(1), "{said}");
     assert!(!room.path("out").exists());
 }
+
+/// The examples of docs/scaling.md.
+#[test]
+fn the_examples_of_the_farm_run() {
+    let (make, ninja) = (require!(peers::tool("make-4.4")), require!(peers::tool("ninja")));
+    let room = Room::new();
+    let (bases, overlays) = (room.path("bases"), room.path("overlays"));
+    [&bases, &overlays].into_iter().for_each(|directory| fs::create_dir(directory).unwrap());
+    for base in ["one", "two"] {
+        fs::copy(room.path(BASE), bases.join(base).with_extension("dtb")).unwrap();
+    }
+    fs::write(bases.join("three.dtb"), "no tree").unwrap();
+    for overlay in ["a", "b"] {
+        fs::copy(room.path(OVERLAYS[0]), overlays.join(overlay).with_extension("dtbo")).unwrap();
+    }
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scaling");
+    let kbt = concat!("KBT=", env!("CARGO_BIN_EXE_kbt"));
+    let makefile = docs.join("Makefile");
+    let words = ["-j2", "-s", kbt, "-f", makefile.to_str().unwrap()];
+    room.builds(&make, &words);
+    let report = fs::read_to_string(room.path("out/report")).unwrap();
+    let mut lines: Vec<&str> = report.lines().collect();
+    lines.sort_unstable();
+    let all = [
+        "applies one+a",
+        "applies one+b",
+        "applies two+a",
+        "applies two+b",
+        "fails three+a",
+        "fails three+b",
+    ];
+    assert_eq!(lines, all);
+    assert!(room.path("out/pairs/one+a.dtb").exists() && !room.path("out/pairs/three+a.dtb").exists());
+    let dry = |what: &str| {
+        let output =
+            Command::new(&make).arg("-n").args(&words[2..]).current_dir(room.directory.path()).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        (what.to_owned(), text.matches("dto apply").count())
+    };
+    assert_eq!(dry("again"), ("again".to_owned(), 0));
+    let later = SystemTime::now() + Duration::from_secs(2);
+    let file = File::options().append(true).open(overlays.join("b.dtbo")).unwrap();
+    file.set_times(FileTimes::new().set_modified(later)).unwrap();
+    assert_eq!(dry("one overlay"), ("one overlay".to_owned(), 3));
+
+    room.touch("overlays/b.dtbo");
+
+    let products = "x bases/one.dtb overlays/a.dtbo\ny bases/two.dtb overlays/a.dtbo overlays/b.dtbo\n";
+    fs::write(room.path("products"), products).unwrap();
+    let mut script = Command::new("sh");
+    script.arg(docs.join("ninja.sh")).stdin(File::open(room.path("products")).unwrap());
+    let rules = String::from_utf8(script.output().unwrap().stdout).unwrap();
+    let rules = rules.replace("kbt = kbt", &format!("kbt = {}", env!("CARGO_BIN_EXE_kbt")));
+    fs::write(room.path("build.ninja"), rules).unwrap();
+    room.builds(&ninja, &[]);
+    assert!(room.path("products.img").exists());
+    let again = Command::new(&ninja).current_dir(room.directory.path()).output().unwrap();
+    assert!(String::from_utf8_lossy(&again.stdout).contains("no work to do"));
+}
