@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use crate::live::Live;
 use crate::names::NameId;
-use crate::properties::Key;
 use crate::source::NodeId;
 
 /// The extensions in the order in which they were set.
@@ -20,7 +19,7 @@ impl BootArguments {
     /// Takes `/chosen/bootargs_ext` out of the tree, if it is there.
     pub(crate) fn take_extension(&mut self, live: &mut Live<'_>) {
         let Some(chosen) = live.find_child(NodeId::ROOT, b"chosen") else { return };
-        let Some(slot) = live.find_property(chosen, b"bootargs_ext".into()) else { return };
+        let Some(slot) = live.find_property(chosen, b"bootargs_ext") else { return };
         let Some(property) = live.current(chosen, slot) else { return };
         let value = live.value_of(property);
         push_words(&mut self.extensions, value);
@@ -34,12 +33,12 @@ impl BootArguments {
         }
         let Some(chosen) = live.find_child(NodeId::ROOT, b"chosen") else { return };
         let mut joined = Vec::new();
-        push_words(&mut joined, live.value(chosen, b"bootargs".into()).unwrap_or_default());
+        push_words(&mut joined, live.value(chosen, b"bootargs").unwrap_or_default());
         push_words(&mut joined, &self.extensions);
         joined.push(0);
         let offset = live.names.offset(NameId::BOOTARGS);
         let property = live.make_property(offset, &[&joined]);
-        live.set_property(chosen, Key { text: b"bootargs", offset: Some(offset) }, property);
+        live.set_property(chosen, offset, property);
     }
 }
 

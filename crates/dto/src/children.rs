@@ -2,30 +2,32 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte};
+use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, StructureOffset, Tag, Tree, find_byte, same};
 
 use crate::error::{Error, ErrorKind, WarningKind, text};
 use crate::live::Live;
 use crate::lookup::{WALKS, WIDE};
 use crate::source::{NodeId, Source, SourceId};
 
-/// A child in the table, and how much of its name is the key.
+/// A child in the table, and where the part of its name stands that is the key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IndexedChild {
     child: NodeId,
+    start: StructureOffset,
     length: u32,
 }
 
 impl IndexedChild {
-    fn new(child: NodeId, key: &[u8]) -> Self {
-        Self { child, length: u32::try_from(key.len()).unwrap_or(u32::MAX) }
+    fn new(child: NodeId, node: &Node, key: &[u8]) -> Self {
+        let start = node.begin.plus(Tag::SIZE);
+        Self { child, start, length: u32::try_from(key.len()).unwrap_or(u32::MAX) }
     }
 
-    #[inline]
-    fn key<'s>(self, sources: &'s [Source<'_>]) -> &'s [u8] {
-        let source = &sources[self.child.source.0 as usize];
-        let start = source.tree.node(self.child.node).begin.plus(Tag::SIZE).index();
-        source.original.bytes().get(start..start + self.length as usize).unwrap_or_default()
+    #[inline(always)]
+    fn is(self, sources: &[Source<'_>], key: &[u8]) -> bool {
+        let bytes = sources[self.child.source.0 as usize].original.bytes();
+        let own = bytes.get(self.start.index()..).and_then(|rest| rest.get(..self.length as usize));
+        own.is_some_and(|own| same(own, key))
     }
 }
 
@@ -40,22 +42,28 @@ impl Live<'_> {
         self.look_up_child(parent, name, false)
     }
 
+    #[inline]
     fn look_up_child(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
         if let Some(patch) = self.patch_number(parent)
             && self.patches[patch as usize].children_indexed
         {
             let owner = self.owner(patch);
             let index = if loose { &self.loose_children } else { &self.indexed_children };
-            let is = |item: IndexedChild| item.key(&self.sources) == name;
+            let is = |item: IndexedChild| item.is(&self.sources, name);
             return index.find(owner, name, is).map(|item| item.child);
+        }
+        self.look_among_children(parent, name, loose)
+    }
+
+    #[inline(never)]
+    fn look_among_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
+        if self.patch(parent).is_some_and(|patch| patch.walks >= WALKS) {
+            self.index_children(parent);
+            return self.look_up_child(parent, name, loose);
         }
         let (found, wide) = self.walk_children(parent, name, loose);
         if wide {
-            let patch = self.patch_mut(parent);
-            patch.walks = patch.walks.saturating_add(1);
-            if patch.walks >= WALKS {
-                self.index_children(parent);
-            }
+            self.patch_mut(parent).walks += 1;
         }
         found
     }
@@ -111,6 +119,7 @@ impl Live<'_> {
     }
 
     /// Puts the children of `parent` into the table.
+    #[inline(never)]
     fn index_children(&mut self, parent: NodeId) {
         let patch = self.touch(parent);
         let owner = self.owner(patch);
@@ -134,8 +143,11 @@ impl Live<'_> {
         for (node, record) in source.tree.child_nodes(parent.node) {
             let child = NodeId { source: parent.source, node };
             let name = source.original.name(record);
-            let is = |item: IndexedChild| item.key(sources) == name;
-            if indexed_children.insert(owner, name, IndexedChild::new(child, name), is, false).is_some() {
+            let is = |item: IndexedChild| item.is(sources, name);
+            if indexed_children
+                .insert(owner, name, IndexedChild::new(child, record, name), is, false)
+                .is_some()
+            {
                 duplicates.push(child);
             }
         }
@@ -155,8 +167,9 @@ impl Live<'_> {
     /// Puts a child that was appended into the table.
     fn index_child(&mut self, owner: u32, child: NodeId) {
         let name = self.name(child);
-        let is = |item: IndexedChild| item.key(&self.sources) == name;
-        self.indexed_children.insert(owner, name, IndexedChild::new(child, name), is, false);
+        let item = IndexedChild::new(child, self.node(child), name);
+        let is = |item: IndexedChild| item.is(&self.sources, name);
+        self.indexed_children.insert(owner, name, item, is, false);
         if self.loose_names {
             self.index_child_loosely(owner, child, true);
         }
@@ -166,9 +179,10 @@ impl Live<'_> {
     fn index_child_loosely(&mut self, owner: u32, child: NodeId, newest_first: bool) {
         let name = self.name(child);
         let Self { sources, loose_children, .. } = self;
+        let record = sources[child.source.0 as usize].tree.node(child.node);
         let mut insert = |key: &[u8]| {
-            let is = |item: IndexedChild| item.key(sources) == key;
-            loose_children.insert(owner, key, IndexedChild::new(child, key), is, newest_first);
+            let is = |item: IndexedChild| item.is(sources, key);
+            loose_children.insert(owner, key, IndexedChild::new(child, record, key), is, newest_first);
         };
         insert(name);
         if let Some(at_sign) = find_byte(name, b'@') {
@@ -277,25 +291,24 @@ fn levels(tree: &Tree, from: NodeIndex, end: NodeIndex) -> u32 {
 struct Matcher<'n> {
     name: &'n [u8],
     loose: bool,
-    /// Which word behind `FDT_BEGIN_NODE` holds the name's last byte, what is in it, and the bits that count.
-    word: usize,
-    value: u32,
-    mask: u32,
+    /// How many bytes behind the start of `FDT_BEGIN_NODE` its last ones end, what is in the eight bytes up to there, and
+    /// the bits that count.
+    end: usize,
+    value: u64,
+    mask: u64,
 }
 
 impl<'n> Matcher<'n> {
     fn new(name: &'n [u8], loose: bool) -> Self {
         let loose = loose && !name.contains(&b'@');
-        let start = name.len().saturating_sub(1) / 4 * 4;
-        let (mut value, mut mask) = ([0; 4], [0; 4]);
-        for ((value, mask), byte) in value.iter_mut().zip(&mut mask).zip(&name[start..]) {
+        let nul: &[u8] = if loose { b"" } else { b"\0" };
+        let (mut value, mut mask) = ([0; 8], [0; 8]);
+        let ends = nul.iter().chain(name.iter().rev());
+        for ((value, mask), byte) in value.iter_mut().zip(&mut mask).rev().zip(ends) {
             (*value, *mask) = (*byte, 0xff);
         }
-        if let Some(nul) = mask.get_mut(name.len() - start).filter(|_| !loose) {
-            *nul = 0xff;
-        }
-        let (value, mask) = (u32::from_ne_bytes(value), u32::from_ne_bytes(mask));
-        Self { name, loose, word: 1 + start / 4, value, mask }
+        let (value, mask) = (u64::from_ne_bytes(value), u64::from_ne_bytes(mask));
+        Self { name, loose, end: Tag::SIZE as usize + name.len() + nul.len(), value, mask }
     }
 
     /// The next child of `parent` from `from` on that matches. Most of the time of a look-up is spent here, so it
@@ -315,9 +328,8 @@ impl<'n> Matcher<'n> {
     /// are compared first.
     #[inline(always)]
     fn accepts(&self, block: StructureBlock<'_>, node: &Node) -> bool {
-        let (words, _) = block.bytes().as_chunks::<4>();
-        let last = words.get(node.begin.index() / 4 + self.word);
-        last.is_some_and(|last| u32::from_ne_bytes(*last) & self.mask == self.value) && self.is(block, node)
+        let last = block.bytes().get(..node.begin.index() + self.end).and_then(<[u8]>::last_chunk);
+        last.is_some_and(|last| u64::from_ne_bytes(*last) & self.mask == self.value) && self.is(block, node)
     }
 
     #[inline(never)]

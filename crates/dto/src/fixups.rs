@@ -1,58 +1,74 @@
 //! References from the overlay to labels of the tree so far: each property of `__fixups__` is named like a
 //! label, and lists the places that want its phandle, as strings `path:property:offset`.
 
-use alloc::borrow::Cow;
-
-use kbt_fdt::{NodeIndex, Property, find_byte};
+use kbt_fdt::{NodeIndex, Property, find_byte, same};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
-use crate::names::NameId;
-use crate::overlay::{self, Overlay};
-use crate::properties::Key;
+use crate::names::{NameId, Symbol};
+use crate::overlay::{Label, Overlay};
+use crate::paths::{Siblings, components};
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
-use crate::target::{components, resolve_absolute};
 use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
-    let Some(fixups) = overlay.fixups else { return Ok(()) };
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let id = overlay.source;
-    let mut places = Places::default();
-    for property in live.source(id).properties(fixups) {
-        let Some(label) = overlay::name_id(live.source(id), &property) else { continue };
-        let phandle = resolve_label(live, label).map_err(|kind| place(live, overlay, &property, kind))?;
-        write_phandle(live, overlay, &property, phandle, &mut places)?;
+    let (mut siblings, mut places) = (Siblings::default(), Places::default());
+    for index in 0..overlay.wanted_labels.len() {
+        let Label { at, name: label } = overlay.wanted_labels[index];
+        let Some(property) = live.source(id).original.property(at) else { continue };
+        let wanted = resolve_label(live, label, &mut siblings);
+        let wanted = wanted.map_err(|kind| place(live, overlay, &property, kind))?;
+        write_phandle(live, overlay, &property, wanted, &mut places)?;
     }
     Ok(())
 }
 
-fn resolve_label(live: &mut Live<'_>, label: NameId) -> Result<u32, ErrorKind> {
-    let name = || text(live.names.text(label));
-    let Some(symbol) = live.names.symbol(label) else {
-        return Err(match live.symbols {
-            None => ErrorKind::NoSymbols { label: name() },
-            Some(symbols) => {
-                ErrorKind::UnresolvedLabel { label: name(), near: suggest::near(live, symbols, &name()) }
-            }
-        });
+/// The node that a label stands for, and its phandle.
+fn resolve_label<'a>(
+    live: &mut Live<'a>,
+    label: NameId,
+    siblings: &mut Siblings<'a>,
+) -> Result<(u32, NodeId), ErrorKind> {
+    let Some(Symbol { property, .. }) = live.names.symbol(label) else {
+        return Err(unresolved(live, label));
     };
-    let block = live.source(symbol.property.source);
-    let value = match symbol.property.source {
-        // The base outlives the merge; what was made moves when it grows.
-        SourceId::MADE => Cow::Owned(live.value_of(symbol.property).to_vec()),
-        _ => Cow::Borrowed(block.original.value(&live.property_at(symbol.property))),
+    let made;
+    let (path, node) = if property.source == SourceId::MADE {
+        // What was made moves when it grows; the inputs outlive the merge.
+        made = live.value_of(property).to_vec();
+        let path = path_in(&made);
+        (path, path.and_then(|path| Siblings::default().resolve(live, path)))
+    } else {
+        let block = live.source(property.source).original;
+        let path = block.property(property.at).and_then(|property| path_in(block.value(&property)));
+        (path, path.and_then(|path| siblings.resolve(live, path)))
     };
-    let path = &value[..value.len().saturating_sub(1)];
-    if find_byte(&value, 0) != Some(path.len()) || path.first() != Some(&b'/') {
-        return Err(ErrorKind::BadSymbol { label: name() });
+    match (path, node) {
+        (_, Some(node)) => Ok((phandle_of(live, node)?, node)),
+        (Some(path), None) if !path.contains(&0) => {
+            Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) })
+        }
+        _ => Err(ErrorKind::BadSymbol { label: text(live.names.text(label)) }),
     }
-    let Some(node) = resolve_absolute(live, path) else {
-        return Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) });
-    };
-    phandle_of(live, node)
+}
+
+/// The absolute path in a symbol's value; it may have a NUL.
+fn path_in(value: &[u8]) -> Option<&[u8]> {
+    let (nul, path) = value.split_last()?;
+    (*nul == 0 && path.first() == Some(&b'/')).then_some(path)
+}
+
+#[cold]
+fn unresolved(live: &Live<'_>, label: NameId) -> ErrorKind {
+    let label = text(live.names.text(label));
+    match live.symbols {
+        None => ErrorKind::NoSymbols { label },
+        Some(symbols) => ErrorKind::UnresolvedLabel { near: suggest::near(live, symbols, &label), label },
+    }
 }
 
 /// The node's phandle; a new one where it has none.
@@ -64,7 +80,7 @@ fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
     let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
     let name = live.names.offset(NameId::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
-    live.set_property(node, Key { text: b"phandle", offset: Some(name) }, property);
+    live.set_property(node, name, property);
     live.phandles.set(phandle, node);
     Ok(phandle)
 }
@@ -77,12 +93,12 @@ struct Places<'a> {
     tables: PropertyTables<'a>,
 }
 
-/// Writes `phandle` to every place in the list.
+/// Writes the wanted node's phandle to every place in the list.
 fn write_phandle<'a>(
     live: &mut Live<'a>,
-    overlay: &Overlay,
+    overlay: &mut Overlay<'_>,
     list: &Property,
-    phandle: u32,
+    wanted: (u32, NodeId),
     places: &mut Places<'a>,
 ) -> Result<(), Error> {
     let id = overlay.source;
@@ -90,7 +106,7 @@ fn write_phandle<'a>(
     let mut rest = block.value(list);
     let mut last: (&[u8], NodeIndex) = (b"", NodeIndex::ROOT);
     while !rest.is_empty() {
-        if let Some(behind) = write_target(live, overlay, rest, phandle, &mut places.guess) {
+        if let Some(behind) = write_target(live, overlay, rest, wanted, &mut places.guess) {
             rest = behind;
             continue;
         }
@@ -103,25 +119,26 @@ fn write_phandle<'a>(
             last = (fixup.path, find_node(live, overlay, list, &fixup)?);
         }
         let property = find_property(live, overlay, list, &fixup, last.1, &mut places.tables)?;
-        live.source_mut(id).change_cell(&property, fixup.at, |_| phandle);
+        live.source_mut(id).change_cell(&property, fixup.at, |_| wanted.0);
     }
     Ok(())
 }
 
-/// Writes `phandle` to the target of fragment number `guess`, if the first entry of `list` is just that, and gives
+/// Writes the phandle to the target of fragment number `guess`, if the first entry of `list` is just that, and gives
 /// the other entries: most entries are so, and in the order of the fragments.
 fn write_target<'e>(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &mut Overlay<'_>,
     list: &'e [u8],
-    phandle: u32,
+    wanted: (u32, NodeId),
     guess: &mut usize,
 ) -> Option<&'e [u8]> {
-    let fragment = overlay.distinct_fragment(*guess)?;
     let source = live.source_mut(overlay.source);
-    let path = list.strip_prefix(b"/")?.strip_prefix(source.name(fragment.node))?;
-    let behind = path.strip_prefix(b":target:0\0")?;
-    *source.cell_mut(fragment.target_only?)? = phandle.to_be_bytes();
+    let fragment = overlay.distinct_fragment(*guess)?;
+    let (name, path) = list.strip_prefix(b"/")?.split_at_checked(fragment.name.len())?;
+    let behind = path.strip_prefix(b":target:0\0").filter(|_| same(name, fragment.name))?;
+    *source.cell_mut(fragment.target_only?)? = wanted.0.to_be_bytes();
+    fragment.labelled = Some(wanted);
     *guess += 1;
     Some(behind)
 }
@@ -130,7 +147,7 @@ fn write_target<'e>(
 #[inline]
 fn find_property<'a>(
     live: &Live<'a>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     list: &Property,
     fixup: &Fixup<'_>,
     node: NodeIndex,
@@ -151,14 +168,14 @@ fn find_property<'a>(
 }
 
 #[cold]
-fn bad_entry(live: &Live<'_>, overlay: &Overlay, list: &Property, entry: &[u8]) -> Error {
+fn bad_entry(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, entry: &[u8]) -> Error {
     let kind = ErrorKind::BadFixup { entry: text(entry) };
     place(live, overlay, list, kind).fragment(fragment_of(entry))
 }
 
 fn find_node(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     list: &Property,
     fixup: &Fixup<'_>,
 ) -> Result<NodeIndex, Error> {
@@ -202,7 +219,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 /// An error about a label's list, at the list, or at the first place that wants the label.
-fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -> Error {
+fn place(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, kind: ErrorKind) -> Error {
     let source = live.source(overlay.source);
     let error = source.error(kind, overlay.source, list.at);
     let value = source.original.value(list);

@@ -40,6 +40,7 @@ mod lookup;
 mod merge;
 mod names;
 mod overlay;
+mod paths;
 mod phandles;
 mod properties;
 mod siblings;
@@ -110,7 +111,7 @@ pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merge
 
 struct Merge<'a, 'o> {
     live: Live<'a>,
-    overlays: Vec<Overlay>,
+    overlays: Vec<Overlay<'a>>,
     options: &'o Options,
     boot_arguments: BootArguments,
 }
@@ -130,9 +131,12 @@ impl<'a, 'o> Merge<'a, 'o> {
 
         let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
-        let overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
+        let mut overlays: Vec<Overlay<'a>> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
+        for overlay in &overlays {
+            live.source_mut(overlay.source).copy_up_to(overlay.end);
+        }
         let placements: Vec<Placement> = overlays
-            .iter()
+            .iter_mut()
             .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
             .collect::<Result<_, _>>()?;
         live.names.locate_in_base();
@@ -140,7 +144,6 @@ impl<'a, 'o> Merge<'a, 'o> {
             placement.write(&mut live);
         }
 
-        phandles::note_base(&mut live);
         if live.find_child(NodeId::ROOT, b"__fixups__").is_some() {
             live.warn(WarningKind::BaseIsOverlay, SourceId::BASE, None);
         }
@@ -153,17 +156,17 @@ impl<'a, 'o> Merge<'a, 'o> {
     }
 
     /// Applies one overlay to the tree so far.
-    fn apply(&mut self, mut overlay: Overlay) -> Result<(), Error> {
+    fn apply(&mut self, mut overlay: Overlay<'_>) -> Result<(), Error> {
         let live = &mut self.live;
         symbols::find(live);
         phandles::shift_phandles(live, overlay.source)?;
         local_fixups::update_local_references(live, &mut overlay)?;
-        fixups::resolve_fixups(live, &overlay)?;
+        fixups::resolve_fixups(live, &mut overlay)?;
         self.merge_fragments(&mut overlay)?;
         symbols::update_symbols(&mut self.live, &overlay)
     }
 
-    fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
+    fn merge_fragments(&mut self, overlay: &mut Overlay<'_>) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
         let mut merging = Merging::new(self.options.loose_names || siblings::any(live, overlay));
@@ -171,9 +174,7 @@ impl<'a, 'o> Merge<'a, 'o> {
             let target = target::find_target(live, id, fragment, self.options)?;
             fragment.target = Some(target);
             let content = NodeId { source: id, node: fragment.overlay };
-            merging
-                .merge_node(live, target, content)
-                .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
+            merging.merge_node(live, target, content).map_err(|error| error.fragment(fragment.name))?;
             if self.options.concat_bootargs {
                 self.boot_arguments.take_extension(live);
             }

@@ -203,7 +203,7 @@ impl<'a> Live<'a> {
             return None;
         }
         for name in [&b"phandle"[..], b"linux,phandle"] {
-            if let Some(value) = self.value(node, name.into())
+            if let Some(value) = self.value(node, name)
                 && let Some(cell) = cell(value).filter(is_phandle)
             {
                 return Some(cell);

@@ -12,7 +12,7 @@ use crate::source::{NodeId, Source};
 use crate::wide::PropertyTables;
 
 /// Shifts every reference that `__local_fixups__` lists, as the phandles themselves were shifted.
-pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
+pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let Some(top) = overlay.local_fixups else { return Ok(()) };
     let end = live.source(overlay.source).tree.node(top).subtree_end;
     // The node that each mirroring one stands for, in the order of the records.
@@ -34,7 +34,7 @@ pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay
 
 fn find_mirrored(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     mirror: NodeIndex,
     parent: NodeIndex,
 ) -> Result<NodeIndex, Error> {
@@ -55,7 +55,7 @@ fn find_mirrored(
 
 fn update_properties<'a>(
     live: &mut Live<'a>,
-    overlay: &mut Overlay,
+    overlay: &mut Overlay<'_>,
     mirror: NodeIndex,
     node: NodeIndex,
     tables: &mut PropertyTables<'a>,
@@ -78,12 +78,13 @@ fn update_properties<'a>(
                 return fail(source, ErrorKind::FixupOutOfBounds { at, length: property.length });
             }
             let shift = source.shift;
-            let mut shifted = None;
+            let mut fits = true;
             source.change_cell(&property, at, |phandle| {
-                shifted = phandle.checked_add(shift).filter(|&phandle| phandle <= crate::phandles::MAX);
+                let shifted = phandle.checked_add(shift).filter(|&phandle| phandle <= crate::phandles::MAX);
+                fits = shifted.is_some();
                 shifted.unwrap_or(phandle)
             });
-            if shifted.is_none() {
+            if !fits {
                 return fail(source, ErrorKind::PhandlesUsedUp);
             }
             overlay.local_references.push(LocalReference { property, at });

@@ -1,13 +1,11 @@
 //! A hash table over the children, or over the properties, of nodes that have many.
 
-use alloc::vec::Vec;
-
 use crate::table::{Seed, Table};
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
 /// So many times a wide node is walked through before it is worth a table.
-pub(crate) const WALKS: u8 = 3;
+pub(crate) const WALKS: u8 = 2;
 
 #[derive(Debug)]
 struct Entry<T> {
@@ -19,19 +17,18 @@ struct Entry<T> {
 /// From (owner, name) to an item; the names are the caller's.
 #[derive(Debug)]
 pub(crate) struct Lookup<T> {
-    table: Table,
-    entries: Vec<Entry<T>>,
+    table: Table<Entry<T>>,
     seed: Seed,
 }
 
 impl<T> Default for Lookup<T> {
     fn default() -> Self {
-        Self { table: Table::default(), entries: Vec::new(), seed: Seed::default() }
+        Self { table: Table::default(), seed: Seed::default() }
     }
 }
 
 impl<T: Copy> Lookup<T> {
-    #[inline]
+    #[inline(always)]
     fn hash(&self, owner: u32, name: &[u8]) -> u32 {
         self.seed.hash(name) ^ owner.wrapping_mul(0x9e37_79b9)
     }
@@ -39,22 +36,19 @@ impl<T: Copy> Lookup<T> {
     /// Makes room for `count` more items at once.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.table.reserve(count);
-        self.entries.reserve(count);
     }
 
     /// The item of `owner` that is called `name`; `is` compares an item's own name.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, owner: u32, name: &[u8], is: impl Fn(T) -> bool) -> Option<T> {
-        let number = self.table.find(self.hash(owner, name), |number| {
-            let entry = &self.entries[number as usize];
-            entry.owner == owner && is(entry.item)
-        })?;
-        Some(self.entries[number as usize].item)
+        let is = |entry: &Entry<T>| entry.owner == owner && is(entry.item);
+        let number = self.table.find(self.hash(owner, name), is)?;
+        Some(self.table[number].item)
     }
 
     /// Adds an item. Where one of the name is there already, it gives way only if `replace` says so; it is
     /// given back either way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(
         &mut self,
         owner: u32,
@@ -64,14 +58,9 @@ impl<T: Copy> Lookup<T> {
         replace: bool,
     ) -> Option<T> {
         let hash = self.hash(owner, name);
-        let found = self.table.find_or_insert(hash, |number| {
-            let entry = &self.entries[number as usize];
-            entry.owner == owner && is(entry.item)
-        });
-        let Some(entry) = found.map(|number| &mut self.entries[number as usize]) else {
-            self.entries.push(Entry { owner, item });
-            return None;
-        };
+        let is = |entry: &Entry<T>| entry.owner == owner && is(entry.item);
+        let found = self.table.find_or_insert(hash, is, Entry { owner, item })?;
+        let entry = &mut self.table[found];
         let old = entry.item;
         if replace {
             entry.item = item;

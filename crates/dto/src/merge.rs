@@ -13,7 +13,6 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::Overlay;
-use crate::properties::Key;
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
 
 /// A phandle of the overlay whose node has one in the tree already: references go over to that.
@@ -51,8 +50,9 @@ impl Merging {
         target: NodeId,
         content: NodeId,
     ) -> Result<(), Error> {
-        self.pending.push_back(Pair { target, content });
-        while let Some(Pair { target, content }) = self.pending.pop_front() {
+        let mut pair = Pair { target, content };
+        loop {
+            let Pair { target, content } = pair;
             if target != content {
                 join_phandles(live, target, content, &mut self.superseded);
                 merge_properties(live, target, content);
@@ -60,8 +60,11 @@ impl Merging {
             if live.source(content.source).tree.first_child(content.node).is_some() {
                 self.merge_children(live, target, content)?;
             }
+            match self.pending.pop_front() {
+                Some(next) => pair = next,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     fn merge_children(&mut self, live: &mut Live<'_>, target: NodeId, content: NodeId) -> Result<(), Error> {
@@ -96,7 +99,7 @@ impl Merging {
     }
 
     /// Points the overlay's references to superseded phandles at what superseded them.
-    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay) {
+    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay<'_>) {
         let superseded = &mut self.superseded;
         if superseded.is_empty() {
             return;
@@ -122,16 +125,15 @@ fn note_phandles(live: &mut Live<'_>, source: SourceId, from: NodeIndex, end: No
 }
 
 fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
-    let source = live.source(content.source);
-    let copy = source.original;
-    for property in copy.properties(source.tree.node(content.node)) {
-        let text = live.source(content.source).property_name(&property);
+    let mut behind = live.node(content).body;
+    // In the copy, from which a property that stands twice in the node was taken out but for the last.
+    while let Some(property) = live.source(content.source).copy().next_property(behind) {
+        behind = property.end();
         let reference = PropertyRef { source: content.source, at: property.at };
-        // A property that stands twice in the node was taken out of the copy but for the last.
-        let Some(offset) = live.placed_name(reference) else { continue };
-        let slot = live.set_property(target, Key { text, offset: Some(offset) }, reference);
+        let slot = live.set_property(target, property.name, reference);
         if live.symbols == Some(target) {
-            live.names.note_symbol_set(text, Symbol { property: reference, slot });
+            let text = live.names.get(property.name).to_vec();
+            live.names.note_symbol_set(&text, Symbol { property: reference, slot });
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The merged strings block: the base's bytes as they are, and behind them what the overlays add.
 //!
 //! Idea: the overlays' names are few and the base's many. So the overlays' distinct names are hashed, and the
-//! base's strings and symbols are streamed past that table once; nothing of the base is inserted anywhere. Two
-//! filters, one for the names of properties and one for labels, turn most of them away.
+//! base's strings are streamed past that table once, most of them turned away by a filter; nothing of the base is
+//! inserted anywhere. Where a name was found is kept, so that the base's symbols need no hash: the place of a
+//! symbol's name tells which it is.
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{Properties, StringsBlock, StringsOffset, is_string};
+use kbt_fdt::{Properties, StringsBlock, StringsOffset, find_byte, is_string, same};
 
 use crate::properties::Slot;
 use crate::source::{PropertyRef, SourceId};
@@ -26,17 +27,6 @@ impl NameId {
     pub(crate) fn is_phandle(self) -> bool {
         self == Self::PHANDLE || self == Self::LEGACY_PHANDLE
     }
-}
-
-/// What an overlay has a name for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A property that goes into the output; the name needs a place there.
-    Property,
-    /// A label that it refers to.
-    Label,
-    /// A label of its own, which becomes a property of `/__symbols__`.
-    Symbol,
 }
 
 /// An entry of the merged tree's `/__symbols__`.
@@ -64,13 +54,15 @@ struct Name<'a> {
 pub(crate) struct Names<'a> {
     base: StringsBlock<'a>,
     added: Vec<u8>,
-    names: Vec<Name<'a>>,
-    table: Table,
+    table: Table<Name<'a>>,
     seed: Seed,
-    /// Those of properties, which need a place in the merged block.
-    properties: Filter,
-    /// Those of symbols.
-    labels: Filter,
+    filter: Filter,
+    /// Whether any of them is a label.
+    pub(crate) has_labels: bool,
+    /// Where names first stand in the base's strings block, in order.
+    in_base: Vec<(StringsOffset, NameId)>,
+    /// Whether the base's strings block has one of the names twice.
+    repeated: bool,
 }
 
 impl<'a> Names<'a> {
@@ -78,87 +70,105 @@ impl<'a> Names<'a> {
         let mut names = Self {
             base,
             added: Vec::new(),
-            names: Vec::new(),
             table: Table::default(),
             seed: Seed::default(),
-            properties: Filter::default(),
-            labels: Filter::default(),
+            filter: Filter::default(),
+            has_labels: false,
+            in_base: Vec::new(),
+            repeated: false,
         };
         // What the merge itself knows, in the order of its ids.
         for name in [&b"phandle\0"[..], b"bootargs\0", b"linux,phandle\0"] {
-            names.intern(name, Role::Property);
+            names.intern(name);
         }
         names
     }
 
     /// Makes room for the names of a strings block of so many bytes.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        const BYTES_A_NAME: usize = 16;
-        let more = bytes / BYTES_A_NAME;
-        self.names.reserve(more);
-        self.table.reserve(more);
+        const BYTES_A_NAME: usize = 12;
+        self.table.reserve(bytes / BYTES_A_NAME);
     }
 
     /// The id of the string at the start of `bytes`, new or not; none where no NUL ends it.
     #[inline]
-    pub(crate) fn intern(&mut self, bytes: &'a [u8], role: Role) -> Option<NameId> {
+    pub(crate) fn intern(&mut self, bytes: &'a [u8]) -> Option<NameId> {
         let (length, hash) = self.seed.hash_string(bytes)?;
         let text = &bytes[..length];
-        if role != Role::Label {
-            self.properties.add(hash);
-        }
-        if role != Role::Property {
-            self.labels.add(hash);
-        }
-        let names = &mut self.names;
-        if let Some(id) = self.table.find_or_insert(hash, |id| names[id as usize].text == text) {
+        let name = Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) };
+        if let Some(id) = self.table.find_or_insert(hash, |name| same(name.text, text), name) {
             return Some(NameId(id));
         }
-        names.push(Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) });
+        self.filter.add(hash);
         // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
-        u32::try_from(names.len() - 1).ok().map(NameId)
+        u32::try_from(self.table.len() - 1).ok().map(NameId)
     }
 
     #[inline]
     fn find(&self, text: &[u8], hash: u32) -> Option<NameId> {
-        self.table.find(hash, |id| self.names[id as usize].text == text).map(NameId)
+        self.table.find(hash, |name| same(name.text, text)).map(NameId)
     }
 
-    /// Looks every string of the base up among the names of properties.
+    /// Looks every string of the base up among the names.
     pub(crate) fn locate_in_base(&mut self) {
         let bytes = self.base.bytes();
         let mut start = 0;
         while let Some((rest, (length, hash))) =
             bytes.get(start..).and_then(|rest| Some((rest, self.seed.hash_string(rest)?)))
         {
-            if self.properties.may_have(hash)
+            if self.filter.may_have(hash)
                 && let Some(id) = self.find(&rest[..length], hash)
             {
                 let place = StringsOffset(u32::try_from(start).unwrap_or(u32::MAX));
-                self.names[id.0 as usize].offset.get_or_insert(place);
+                match &mut self.table[id.0].offset {
+                    Some(_) => self.repeated = true,
+                    unknown => {
+                        *unknown = Some(place);
+                        self.in_base.push((place, id));
+                    }
+                }
             }
             start += length + 1;
         }
     }
 
-    /// Whether any overlay has a label.
-    pub(crate) fn has_labels(&self) -> bool {
-        self.labels.0.iter().any(|word| *word != 0)
-    }
-
     /// Notes the entries of the base's `/__symbols__` that are wanted; the first one of a name counts.
     pub(crate) fn note_symbols(&mut self, symbols: Properties<'_>) {
+        // Compilers put the labels into the strings block in the order of the symbols.
+        let mut next = 0;
         for entry in symbols {
-            let bytes = self.base.from(entry.name);
-            let Some((length, hash)) = self.seed.hash_string(bytes) else { continue };
-            if self.labels.may_have(hash)
-                && let Some(id) = self.find(&bytes[..length], hash)
-            {
+            let id = match self.in_base.get(next) {
+                Some(&(place, id)) if place == entry.name => {
+                    next += 1;
+                    Some(id)
+                }
+                _ => self.find_in_base(entry.name, &mut next),
+            };
+            if let Some(id) = id {
                 let property = PropertyRef { source: SourceId::BASE, at: entry.at };
                 let symbol = Symbol { property, slot: Slot::Source(entry.at) };
-                self.names[id.0 as usize].symbol.get_or_insert(symbol);
+                self.table[id.0].symbol.get_or_insert(symbol);
             }
         }
+    }
+
+    /// The name that stands at `offset` of the base's strings block, if it is one of those here. `next` is where the
+    /// search begins, and becomes where the place behind `offset` is to be expected.
+    fn find_in_base(&self, offset: StringsOffset, next: &mut usize) -> Option<NameId> {
+        if self.repeated || !self.base.starts_at(offset) {
+            let bytes = self.base.from(offset);
+            let (length, hash) = self.seed.hash_string(bytes)?;
+            return self.find(&bytes[..length], hash);
+        }
+        let (before, behind) = self.in_base.split_at_checked(*next)?;
+        if before.last().is_none_or(|last| last.0 < offset)
+            && behind.first().is_none_or(|first| offset < first.0)
+        {
+            return None;
+        }
+        let found = self.in_base.binary_search_by_key(&offset, |(place, _)| *place);
+        *next = found.map_or_else(|next| next, |found| found + 1);
+        found.ok().map(|found| self.in_base[found].1)
     }
 
     /// Notes that an entry of `/__symbols__` was set.
@@ -169,26 +179,26 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) fn text(&self, id: NameId) -> &'a [u8] {
-        self.names[id.0 as usize].text
+        self.table[id.0].text
     }
 
     pub(crate) fn symbol(&self, id: NameId) -> Option<Symbol> {
-        self.names[id.0 as usize].symbol
+        self.table[id.0].symbol
     }
 
     pub(crate) fn set_symbol(&mut self, id: NameId, symbol: Symbol) {
-        self.names[id.0 as usize].symbol = Some(symbol);
+        self.table[id.0].symbol = Some(symbol);
     }
 
     /// Notes that the name stands at `at` in node number `node`; gives the earlier place in the same node.
     pub(crate) fn see(&mut self, id: NameId, node: u32, at: u32) -> Option<u32> {
-        let seen = core::mem::replace(&mut self.names[id.0 as usize].seen, (node, at));
+        let seen = core::mem::replace(&mut self.table[id.0].seen, (node, at));
         (seen.0 == node).then_some(seen.1)
     }
 
     /// The name's place in the merged block, where it is appended if it is not there yet.
     pub(crate) fn offset(&mut self, id: NameId) -> StringsOffset {
-        let name = &mut self.names[id.0 as usize];
+        let name = &mut self.table[id.0];
         *name.offset.get_or_insert_with(|| {
             // The total is checked when the tree is written.
             let place = self.base.bytes().len() + self.added.len();
@@ -201,22 +211,35 @@ impl<'a> Names<'a> {
     /// Whether the string at `offset` of the merged block is `text`.
     #[inline]
     pub(crate) fn is(&self, offset: StringsOffset, text: &[u8]) -> bool {
+        is_string(self.from(offset), text)
+    }
+
+    /// Whether the strings at two places of the merged block are the same.
+    #[inline(never)]
+    pub(crate) fn are_same(&self, one: StringsOffset, other: StringsOffset) -> bool {
+        is_string(self.from(one), self.get(other))
+    }
+
+    /// The first byte of the string at `offset` of the merged block.
+    #[inline]
+    pub(crate) fn first_byte(&self, offset: StringsOffset) -> Option<u8> {
+        self.base.bytes().get(offset.0 as usize).or_else(|| self.from(offset).first()).copied()
+    }
+
+    /// The bytes from `offset` of the merged block to the end of the part that they are in.
+    #[inline]
+    fn from(&self, offset: StringsOffset) -> &[u8] {
         let (start, base) = (offset.0 as usize, self.base.bytes());
-        let rest = match base.get(start..) {
+        match base.get(start..) {
             Some(rest) if !rest.is_empty() => rest,
             _ => self.added.get(start.wrapping_sub(base.len())..).unwrap_or_default(),
-        };
-        is_string(rest, text)
+        }
     }
 
     /// The string at `offset` of the merged block.
     pub(crate) fn get(&self, offset: StringsOffset) -> &[u8] {
-        if let Some(text) = self.base.get(offset) {
-            return text;
-        }
-        let start = (offset.0 as usize).saturating_sub(self.base.bytes().len());
-        let rest = self.added.get(start..).unwrap_or_default();
-        &rest[..rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len())]
+        let rest = self.from(offset);
+        &rest[..find_byte(rest, 0).unwrap_or(rest.len())]
     }
 
     /// The merged block, in two parts.

@@ -6,17 +6,20 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
-use crate::names::{NameId, Role};
+use crate::names::NameId;
 use crate::source::{NodeId, Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fragment {
+pub(crate) struct Fragment<'a> {
+    pub(crate) name: &'a [u8],
     pub(crate) node: NodeIndex,
     /// Its `__overlay__`.
     pub(crate) overlay: NodeIndex,
     /// Its property `target`, where that is one cell and all that it has: mostly so.
     pub(crate) target_only: Option<StructureOffset>,
+    /// The node that its `target`'s label leads to, and the phandle of that.
+    pub(crate) labelled: Option<(u32, NodeId)>,
     /// Where it is merged into; known once it was.
     pub(crate) target: Option<NodeId>,
 }
@@ -29,38 +32,55 @@ pub(crate) struct LocalReference {
     pub(crate) at: u32,
 }
 
+/// A property that is named like a label.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    pub(crate) at: StructureOffset,
+    pub(crate) name: NameId,
+}
+
 /// An overlay's parts.
 #[derive(Debug)]
-pub(crate) struct Overlay {
+pub(crate) struct Overlay<'a> {
     pub(crate) source: SourceId,
-    pub(crate) fragments: Vec<Fragment>,
-    /// Whether each of the root's children up to the last fragment has a name behind the one's before: then
-    /// no two of them share one.
+    pub(crate) fragments: Vec<Fragment<'a>>,
+    /// Where the last of them ends.
+    pub(crate) end: StructureOffset,
+    /// Whether each of the root's children up to the last fragment has a name that is longer, or ends in something
+    /// greater, than that of the one before: then no two of them share one.
     names_ascend: bool,
     pub(crate) local_references: Vec<LocalReference>,
+    /// Whether it has `__symbols__`, and the properties of that.
     pub(crate) symbols: Option<NodeIndex>,
+    pub(crate) own_symbols: Vec<Label>,
+    /// Its `__fixups__`, and the properties of that.
     pub(crate) fixups: Option<NodeIndex>,
+    pub(crate) wanted_labels: Vec<Label>,
     pub(crate) local_fixups: Option<NodeIndex>,
 }
 
-impl Overlay {
+impl<'a> Overlay<'a> {
     /// Finds the parts below the root node; other children of it are not merged by any tool.
-    pub(crate) fn new(id: SourceId, source: &Source<'_>) -> Self {
+    pub(crate) fn new(id: SourceId, source: &Source<'a>) -> Self {
         let mut overlay = Self {
             source: id,
             fragments: Vec::new(),
+            end: StructureOffset(0),
             names_ascend: true,
             local_references: Vec::new(),
             symbols: None,
+            own_symbols: Vec::new(),
             fixups: None,
+            wanted_labels: Vec::new(),
             local_fixups: None,
         };
         let (block, tree) = (source.original, &source.tree);
-        let (mut ascending, mut last): (_, &[u8]) = (true, b"");
+        let (mut ascending, mut last) = (true, (0, 0));
         for (node, record) in tree.child_nodes(NodeIndex::ROOT) {
             let name = block.name(record);
-            ascending &= (last.len(), last) < (name.len(), name);
-            last = name;
+            let key = (name.len(), name.last_chunk().map_or(0, |end| u64::from_be_bytes(*end)));
+            ascending &= last < key;
+            last = key;
             match name {
                 b"__symbols__" => _ = overlay.symbols.get_or_insert(node),
                 b"__fixups__" => _ = overlay.fixups.get_or_insert(node),
@@ -70,8 +90,16 @@ impl Overlay {
             let first = NodeIndex(node.0 + 1);
             let content = tree.find_child(node, first, |child| block.name_is(child, b"__overlay__"));
             if let Some(content) = content {
-                let target_only = target_only(source, record);
-                overlay.fragments.push(Fragment { node, overlay: content, target_only, target: None });
+                let target_only = target_only(source, record, tree.node(first));
+                overlay.fragments.push(Fragment {
+                    name,
+                    node,
+                    overlay: content,
+                    target_only,
+                    labelled: None,
+                    target: None,
+                });
+                overlay.end = record.end.plus(Tag::SIZE);
                 overlay.names_ascend &= ascending;
             }
         }
@@ -80,29 +108,29 @@ impl Overlay {
 
     /// The fragment of that number, if no other child of the root can have its name.
     #[inline]
-    pub(crate) fn distinct_fragment(&self, number: usize) -> Option<&Fragment> {
-        self.fragments.get(number).filter(|_| self.names_ascend)
+    pub(crate) fn distinct_fragment(&mut self, number: usize) -> Option<&mut Fragment<'a>> {
+        self.fragments.get_mut(number).filter(|_| self.names_ascend)
     }
 
     /// The fragment that this node is.
-    pub(crate) fn fragment(&self, node: NodeIndex) -> Option<&Fragment> {
+    pub(crate) fn fragment(&self, node: NodeIndex) -> Option<&Fragment<'a>> {
         let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
         self.fragments.get(found.ok()?)
     }
 }
 
-fn target_only(source: &Source<'_>, fragment: &Node) -> Option<StructureOffset> {
-    let mut properties = source.original.properties(fragment);
-    let target = properties.next().filter(|target| target.length == 4)?;
-    let named = source.strings.from(target.name).starts_with(b"target\0");
-    (named && properties.next().is_none()).then_some(target.at)
+/// The property of `fragment` in front of its first child, if it is a `target` of one cell and there is no other.
+fn target_only(source: &Source<'_>, fragment: &Node, child: &Node) -> Option<StructureOffset> {
+    let target = source.original.property(fragment.body)?;
+    let only = target.length == 4 && target.end() == child.begin;
+    (only && source.strings.from(target.name).starts_with(b"target\0")).then_some(target.at)
 }
 
-/// Interns the names of an overlay that the merge needs: those of properties that go into the output, and
-/// labels, of which the id takes the place of the name's offset in the copy. Gives where the former stand.
+/// Interns the names of an overlay that the merge needs: labels, and those of properties that go into the output;
+/// gives where the latter stand.
 pub(crate) fn intern_names(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &mut Overlay<'_>,
     nodes_seen: &mut u32,
 ) -> Result<Placement, Error> {
     let source = live.source(overlay.source);
@@ -123,8 +151,8 @@ pub(crate) fn intern_names(
         let error = source.error(ErrorKind::BadPhandleLength { length: bad.length }, overlay.source, bad.at);
         return Err(error.property(source.property_name(&bad)));
     }
-    intern_labels(live, overlay, overlay.symbols, Role::Symbol);
-    intern_labels(live, overlay, overlay.fixups, Role::Label);
+    overlay.own_symbols = intern_labels(live, overlay.source, overlay.symbols);
+    overlay.wanted_labels = intern_labels(live, overlay.source, overlay.fixups);
     interner.drop_duplicates(live);
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
@@ -132,15 +160,17 @@ pub(crate) fn intern_names(
     Ok(Placement { source: overlay.source, names: interner.names })
 }
 
-fn intern_labels(live: &mut Live<'_>, overlay: &Overlay, node: Option<NodeIndex>, role: Role) {
-    let Some(node) = node else { return };
+fn intern_labels(live: &mut Live<'_>, id: SourceId, node: Option<NodeIndex>) -> Vec<Label> {
     let Live { sources, names, .. } = live;
-    let source = &mut sources[overlay.source.0 as usize];
-    for property in source.properties(node) {
-        if let Some(id) = names.intern(source.strings.from(property.name), role) {
-            write_name(source.bytes.to_mut(), property.at, id.0);
-        }
-    }
+    let source = &sources[id.0 as usize];
+    let Some(node) = node else { return Vec::new() };
+    let labels = source.properties(node).filter_map(|property| {
+        let name = names.intern(source.strings.from(property.name))?;
+        Some(Label { at: property.at, name })
+    });
+    let labels: Vec<Label> = labels.collect();
+    names.has_labels |= !labels.is_empty();
+    labels
 }
 
 /// How many names an [`Interner`] remembers.
@@ -170,7 +200,7 @@ impl Interner {
             let recent = &mut self.recent[property.name.0 as usize % RECENT];
             if recent.0 != property.name {
                 let name = source.strings.from(property.name);
-                let Some(id) = names.intern(name, Role::Property) else { continue };
+                let Some(id) = names.intern(name) else { continue };
                 *recent = (property.name, id);
             }
             let id = recent.1;
@@ -218,12 +248,6 @@ impl Placement {
             write_name(copy, at, names.offset(id).0);
         }
     }
-}
-
-/// The interned name of a property that was neither placed nor taken out.
-pub(crate) fn name_id(source: &Source<'_>, property: &Property) -> Option<NameId> {
-    let copy = kbt_fdt::StructureBlock::new(&source.bytes);
-    copy.property(property.at).map(|property| NameId(property.name.0))
 }
 
 /// Rewrites the name of the property at `at`, unless the property was taken out.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, PhandleProperty};
+use kbt_fdt::{NodeIndex, PhandleProperty, Tree};
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
@@ -12,12 +12,16 @@ use crate::table::Map;
 /// The largest value that a phandle can have (Devicetree Specification v0.4: 0 and 0xffffffff are reserved).
 pub(crate) const MAX: u32 = 0xffff_fffe;
 
-/// From phandle to node. Real trees number from 1 up, so a vector serves; what lies beyond it goes to a map.
+/// From phandle to node.
+///
+/// A fragment's target is mostly a label, which leads to its node without this: so the base's phandles are put into a
+/// table only when one of them is asked for. All others are above the largest of those.
 #[derive(Debug)]
 pub(crate) struct Phandles {
-    /// Node and source packed, plus one; 0 for none.
-    dense: Vec<u64>,
-    sparse: Map<NodeId>,
+    base: Option<Numbers>,
+    base_max: u32,
+    /// Under what a phandle is above `base_max`.
+    added: Numbers,
     /// The largest phandle so far.
     pub(crate) max: u32,
 }
@@ -25,47 +29,71 @@ pub(crate) struct Phandles {
 impl Phandles {
     /// `base`: those of the base; `more`: how many the overlays have.
     pub(crate) fn new(base: &[PhandleProperty], more: usize) -> Self {
-        // Some numbers of a real tree are not in use, and new ones may be needed.
-        let bound = base.len() * 2 + more + 64;
-        let largest = base.iter().map(|entry| entry.value as usize).filter(|&value| value < bound).max();
-        let dense = alloc::vec![0; bound.min(largest.unwrap_or(0) + more + 64)];
-        Self { dense, sparse: Map::default(), max: 0 }
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, phandle: u32) -> Option<NodeId> {
-        match self.dense.get(phandle as usize) {
-            Some(0) => None,
-            Some(packed) => Some(unpack(*packed)),
-            None => self.sparse.get(u64::from(phandle)).copied(),
-        }
-    }
-
-    /// The same for a phandle that may be there already: the first node with it counts, as for libfdt.
-    #[inline]
-    fn set_first(&mut self, phandle: u32, node: NodeId) {
-        match self.dense.get_mut(phandle as usize) {
-            Some(slot) => {
-                if *slot == 0 {
-                    *slot = pack(node);
-                    self.max = self.max.max(phandle);
-                }
-            }
-            None => {
-                if self.get(phandle).is_none() {
-                    self.set(phandle, node);
-                }
-            }
-        }
+        let max = base.iter().map(|entry| entry.value).max().unwrap_or(0);
+        Self { base: None, base_max: max, added: Numbers::new(more + NEW), max }
     }
 
     pub(crate) fn set(&mut self, phandle: u32, node: NodeId) {
         self.max = self.max.max(phandle);
-        match self.dense.get_mut(phandle as usize) {
-            Some(slot) => *slot = pack(node),
-            None => {
-                self.sparse.insert(u64::from(phandle), node);
+        if let Some(above) = phandle.checked_sub(self.base_max) {
+            self.added.set(above, node);
+        }
+    }
+}
+
+impl Live<'_> {
+    /// The node with a phandle; of several of the base the first, as for libfdt.
+    pub(crate) fn node_with_phandle(&mut self, phandle: u32) -> Option<NodeId> {
+        let Self { sources, phandles, .. } = self;
+        match phandle.checked_sub(phandles.base_max) {
+            None | Some(0) => {
+                phandles.base.get_or_insert_with(|| base_numbers(&sources[0].tree)).get(phandle)
             }
+            Some(above) => phandles.added.get(above),
+        }
+    }
+}
+
+fn base_numbers(base: &Tree) -> Numbers {
+    // Some numbers of a real tree are not in use.
+    let bound = base.phandles().len() * 2 + NEW;
+    let values = base.phandles().iter().map(|entry| entry.value as usize);
+    let mut numbers = Numbers::new(bound.min(values.max().unwrap_or(0) + 1));
+    // The first one is the last to be set.
+    for entry in base.phandles().iter().rev() {
+        numbers.set(entry.value, NodeId { source: SourceId::BASE, node: entry.node });
+    }
+    numbers
+}
+
+/// So many phandles may be new without being an overlay's.
+const NEW: usize = 64;
+
+/// From number to node. Real trees number from 1 up, so a vector serves; what lies beyond it goes to a map.
+#[derive(Debug)]
+struct Numbers {
+    /// Node and source packed, plus one; 0 for none.
+    dense: Vec<u64>,
+    sparse: Map<NodeId>,
+}
+
+impl Numbers {
+    fn new(dense: usize) -> Self {
+        Self { dense: alloc::vec![0; dense], sparse: Map::default() }
+    }
+
+    fn get(&self, number: u32) -> Option<NodeId> {
+        match self.dense.get(number as usize) {
+            Some(0) => None,
+            Some(packed) => Some(unpack(*packed)),
+            None => self.sparse.get(u64::from(number)).copied(),
+        }
+    }
+
+    fn set(&mut self, number: u32, node: NodeId) {
+        match self.dense.get_mut(number as usize) {
+            Some(slot) => *slot = pack(node),
+            None => _ = self.sparse.insert(u64::from(number), node),
         }
     }
 }
@@ -78,15 +106,6 @@ fn pack(node: NodeId) -> u64 {
 fn unpack(packed: u64) -> NodeId {
     let pair = packed - 1;
     NodeId { source: SourceId((pair >> 32) as u32), node: NodeIndex(pair as u32) }
-}
-
-/// Notes the phandles of the base.
-pub(crate) fn note_base(live: &mut Live<'_>) {
-    let Live { sources, phandles, .. } = live;
-    for entry in sources[0].tree.phandles() {
-        let node = NodeId { source: SourceId::BASE, node: entry.node };
-        phandles.set_first(entry.value, node);
-    }
 }
 
 /// Adds the largest phandle so far to every phandle of the overlay, in `phandle` and in `linux,phandle`.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{Property, StringsOffset, StructureBlock, StructureOffset, Tag};
+use kbt_fdt::{Property, StringsOffset, StructureOffset, Tag};
 
 use crate::live::{Live, Override};
 use crate::lookup::{WALKS, WIDE};
@@ -17,47 +17,62 @@ pub(crate) enum Slot {
     Added(u32),
 }
 
-/// A property's name to look for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key<'k> {
-    pub(crate) text: &'k [u8],
-    /// A place of it in the merged strings block, if one is known.
-    pub(crate) offset: Option<StringsOffset>,
-}
-
-impl<'k> From<&'k [u8]> for Key<'k> {
-    fn from(text: &'k [u8]) -> Self {
-        Self { text, offset: None }
-    }
-}
-
-impl<'k, const N: usize> From<&'k [u8; N]> for Key<'k> {
-    fn from(text: &'k [u8; N]) -> Self {
-        Self { text, offset: None }
-    }
-}
-
 impl Live<'_> {
-    /// Where `node` keeps the property `key`.
-    pub(crate) fn find_property(&mut self, node: NodeId, key: Key<'_>) -> Option<Slot> {
-        if self.patch(node).is_some_and(|patch| patch.properties_indexed) {
-            let owner = self.touch(node);
-            let is = |(_, name)| self.names.is(name, key.text);
-            return self.indexed_properties.find(owner, key.text, is).map(|(slot, _)| slot);
+    /// Where `node` keeps the property `name`.
+    pub(crate) fn find_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
+        let patch = self.patch_number(node);
+        if patch.is_some_and(|patch| self.patches[patch as usize].properties_indexed) {
+            return self.find_indexed_property(node, name);
         }
-        let (found, seen) = self.walk_properties(node, key);
+        let (found, seen) = self.walk_properties(node, patch, |other| self.names.is(other, name));
         if seen > WIDE {
-            let patch = self.patch_mut(node);
-            patch.walks = patch.walks.saturating_add(1);
-            if patch.walks >= WALKS {
-                self.index_properties(node);
-            }
+            self.count_property_walk(node);
         }
         found
     }
 
-    fn walk_properties(&self, node: NodeId, key: Key<'_>) -> (Option<Slot>, usize) {
-        let is = |name| key.offset == Some(name) || self.names.is(name, key.text);
+    /// Sets the property of `node` whose name stands at `name` of the merged strings block: in place where the node has
+    /// one, else behind the others.
+    pub(crate) fn set_property(&mut self, node: NodeId, name: StringsOffset, property: PropertyRef) -> Slot {
+        let patch = self.touch(node);
+        let found = if self.patches[patch as usize].properties_indexed {
+            let text = self.names.get(name).to_vec();
+            self.find_indexed_property(node, &text)
+        } else {
+            let first = self.names.first_byte(name);
+            let is = |other| {
+                other == name || self.names.first_byte(other) == first && self.names.are_same(other, name)
+            };
+            let (found, seen) = self.walk_properties(node, Some(patch), is);
+            if seen > WIDE {
+                self.count_property_walk(node);
+            }
+            found
+        };
+        match found {
+            Some(slot) => {
+                self.replace_property(node, slot, Some(property));
+                slot
+            }
+            None => self.append_to(patch, property),
+        }
+    }
+
+    #[cold]
+    fn find_indexed_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
+        let owner = self.touch(node);
+        let is = |(_, other)| self.names.is(other, name);
+        self.indexed_properties.find(owner, name, is).map(|(slot, _)| slot)
+    }
+
+    /// Where `node` keeps the first property whose name `is` accepts, and how many there are in front of it.
+    #[inline(always)]
+    fn walk_properties(
+        &self,
+        node: NodeId,
+        patch: Option<u32>,
+        is: impl Fn(StringsOffset) -> bool,
+    ) -> (Option<Slot>, usize) {
         let mut seen = 0;
         for property in self.own_properties(node) {
             if is(property.name) {
@@ -65,7 +80,7 @@ impl Live<'_> {
             }
             seen += 1;
         }
-        let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
+        let additions = patch.map(|patch| self.patches[patch as usize].additions).unwrap_or_default();
         for (link, addition) in self.additions.iter(additions) {
             if addition.is_some_and(|addition| is(self.property_at(addition).name)) {
                 return (Some(Slot::Added(link)), seen);
@@ -73,6 +88,17 @@ impl Live<'_> {
             seen += 1;
         }
         (None, seen)
+    }
+
+    /// Notes that the properties of `node`, which are many, were walked through; a node that is walked through often
+    /// gets a table.
+    #[cold]
+    fn count_property_walk(&mut self, node: NodeId) {
+        let patch = self.patch_mut(node);
+        patch.walks = patch.walks.saturating_add(1);
+        if patch.walks > WALKS {
+            self.index_properties(node);
+        }
     }
 
     fn index_properties(&mut self, node: NodeId) {
@@ -98,12 +124,12 @@ impl Live<'_> {
 
     /// The properties of the node's own source, names in the merged strings block.
     fn own_properties(&self, node: NodeId) -> kbt_fdt::Properties<'_> {
-        StructureBlock::new(&self.source(node.source).bytes).properties(self.node(node))
+        self.source(node.source).copy().properties(self.node(node))
     }
 
     /// The property that a reference stands for.
     pub(crate) fn property_at(&self, property: PropertyRef) -> Property {
-        let found = StructureBlock::new(&self.source(property.source).bytes).property(property.at);
+        let found = self.source(property.source).copy().property(property.at);
         found.unwrap_or(Property { at: property.at, name: StringsOffset(0), length: 0 })
     }
 
@@ -118,9 +144,9 @@ impl Live<'_> {
         }
     }
 
-    /// The value of the node's property `key`.
-    pub(crate) fn value(&mut self, node: NodeId, key: Key<'_>) -> Option<&[u8]> {
-        let slot = self.find_property(node, key)?;
+    /// The value of the node's property `name`.
+    pub(crate) fn value(&mut self, node: NodeId, name: &[u8]) -> Option<&[u8]> {
+        let slot = self.find_property(node, name)?;
         let property = self.current(node, slot)?;
         Some(self.value_of(property))
     }
@@ -129,25 +155,19 @@ impl Live<'_> {
         self.source(property.source).value(&self.property_at(property))
     }
 
-    /// Sets a property of `node`: in place where it has one of that name, else behind the others.
-    pub(crate) fn set_property(&mut self, node: NodeId, key: Key<'_>, property: PropertyRef) -> Slot {
-        match self.find_property(node, key) {
-            Some(slot) => {
-                self.replace_property(node, slot, Some(property));
-                slot
-            }
-            None => self.append_property(node, property),
-        }
-    }
-
     /// Appends a property that `node` is known to lack.
     pub(crate) fn append_property(&mut self, node: NodeId, property: PropertyRef) -> Slot {
-        let owner = self.touch(node);
-        let patch = &mut self.patches[owner as usize];
+        let patch = self.touch(node);
+        self.append_to(patch, property)
+    }
+
+    #[inline]
+    fn append_to(&mut self, number: u32, property: PropertyRef) -> Slot {
+        let patch = &mut self.patches[number as usize];
         let slot = Slot::Added(self.additions.push(&mut patch.additions, Some(property)));
         if patch.properties_indexed {
             let name = self.property_at(property).name;
-            self.index_property(owner, (slot, name));
+            self.index_property(number, (slot, name));
         }
         slot
     }
@@ -165,12 +185,6 @@ impl Live<'_> {
                 }
             }
         }
-    }
-
-    /// The name of an overlay's property in the merged strings block; none where the property was taken out.
-    pub(crate) fn placed_name(&self, property: PropertyRef) -> Option<StringsOffset> {
-        let block = StructureBlock::new(&self.source(property.source).bytes);
-        block.property(property.at).map(|property| property.name)
     }
 
     /// The properties of a node as they are now.

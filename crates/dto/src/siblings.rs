@@ -14,7 +14,7 @@ use crate::overlay::Overlay;
 use crate::source::{NodeId, Source};
 
 /// Whether the overlay's fragments have siblings of one name; each but the first is told of.
-pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay) -> bool {
+pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
     let mut later: Vec<NodeIndex> = Vec::new();
     let source = live.source(overlay.source);
     for fragment in &overlay.fragments {

@@ -1,8 +1,8 @@
 //! The trees that are merged: the base, what the merge itself makes, and the overlays.
 //!
-//! The base stays borrowed. Of an overlay the structure block is copied once, so that phandles can be shifted
-//! and names pointed at the merged strings block in place: from then on a range of its bytes can be put into
-//! the output as it is.
+//! The base stays borrowed. Of an overlay the fragments are copied once, so that phandles can be shifted and names
+//! pointed at the merged strings block in place: from then on a range of their bytes can be put into the output as
+//! it is.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -67,7 +67,7 @@ pub(crate) struct Source<'a> {
     pub(crate) original: StructureBlock<'a>,
     /// The strings block as it was read.
     pub(crate) strings: StringsBlock<'a>,
-    /// The structure block as it goes into the output.
+    /// The structure block as it goes into the output; of an overlay a copy that ends behind the last fragment.
     pub(crate) bytes: Cow<'a, [u8]>,
     /// The nodes of either.
     pub(crate) tree: Tree,
@@ -86,10 +86,16 @@ impl<'a> Source<'a> {
         Ok(Self::new(blob, Cow::Borrowed(blob.structure().bytes()), tree))
     }
 
-    /// An overlay: its structure block is copied, to be changed in place.
+    /// An overlay, of which nothing is copied yet.
     pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
         let tree = blob.tree().map_err(|error| malformed(error, input))?;
-        Ok(Self::new(blob, Cow::Owned(blob.structure().bytes().to_vec()), tree))
+        Ok(Self::new(blob, Cow::Borrowed(&[]), tree))
+    }
+
+    /// Copies the structure block up to `end`, to be changed in place: what stands behind the last fragment does not
+    /// go into the output.
+    pub(crate) fn copy_up_to(&mut self, end: StructureOffset) {
+        self.bytes = Cow::Owned(self.original.bytes().get(..end.index()).unwrap_or_default().to_vec());
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
@@ -131,6 +137,12 @@ impl<'a> Source<'a> {
         self.properties(node).find(|property| self.strings.is(property.name, name) && self.is_kept(property))
     }
 
+    /// The structure block as it goes into the output.
+    #[inline]
+    pub(crate) fn copy(&self) -> StructureBlock<'_> {
+        StructureBlock::new(&self.bytes)
+    }
+
     /// A value as it is now.
     #[inline]
     pub(crate) fn value(&self, property: &Property) -> &[u8] {
@@ -143,11 +155,10 @@ impl<'a> Source<'a> {
         self.bytes.to_mut().get_mut(start..)?.first_chunk_mut()
     }
 
-    /// Rewrites one cell of a property, `at` bytes into its value. A property that was taken out of the copy
-    /// is left alone.
+    /// Rewrites one cell of a property, `at` bytes into its value. A property that is not in the copy, or was taken
+    /// out of it, is left alone.
     pub(crate) fn change_cell(&mut self, property: &Property, at: u32, change: impl FnOnce(u32) -> u32) {
-        let block = StructureBlock::new(&self.bytes);
-        if block.property(property.at).is_none() {
+        if self.copy().property(property.at).is_none() {
             return;
         }
         let start = property.value().start + at as usize;
@@ -162,9 +173,9 @@ impl<'a> Source<'a> {
         Place { input: source.input(), offset, fragment: None, property: None }
     }
 
-    /// Whether the property is in the copy still: not where a later one of its node replaces it.
+    /// Whether the property was not taken out of the copy because a later one of its node replaces it.
     pub(crate) fn is_kept(&self, property: &Property) -> bool {
-        StructureBlock::new(&self.bytes).word(property.at) == Some(Tag::PROP)
+        self.copy().word(property.at) != Some(Tag::NOP)
     }
 
     /// An error at a place of this source's structure block.

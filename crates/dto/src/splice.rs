@@ -185,10 +185,14 @@ impl Writer<'_, '_> {
 /// The first node from `from` to before `end` that has a patch, and the patch's number.
 fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(NodeIndex, u32)> {
     let rest = patch_of.get(from.index()..end.index())?;
-    // Most nodes have none, so they are passed over by eight.
-    let (eights, _) = rest.as_chunks::<8>();
-    let none = |eight: &&[u32; 8]| eight.iter().fold(0, |all, number| all | number) == 0;
-    let passed = eights.iter().take_while(none).count() * 8;
-    let found = passed + rest[passed..].iter().position(|&number| number != 0)?;
+    // Mostly the next one is near, or far away, so that eight are passed over at a time.
+    let (near, far) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+    let found = near.iter().position(|&number| number != 0).or_else(|| {
+        let (eights, _) = far.as_chunks::<8>();
+        let none = |eight: &&[u32; 8]| eight.iter().fold(0, |all, number| all | number) == 0;
+        let passed = eights.iter().take_while(none).count() * 8;
+        let found = far[passed..].iter().position(|&number| number != 0)?;
+        Some(near.len() + passed + found)
+    })?;
     Some((NodeIndex(from.0 + u32::try_from(found).ok()?), rest[found] - 1))
 }

@@ -7,19 +7,21 @@ use kbt_fdt::NodeIndex;
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
 use crate::names::Symbol;
-use crate::overlay::{self, Overlay};
+use crate::overlay::{Label, Overlay};
 use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
 /// leads elsewhere, to a fragment's own node say, has nothing in the merged tree and is left out.
-pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
-    let Some(own) = overlay.symbols else { return Ok(()) };
+pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Result<(), Error> {
+    if overlay.own_symbols.is_empty() {
+        return Ok(());
+    }
     let id = overlay.source;
     // A fragment may have brought it.
     find(live);
     let mut prefix = Prefix { fragment: NodeIndex::ROOT, path: Vec::new() };
-    for property in live.source(id).properties(own) {
-        let Some(name) = overlay::name_id(live.source(id), &property) else { continue };
+    for &Label { at, name } in &overlay.own_symbols {
+        let Some(property) = live.source(id).original.property(at) else { continue };
         let fail = |live: &Live<'_>, kind| {
             let source = live.source(id);
             Err(source.error(kind, id, property.at).property(source.property_name(&property)))
@@ -77,7 +79,7 @@ struct Prefix {
 }
 
 impl Prefix {
-    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay, name: &[u8]) -> bool {
+    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay<'_>, name: &[u8]) -> bool {
         let root = NodeId { source: overlay.source, node: NodeIndex::ROOT };
         let Some(found) = live.find_exact_child(root, name) else { return false };
         if found.node == self.fragment {
@@ -100,7 +102,7 @@ pub(crate) fn find(live: &mut Live<'_>) {
         return;
     }
     live.symbols = live.find_child(NodeId::ROOT, b"__symbols__");
-    let Some(node) = live.symbols.filter(|_| live.names.has_labels()) else { return };
+    let Some(node) = live.symbols.filter(|_| live.names.has_labels) else { return };
     if node.source == SourceId::BASE && live.patch(node).is_none() {
         let Live { sources, names, .. } = live;
         return names.note_symbols(sources[0].properties(node.node));

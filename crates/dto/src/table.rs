@@ -1,54 +1,73 @@
-//! A hash table of numbers from 0 up: what they stand for, and the keys, are the caller's.
+//! A hash table whose entries are numbered in the order in which they came, and looked up by a hash that the caller
+//! makes and a comparison.
 //!
 //! Open addressing with linear probing, at most half full, nothing is ever taken out. The hashes are kept, so
-//! mostly one key is compared, and growing needs no key.
+//! mostly one entry is compared, and growing needs no key.
 //!
 //! Limits: hashes have to be seeded ([`Seed`]), so that no input can be made whose keys share a slot.
 
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
+use core::ops::{Index, IndexMut};
 
 use foldhash::fast::RandomState;
 
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    /// A number plus one, or 0 for a free slot. The count of slots is a power of two, or zero.
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    /// An entry's number plus one, or 0 for a free slot. The count of slots is a power of two, or zero.
     slots: Vec<u32>,
-    /// Of each number the hash.
-    hashes: Vec<u32>,
+    /// The entries with their hashes.
+    entries: Vec<(u32, T)>,
 }
 
-impl Table {
-    /// The number under `hash` that `is` accepts.
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), entries: Vec::new() }
+    }
+}
+
+impl<T> Table<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry of that number.
     #[inline]
-    pub(crate) fn find(&self, hash: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        self.entries.get(number as usize).map(|(_, entry)| entry)
+    }
+
+    /// The number of the entry under `hash` that `is` accepts.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
         self.probe(hash, is).err()
     }
 
-    /// The number under `hash` that `is` accepts; where there is none, the next number is put there.
-    #[inline]
-    pub(crate) fn find_or_insert(&mut self, hash: u32, is: impl FnMut(u32) -> bool) -> Option<u32> {
-        if self.hashes.len() * 2 >= self.slots.len() {
+    /// The number of the entry under `hash` that `is` accepts; where there is none, `entry` is put there.
+    #[inline(always)]
+    pub(crate) fn find_or_insert(&mut self, hash: u32, is: impl FnMut(&T) -> bool, entry: T) -> Option<u32> {
+        if self.entries.len() * 2 >= self.slots.len() {
             self.reserve(1);
         }
         match self.probe(hash, is) {
             Err(number) => Some(number),
             Ok(free) => {
-                self.hashes.push(hash);
-                // Each number stands for a token of the inputs, which are counted in 32 bits.
-                self.slots[free] = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
+                self.entries.push((hash, entry));
+                // Each entry stands for a token of the inputs, which are counted in 32 bits.
+                self.slots[free] = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
                 None
             }
         }
     }
 
-    /// The free slot for a number under `hash`, or the number that `is` accepts.
+    /// The free slot for an entry under `hash`, or the number of that which `is` accepts.
     #[inline(always)]
-    fn probe(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Result<usize, u32> {
+    fn probe(&self, hash: u32, mut is: impl FnMut(&T) -> bool) -> Result<usize, u32> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         while let Some(number) = self.slots.get(at).and_then(|slot| slot.checked_sub(1)) {
-            if self.hashes[number as usize] == hash && is(number) {
+            let (other, entry) = &self.entries[number as usize];
+            if *other == hash && is(entry) {
                 return Err(number);
             }
             at = (at + 1) & mask;
@@ -56,23 +75,39 @@ impl Table {
         Ok(at)
     }
 
-    /// Makes room for `count` more numbers at once.
+    /// Makes room for `count` more entries at once.
     #[inline(never)]
     pub(crate) fn reserve(&mut self, count: usize) {
         const FEWEST: usize = 64;
-        let wanted = ((self.hashes.len() + count) * 2).next_power_of_two().max(FEWEST);
+        let wanted = ((self.entries.len() + count) * 2).next_power_of_two().max(FEWEST);
         if wanted <= self.slots.len() {
             return;
         }
-        self.hashes.reserve(wanted / 2 - self.hashes.len());
+        self.entries.reserve(wanted / 2 - self.entries.len());
         self.slots = alloc::vec![0; wanted];
-        for (number, hash) in (1..).zip(&self.hashes) {
+        for (number, (hash, _)) in (1..).zip(&self.entries) {
             let mut at = *hash as usize & (wanted - 1);
             while self.slots[at] != 0 {
                 at = (at + 1) & (wanted - 1);
             }
             self.slots[at] = number;
         }
+    }
+}
+
+impl<T> Index<u32> for Table<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, number: u32) -> &T {
+        &self.entries[number as usize].1
+    }
+}
+
+impl<T> IndexMut<u32> for Table<T> {
+    #[inline]
+    fn index_mut(&mut self, number: u32) -> &mut T {
+        &mut self.entries[number as usize].1
     }
 }
 
@@ -112,42 +147,40 @@ fn half(hash: u64) -> u32 {
 /// A map from numbers, which inputs choose, built on a [`Table`].
 #[derive(Debug)]
 pub(crate) struct Map<V> {
-    table: Table,
-    entries: Vec<(u64, V)>,
+    table: Table<(u64, V)>,
     seed: Seed,
 }
 
 impl<V> Default for Map<V> {
     fn default() -> Self {
-        Self { table: Table::default(), entries: Vec::new(), seed: Seed::default() }
+        Self { table: Table::default(), seed: Seed::default() }
     }
 }
 
 impl<V> Map<V> {
     pub(crate) fn get(&self, key: u64) -> Option<&V> {
-        let number =
-            self.table.find(self.seed.hash_number(key), |number| self.entries[number as usize].0 == key)?;
+        let number = self.table.find(self.seed.hash_number(key), |entry| entry.0 == key)?;
         self.entry(number)
     }
 
     /// The value of entry number `number`.
     pub(crate) fn entry(&self, number: u32) -> Option<&V> {
-        self.entries.get(number as usize).map(|(_, value)| value)
+        self.table.get(number).map(|(_, value)| value)
     }
 
     /// Sets a value; gives the entry's number where it is a new one.
-    pub(crate) fn insert(&mut self, key: u64, value: V) -> Option<u32> {
+    pub(crate) fn insert(&mut self, key: u64, value: V) -> Option<u32>
+    where
+        V: Copy,
+    {
         let hash = self.seed.hash_number(key);
-        match self.table.find_or_insert(hash, |number| self.entries[number as usize].0 == key) {
+        match self.table.find_or_insert(hash, |entry| entry.0 == key, (key, value)) {
             Some(number) => {
-                self.entries[number as usize].1 = value;
+                self.table[number].1 = value;
                 None
             }
-            None => {
-                self.entries.push((key, value));
-                // The table counts in 32 bits as well.
-                u32::try_from(self.entries.len() - 1).ok()
-            }
+            // The table counts in 32 bits as well.
+            None => u32::try_from(self.table.len() - 1).ok(),
         }
     }
 }
@@ -173,9 +206,9 @@ mod tests {
     fn keys_of_one_hash_are_told_apart() {
         let mut table = Table::default();
         for number in 0..200 {
-            assert_eq!(table.find_or_insert(1, |other| other == number), None);
+            assert_eq!(table.find_or_insert(1, |other| *other == number, number), None);
         }
-        assert_eq!(table.find(1, |other| other == 150), Some(150));
+        assert_eq!(table.find(1, |other| *other == 150), Some(150));
         assert_eq!(table.find(1, |_| false), None);
         assert_eq!(table.find(2, |_| true), None);
     }

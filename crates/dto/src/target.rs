@@ -3,12 +3,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_fdt::{Property, StructureBlock, find_byte};
+use kbt_fdt::Property;
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
 use crate::live::{Live, cell};
 use crate::overlay::Fragment;
+use crate::paths::{components, resolve_absolute};
 use crate::phandles;
 use crate::source::{NodeId, SourceId};
 
@@ -16,30 +17,34 @@ use crate::source::{NodeId, SourceId};
 pub(crate) fn find_target(
     live: &mut Live<'_>,
     id: SourceId,
-    fragment: &Fragment,
+    fragment: &Fragment<'_>,
     options: &Options,
 ) -> Result<NodeId, Error> {
     let found = only_target(live, id, fragment).map_or_else(|| read_target(live, id, fragment, options), Ok);
     let source = live.source(id);
-    let found = found.map_err(|error| error.fragment(source.name(fragment.node)))?;
+    let found = found.map_err(|error| error.fragment(fragment.name))?;
     if options.forbid_root && found == NodeId::ROOT {
         let error = source.error(ErrorKind::RootForbidden, id, source.tree.node(fragment.node).begin);
-        return Err(error.fragment(source.name(fragment.node)));
+        return Err(error.fragment(fragment.name));
     }
     Ok(found)
 }
 
 /// The same where the fragment has a phandle and nothing else, and there is a node with it.
-fn only_target(live: &Live<'_>, id: SourceId, fragment: &Fragment) -> Option<NodeId> {
-    let block = StructureBlock::new(&live.source(id).bytes);
+fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &Fragment<'_>) -> Option<NodeId> {
+    let block = live.source(id).copy();
     let phandle = block.word(fragment.target_only?.plus(Property::HEADER_SIZE))?;
-    live.phandles.get(phandle).filter(|_| (1..=phandles::MAX).contains(&phandle))
+    match fragment.labelled {
+        Some((labelled, node)) if labelled == phandle => Some(node),
+        _ if (1..=phandles::MAX).contains(&phandle) => live.node_with_phandle(phandle),
+        _ => None,
+    }
 }
 
 fn read_target(
     live: &mut Live<'_>,
     id: SourceId,
-    fragment: &Fragment,
+    fragment: &Fragment<'_>,
     options: &Options,
 ) -> Result<NodeId, Error> {
     let source = live.source(id);
@@ -58,7 +63,7 @@ fn read_target(
             Some(u32::MAX) | None => {
                 return Err(source
                     .error(ErrorKind::BadTarget, id, target.at)
-                    .fragment(source.name(fragment.node))
+                    .fragment(fragment.name)
                     .property(b"target"));
             }
             // libfdt reads 0 as no target.
@@ -88,14 +93,14 @@ fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {
     let place = Place {
         input: id.input(),
         offset: Some(source.offset + at.index()),
-        fragment: Some(text(source.name(fragment.node))),
+        fragment: Some(text(fragment.name)),
         property: Some("target-path".into()),
     };
     live.keep(Warning { kind: WarningKind::TwoTargets, place });
 }
 
-fn by_phandle(live: &Live<'_>, id: SourceId, phandle: u32, target: &Property) -> Result<NodeId, Error> {
-    live.phandles.get(phandle).ok_or_else(|| {
+fn by_phandle(live: &mut Live<'_>, id: SourceId, phandle: u32, target: &Property) -> Result<NodeId, Error> {
+    live.node_with_phandle(phandle).ok_or_else(|| {
         let error = live.source(id).error(ErrorKind::TargetPhandleMissing { phandle }, id, target.at);
         error.property(b"target")
     })
@@ -148,36 +153,10 @@ fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
     let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
     let (alias, rest) = path.split_at(end);
     let aliases = live.find_child(NodeId::ROOT, b"aliases")?;
-    let value = live.value(aliases, alias.into())?;
+    let value = live.value(aliases, alias)?;
     let mut absolute = value.strip_suffix(b"\0").filter(|path| path.first() == Some(&b'/'))?.to_vec();
     absolute.extend_from_slice(rest);
     Some(absolute)
-}
-
-/// Longer paths, in bytes, lead nowhere: one label or alias of a byte may stand for a path again and again.
-const LONGEST_PATH: usize = 1 << 16;
-
-/// The node at an absolute path; `/` is the root node.
-pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
-    if path.len() > LONGEST_PATH {
-        return None;
-    }
-    components(path).try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
-}
-
-/// The names in a path.
-#[inline]
-pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = path;
-    core::iter::from_fn(move || {
-        while let Some((b'/', behind)) = rest.split_first() {
-            rest = behind;
-        }
-        let end = find_byte(rest, b'/').unwrap_or(rest.len());
-        let (component, behind) = rest.split_at(end);
-        rest = behind;
-        (!component.is_empty()).then_some(component)
-    })
 }
 
 /// For a hint: the path that is found if each name may stand for the only one that adds a unit address.

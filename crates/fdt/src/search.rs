@@ -6,30 +6,66 @@
 /// search that is made for long inputs.
 #[inline]
 pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
-    let pattern = u64::from_ne_bytes([byte; 8]);
+    find_either(bytes, byte, byte)
+}
+
+/// Where the first of two bytes stands in `bytes`.
+#[inline(always)]
+pub fn find_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
+    let (one_eight, other_eight) = (u64::from_ne_bytes([one; 8]), u64::from_ne_bytes([other; 8]));
+    let find = |eight: &[u8; 8]| {
+        let eight = u64::from_le_bytes(*eight);
+        // What the subtraction of a byte borrows from the next one comes behind the first that was found.
+        first_nul_of(nul_bits(eight ^ one_eight) | nul_bits(eight ^ other_eight))
+    };
     let mut start = 0;
     while let Some(eight) = bytes.get(start..).and_then(<[u8]>::first_chunk::<8>) {
-        let found = nul_bits(u64::from_le_bytes(*eight) ^ pattern);
-        if found != 0 {
-            return Some(start + (found.trailing_zeros() >> 3) as usize);
+        if let Some(found) = find(eight) {
+            return Some(start + found);
         }
         start += 8;
     }
     // The last eight once more, where there are as many: what was seen already has none.
     match bytes.last_chunk::<8>() {
-        Some(last) => {
-            let found = nul_bits(u64::from_le_bytes(*last) ^ pattern);
-            (found != 0).then(|| bytes.len() - 8 + (found.trailing_zeros() >> 3) as usize)
+        Some(last) => find(last).map(|found| bytes.len() - 8 + found),
+        None => bytes.iter().position(|&found| found == one || found == other),
+    }
+}
+
+/// Whether two strings are the same; short ones are compared without a call, as the two ends of each.
+#[inline(always)]
+pub fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        0 => true,
+        1..4 => {
+            one[0] == other[0]
+                && one[one.len() - 1] == other[one.len() - 1]
+                && one[one.len() / 2] == other[one.len() / 2]
         }
-        None => bytes.iter().position(|&other| other == byte),
+        4..8 => {
+            one.first_chunk::<4>() == other.first_chunk::<4>()
+                && one.last_chunk::<4>() == other.last_chunk::<4>()
+        }
+        8..=16 => {
+            one.first_chunk::<8>() == other.first_chunk::<8>()
+                && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        _ => one == other,
     }
 }
 
 /// Which of the eight bytes of a word in little-endian order is the first that is 0.
 #[inline(always)]
 pub fn first_nul(word: u64) -> Option<usize> {
-    let nul = nul_bits(word);
-    (nul != 0).then_some((nul.trailing_zeros() >> 3) as usize)
+    first_nul_of(nul_bits(word))
+}
+
+#[inline(always)]
+fn first_nul_of(bits: u64) -> Option<usize> {
+    (bits != 0).then_some((bits.trailing_zeros() >> 3) as usize)
 }
 
 /// A word whose lowest bit that is set stands in the lowest byte that is 0.
@@ -38,11 +74,45 @@ pub(crate) fn nul_bits(word: u64) -> u64 {
     word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
+/// The same for four bytes.
+#[inline(always)]
+pub(crate) fn nul_bits_of_word(word: u32) -> u32 {
+    word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec;
 
     use super::*;
+
+    #[test]
+    fn the_same_is_the_same_at_every_length() {
+        for length in 0..40 {
+            let bytes = vec![b'a'; length];
+            assert!(same(&bytes, &bytes.clone()));
+            assert!(!same(&bytes, &vec![b'a'; length + 1]));
+            for at in 0..length {
+                let mut other = bytes.clone();
+                other[at] = b'b';
+                assert!(!same(&bytes, &other), "{at} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn finds_the_first_of_two() {
+        for length in 0..40 {
+            for (at, other) in (0..length).flat_map(|at| (0..length).map(move |other| (at, other))) {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = b'/';
+                bytes[other] = 0;
+                assert_eq!(find_either(&bytes, b'/', 0), Some(at.min(other)));
+                assert_eq!(find_either(&bytes, 0, b'/'), Some(at.min(other)));
+                assert_eq!(find_either(&bytes, b'x', b':'), None);
+            }
+        }
+    }
 
     #[test]
     fn finds_the_first_at_every_place_and_length() {

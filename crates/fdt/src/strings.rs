@@ -32,6 +32,12 @@ impl<'a> StringsBlock<'a> {
         offset.0 < self.limit
     }
 
+    /// Whether the string at `offset` is no end of a longer one, as far as the block tells.
+    #[inline]
+    pub fn starts_at(self, offset: StringsOffset) -> bool {
+        offset.0.checked_sub(1).is_none_or(|before| self.bytes.get(before as usize) == Some(&0))
+    }
+
     /// The bytes from `offset` to the end of the block; empty outside the block.
     #[inline]
     pub fn from(self, offset: StringsOffset) -> &'a [u8] {

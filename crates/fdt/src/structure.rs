@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::search::{find_byte, nul_bits};
+use crate::search::{find_byte, nul_bits_of_word};
 use crate::strings::{StringsOffset, is_string};
 use crate::tree::{Node, offset, words_of_name, words_of_value};
 
@@ -116,11 +116,17 @@ impl<'a> StructureBlock<'a> {
     /// A node's name with its unit address.
     #[inline]
     pub fn name(self, node: &Node) -> &'a [u8] {
-        let padded = self.padded_name(node);
+        self.name_within(node).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn name_within(self, node: &Node) -> Option<&'a [u8]> {
+        let (_, name) =
+            self.0.get(..node.body.index())?.split_at_checked(node.begin.index() + Tag::SIZE as usize)?;
         // The first NUL is in the last word, which is more than padding.
-        let last = padded.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
-        let nul = nul_bits(u64::from(last)).trailing_zeros() >> 3;
-        padded.get(..(padded.len() + nul as usize).wrapping_sub(4)).unwrap_or_default()
+        let last = u32::from_le_bytes(*name.last_chunk::<4>()?);
+        let before = nul_bits_of_word(last).trailing_zeros() >> 3;
+        name.get(..(name.len() - 4) + before as usize)
     }
 
     /// Whether a node's name is `name`.
@@ -161,6 +167,12 @@ impl<'a> StructureBlock<'a> {
     #[inline]
     pub fn properties(self, node: &Node) -> Properties<'a> {
         Properties { words: self.0.as_chunks().0, at: node.body.index() / 4 }
+    }
+
+    /// The first property at or behind `at`, where a token stands, that has none but `FDT_NOP` in front of it.
+    #[inline]
+    pub fn next_property(self, at: StructureOffset) -> Option<Property> {
+        Properties { words: self.0.as_chunks().0, at: at.index() / 4 }.next()
     }
 
     /// The properties of `top` and of all nodes below it, in the checked block.

@@ -60,6 +60,14 @@ pub struct PhandleProperty {
     pub legacy: bool,
 }
 
+impl PhandleProperty {
+    /// A property `phandle` of node number `node`, at word number `at`.
+    #[inline(always)]
+    fn new(value: [u8; 4], node: usize, at: usize) -> Self {
+        Self { value: u32::from_be_bytes(value), node: index(node), at: offset(at), legacy: false }
+    }
+}
+
 // The tags as they stand in the block, so that the scan need not turn every word round.
 const BEGIN_NODE: u32 = Tag::BEGIN_NODE.to_be();
 const END_NODE: u32 = Tag::END_NODE.to_be();
@@ -75,10 +83,9 @@ pub struct Tree {
     size: u32,
 }
 
-/// The fewest bytes of a node with a name are 16 in practice: tag, name, tag, and some content.
-const BYTES_A_NODE: usize = 16;
-/// A node with a phandle has at least its name, its tags and the property; a symbol points to it, too.
-const BYTES_A_PHANDLE: usize = 48;
+/// There is room at first for a node or phandle in so many bytes, and then for as many as there will be if all of the
+/// tree is as dense as what was read.
+const BYTES_A_RECORD: usize = 1024;
 
 impl Tree {
     /// Checks every token of `structure` and lists the nodes.
@@ -91,11 +98,9 @@ impl Tree {
         if u32::try_from(size).is_err() {
             return Err(Error::new(ErrorKind::BlockOutOfBounds(Block::Structure), 0));
         }
-        // Room for what a tree of this size can hold in practice: pages that stay untouched cost nothing, and
-        // the count of allocations does not grow with the tree.
         let mut tree = Self {
-            nodes: Vec::with_capacity(size / BYTES_A_NODE + 1),
-            phandles: Vec::with_capacity(size / BYTES_A_PHANDLE + 1),
+            nodes: Vec::with_capacity(size / BYTES_A_RECORD + 1),
+            phandles: Vec::with_capacity(size / BYTES_A_RECORD + 1),
             depth: 0,
             size: 0,
         };
@@ -132,21 +137,12 @@ impl Tree {
     ) -> Result<usize, Error> {
         // The open node, and how many levels more it may have below it before the tree is deeper than so far.
         let (mut open, mut room) = (0, 0_i32);
+        // A place of the name `phandle`, once it was met: mostly there is one for the whole tree.
+        let mut phandle = StringsOffset(u32::MAX);
         let mut at = root;
         while let Some(tag) = words.get(at) {
             let tag = u32::from_ne_bytes(*tag);
-            if tag == PROP {
-                let Some([_, length, name]) = words[at..].first_chunk() else { break };
-                let (length, name) = (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
-                let next = at + 3 + words_of_value(length);
-                if next > words.len() || !strings.contains(name) {
-                    break;
-                }
-                if length == 4 && may_be_phandle(strings, name) {
-                    self.note_phandle(&words[at + 3], strings.from(name), open, at);
-                }
-                at = next;
-            } else if tag == BEGIN_NODE {
+            if tag == BEGIN_NODE {
                 let name = words_of_name(&words[at + 1..]);
                 if name == 0 {
                     break;
@@ -161,8 +157,25 @@ impl Tree {
                 let (begin, body) = (offset(at), offset(at + 1 + name));
                 let (parent, subtree_end) = (index(open), index(self.nodes.len()));
                 open = self.nodes.len();
+                if open == self.nodes.capacity() {
+                    make_room(&mut self.nodes, at, words.len());
+                }
                 self.nodes.push(Node { begin, body, end: begin, parent, subtree_end, phandle: 0 });
                 at += 1 + name;
+                while let Some(Checked { length, name, next }) = check_property(words, strings, at) {
+                    if length == 4 && (name == phandle || may_be_phandle(strings, name)) {
+                        let Some(value) = words.get(at + 3) else { break };
+                        let all = words.len();
+                        if name == phandle && self.note_first_phandle(*value, open, at, all) {
+                            // Done.
+                        } else if self
+                            .note_phandle(PhandleProperty::new(*value, open, at), strings.from(name))
+                        {
+                            phandle = name;
+                        }
+                    }
+                    at = next;
+                }
             } else if tag == END_NODE {
                 let count = self.nodes.len();
                 let Some(node) = self.nodes.get_mut(open) else { break };
@@ -174,9 +187,8 @@ impl Tree {
                 }
                 open = node.parent.index();
                 room += 1;
-            } else if is_nop(tag) {
-                // Rare, and out of line: a comparison with a fourth tag would make a jump table of all.
-                at += 1;
+            } else if let Some(next) = self.rare_token(words, strings, open, at) {
+                at = next;
             } else {
                 break;
             }
@@ -191,22 +203,60 @@ impl Tree {
         self.depth <= MAX_DEPTH
     }
 
-    /// Remembers the property `name`, of four bytes, of node number `open` if it is a phandle.
+    /// Reads the token at word number `at` if it is `FDT_NOP` or a property, which mostly stands right behind a node's
+    /// name or another property; gives the word behind it.
+    #[cold]
     #[inline(never)]
-    fn note_phandle(&mut self, value: &[u8; 4], name: &[u8], open: usize, at: usize) {
+    fn rare_token(
+        &mut self,
+        words: &[[u8; 4]],
+        strings: StringsBlock<'_>,
+        open: usize,
+        at: usize,
+    ) -> Option<usize> {
+        if words.get(at) == Some(&NOP.to_ne_bytes()) {
+            return Some(at + 1);
+        }
+        let Checked { length, name, next } = check_property(words, strings, at)?;
+        if length == 4 {
+            self.note_phandle(PhandleProperty::new(*words.get(at + 3)?, open, at), strings.from(name));
+        }
+        Some(next)
+    }
+
+    /// Remembers a property `phandle` of node number `open`, which is the last one, unless that has one already; says
+    /// whether it is so. `all` is the count of words in the tree.
+    #[inline(always)]
+    fn note_first_phandle(&mut self, value: [u8; 4], open: usize, at: usize, all: usize) -> bool {
+        let Some(node) = self.nodes.last_mut().filter(|node| node.phandle == 0) else { return false };
+        let entry = PhandleProperty::new(value, open, at);
+        node.phandle = entry.value;
+        if self.phandles.len() == self.phandles.capacity() {
+            make_room(&mut self.phandles, at, all);
+        }
+        self.phandles.push(entry);
+        true
+    }
+
+    /// Remembers a property of four bytes if its name, at the start of `name`, is that of a phandle; says whether it is
+    /// `phandle`.
+    #[inline(never)]
+    fn note_phandle(&mut self, entry: PhandleProperty, name: &[u8]) -> bool {
         let legacy = !name.starts_with(b"phandle\0");
+        if legacy && !name.starts_with(b"linux,phandle\0") {
+            return false;
+        }
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        if legacy && !name.starts_with(b"linux,phandle\0") || self.nodes.len() != open + 1 {
-            return;
+        let last = self.nodes.len() == entry.node.index() + 1;
+        if let Some(node) = self.nodes.last_mut().filter(|_| last) {
+            let mut earlier = self.phandles.iter().rev().take_while(|other| other.node == entry.node);
+            // The first `phandle` counts, else the first `linux,phandle`.
+            if node.phandle == 0 || !legacy && earlier.all(|other| other.legacy) {
+                node.phandle = entry.value;
+            }
+            self.phandles.push(PhandleProperty { legacy, ..entry });
         }
-        let value = u32::from_be_bytes(*value);
-        let Some(node) = self.nodes.last_mut() else { return };
-        let mut earlier = self.phandles.iter().rev().take_while(|entry| entry.node == index(open));
-        // The first `phandle` counts, else the first `linux,phandle`.
-        if node.phandle == 0 || !legacy && earlier.all(|entry| entry.legacy) {
-            node.phandle = value;
-        }
-        self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+        !legacy
     }
 
     /// All nodes, parents in front of their children.
@@ -296,6 +346,16 @@ impl Tree {
     }
 }
 
+/// Makes room in a list that is full when `done` of `all` words are read: for what the others will bring if they are
+/// as dense, but at least for as much again, so that the count of allocations does not grow with the tree.
+#[cold]
+#[inline(never)]
+fn make_room<T>(list: &mut Vec<T>, done: usize, all: usize) {
+    let per_word = (all - done) as u64 * list.len() as u64 / (done as u64 + 1);
+    let expected = usize::try_from(per_word + per_word / 8).unwrap_or(0);
+    list.reserve_exact(expected.max(list.len()).max(16));
+}
+
 /// Why the token at word number `at`, inside the root node, was refused.
 #[cold]
 fn diagnose(words: &[[u8; 4]], at: usize, depth: u32) -> ErrorKind {
@@ -324,10 +384,28 @@ fn skip_nops(words: &[[u8; 4]], at: usize) -> usize {
     at + rest.iter().take_while(|word| u32::from_be_bytes(**word) == Tag::NOP).count()
 }
 
-#[cold]
-#[inline(never)]
-fn is_nop(tag: u32) -> bool {
-    tag == NOP
+/// A property that was checked.
+struct Checked {
+    length: u32,
+    name: StringsOffset,
+    /// The word behind it.
+    next: usize,
+}
+
+/// The property at word number `at`, if there is one and it is sound.
+#[inline(always)]
+fn check_property(words: &[[u8; 4]], strings: StringsBlock<'_>, at: usize) -> Option<Checked> {
+    let [tag, length, name] = words.get(at..)?.first_chunk()?;
+    if u32::from_ne_bytes(*tag) != PROP {
+        return None;
+    }
+    let (length, name) = (u32::from_be_bytes(*length), StringsOffset(u32::from_be_bytes(*name)));
+    let next = at + 3 + words_of_value(length);
+    // Not one condition: both would be worked out before the branch.
+    if next > words.len() {
+        return None;
+    }
+    strings.contains(name).then_some(Checked { length, name, next })
 }
 
 /// Whether a name starts like `phandle` or `linux,phandle`.
@@ -383,4 +461,56 @@ fn index(number: usize) -> NodeIndex {
 #[cold]
 fn fail<T>(kind: ErrorKind, word: usize) -> Result<T, Error> {
     Err(Error::new(kind, word * 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    const STRINGS: &[u8] = b"phandle\0linux,phandle\0reg\0";
+
+    fn property(name: u32, value: u32) -> [u32; 4] {
+        [Tag::PROP, 4, name, value]
+    }
+
+    /// The phandle of each node, and all phandle properties as (node, value, legacy).
+    fn phandles(words: &[&[u32]]) -> (Vec<u32>, Vec<(u32, u32, bool)>) {
+        let bytes: Vec<u8> = words.concat().into_iter().flat_map(u32::to_be_bytes).collect();
+        let tree = Tree::scan(StructureBlock::new(&bytes), StringsBlock::new(STRINGS)).unwrap();
+        let properties = tree.phandles().iter().map(|entry| (entry.node.0, entry.value, entry.legacy));
+        (tree.nodes().iter().map(|node| node.phandle).collect(), properties.collect())
+    }
+
+    #[test]
+    fn a_phandle_is_found_wherever_it_may_stand() {
+        let (begin, end) = ([Tag::BEGIN_NODE, 0x6100_0000], [Tag::END_NODE]);
+        let (current, legacy, other) =
+            (|value| property(0, value), |value| property(8, value), property(22, 9));
+        let (nodes, properties) = phandles(&[
+            &[Tag::BEGIN_NODE, 0],
+            // Behind FDT_NOP, and again.
+            &[&begin[..], &[Tag::NOP], &other, &[Tag::NOP], &current(1), &current(2), &end].concat(),
+            // The older name counts only where there is no other.
+            &[&begin[..], &legacy(3), &end].concat(),
+            &[&begin[..], &legacy(4), &current(5), &end].concat(),
+            &[&begin[..], &current(6), &legacy(7), &end].concat(),
+            // Behind a child it does not count.
+            &[&begin[..], &begin, &current(8), &end, &current(9), &end].concat(),
+            &[Tag::END_NODE, Tag::END],
+        ]);
+        assert_eq!(nodes, [0, 1, 3, 5, 6, 0, 8]);
+        let expected = [
+            (1, 1, false),
+            (1, 2, false),
+            (2, 3, true),
+            (3, 4, true),
+            (3, 5, false),
+            (4, 6, false),
+            (4, 7, true),
+            (6, 8, false),
+        ];
+        assert_eq!(properties, expected);
+    }
 }

@@ -1,0 +1,69 @@
+//! Absolute paths of nodes in the merged tree.
+
+use kbt_fdt::{find_byte, find_either, same};
+
+use crate::live::Live;
+use crate::source::NodeId;
+
+/// Longer paths, in bytes, lead nowhere: one label or alias of a byte may stand for a path again and again.
+const LONGEST_PATH: usize = 1 << 16;
+
+/// The node at an absolute path; `/` is the root node.
+pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+    if path.len() > LONGEST_PATH {
+        return None;
+    }
+    components(path).try_fold(NodeId::ROOT, |node, component| live.find_child(node, component))
+}
+
+/// The names in a path.
+#[inline]
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    core::iter::from_fn(move || {
+        while let Some((b'/', behind)) = rest.split_first() {
+            rest = behind;
+        }
+        let end = find_byte(rest, b'/').unwrap_or(rest.len());
+        let (component, behind) = rest.split_at(end);
+        rest = behind;
+        (!component.is_empty()).then_some(component)
+    })
+}
+
+/// Finds the nodes at paths of which many lead to siblings, as those of labels do: where the last path led, up to its
+/// last name, is remembered.
+///
+/// No node may be added between two look-ups.
+#[derive(Debug, Default)]
+pub(crate) struct Siblings<'p> {
+    /// The last path up to its last slash, and the node that this leads to.
+    above: Option<(&'p [u8], NodeId)>,
+}
+
+impl<'p> Siblings<'p> {
+    /// The node at an absolute path; none where the path has a NUL.
+    pub(crate) fn resolve(&mut self, live: &mut Live<'_>, path: &'p [u8]) -> Option<NodeId> {
+        if path.len() > LONGEST_PATH {
+            return None;
+        }
+        if let Some((above, parent)) = self.above
+            && let Some((start, name)) = path.split_at_checked(above.len())
+            && same(start, above)
+            && !name.is_empty()
+            && find_either(name, b'/', 0).is_none()
+        {
+            return live.find_child(parent, name);
+        }
+        let end = path.iter().rposition(|&byte| byte == b'/')?;
+        if find_byte(path, 0).is_some() {
+            return None;
+        }
+        let parent = resolve_absolute(live, &path[..end])?;
+        self.above = Some((&path[..=end], parent));
+        match &path[end + 1..] {
+            [] => Some(parent),
+            name => live.find_child(parent, name),
+        }
+    }
+}
