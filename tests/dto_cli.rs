@@ -335,6 +335,8 @@ fn help_and_version() {
         ("dto apply --help", "kbt-dto-apply.txt"),
         ("dto show --help", "kbt-dto-show.txt"),
         ("dto diff --help", "kbt-dto-diff.txt"),
+        ("dto lint --help", "kbt-dto-lint.txt"),
+        ("dto verify --help", "kbt-dto-verify.txt"),
         ("dto apply -h", "kbt-dto-apply-short.txt"),
         ("dtbo --help", "kbt-dtbo.txt"),
         ("dtbo pack --help", "kbt-dtbo-pack.txt"),

@@ -14,6 +14,10 @@ mod dtbo_config;
 mod dtbo_image;
 #[path = "../fuzz/bodies/dto_apply.rs"]
 mod dto_apply;
+#[path = "../fuzz/bodies/dto_check.rs"]
+mod dto_check;
+#[path = "../fuzz/bodies/dto_deletions.rs"]
+mod dto_deletions;
 #[path = "../fuzz/bodies/dts.rs"]
 mod dts;
 #[path = "../fuzz/bodies/fdt.rs"]
@@ -26,11 +30,13 @@ mod makeflags;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 10] = [
     ("compress", compress::run),
     ("dtbo_config", dtbo_config::run),
     ("dtbo_image", dtbo_image::run),
     ("dto_apply", dto_apply::run),
+    ("dto_check", dto_check::run),
+    ("dto_deletions", dto_deletions::run),
     ("dts", dts::run),
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),

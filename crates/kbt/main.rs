@@ -18,6 +18,7 @@ mod multicall;
 mod output;
 mod progress;
 mod report;
+mod sarif;
 mod tree;
 mod workers;
 

@@ -92,7 +92,7 @@ pub fn references<'a>(
     node: NodeIndex,
     property: &Property,
 ) -> Option<Vec<Reference<'a>>> {
-    let shape = shape(tree.property_name(property))?;
+    let shape = shape(tree.property_name(property)).filter(|_| !is_listing(tree, node))?;
     let value = tree.value(property);
     if value.is_empty() || !value.len().is_multiple_of(4) {
         return None;
@@ -122,6 +122,29 @@ pub fn references<'a>(
     (offset == value.len() && !found.is_empty() && !is_hog(tree, node, property)).then_some(found)
 }
 
+/// The first phandle of a property that its name tells of and no node has: its place in the value, and the number.
+///
+/// An `interrupt-map` is not looked at: some of real trees count the parent's address differently.
+pub fn dangling(tree: &IndexedTree<'_>, node: NodeIndex, property: &Property) -> Option<(usize, u32)> {
+    let shape = shape(tree.property_name(property)).filter(|shape| *shape != Shape::InterruptMap)?;
+    let value = tree.value(property);
+    if !value.len().is_multiple_of(4) || is_hog(tree, node, property) || is_listing(tree, node) {
+        return None;
+    }
+    let mut offset = 0;
+    while offset < value.len() {
+        let phandle = cell_at(value, offset)?;
+        let mut cells = 0;
+        if !matches!(phandle, 0 | u32::MAX) {
+            let Some(to) = tree.node_with_phandle(phandle) else { return Some((offset, phandle)) };
+            // What is behind a node that does not count cells cannot be told.
+            cells = behind(tree, shape, to)?;
+        }
+        offset = offset.checked_add(4)?.checked_add(cells.checked_mul(4)?)?;
+    }
+    None
+}
+
 /// How many cells follow a phandle.
 fn behind(tree: &IndexedTree<'_>, shape: Shape, to: NodeIndex) -> Option<usize> {
     let count = |name| tree.property_value(to, name).and_then(|value| cell_at(value, 0));
@@ -143,6 +166,15 @@ fn interrupt_map_front(tree: &IndexedTree<'_>, node: NodeIndex) -> Option<usize>
     let count = |name| tree.property_value(node, name).and_then(|value| cell_at(value, 0));
     let cells = count(b"#address-cells")?.checked_add(count(b"#interrupt-cells")?)?;
     usize::try_from(cells).ok().filter(|&cells| cells <= 64)
+}
+
+/// Whether the node lists names and paths: a label or an alias may be called as a property is.
+fn is_listing(tree: &IndexedTree<'_>, node: NodeIndex) -> bool {
+    let mut top = node;
+    while top != NodeIndex::ROOT && tree.node(top).parent != NodeIndex::ROOT {
+        top = tree.node(top).parent;
+    }
+    matches!(tree.name(top), b"aliases" | b"__symbols__" | b"__fixups__" | b"__local_fixups__")
 }
 
 /// A GPIO hog's `gpios` has no phandle: its controller is its parent.

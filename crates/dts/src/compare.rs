@@ -320,8 +320,9 @@ fn sorted_fragments<'a>(dts: &Dts<'a>) -> Vec<(FragmentTarget<'a>, NodeIndex)> {
     let fragments = tree.children(NodeIndex::ROOT).filter(|&node| tree.child(node, b"__overlay__").is_some());
     let targets = fragments.filter_map(|node| Some((fragments::target(dts, node)?, node)));
     // Numbers of nodes mean nothing in another tree.
-    let mut targets: Vec<_> =
-        targets.filter(|(target, _)| !matches!(target, FragmentTarget::Own(_))).collect();
+    let mut targets: Vec<_> = targets
+        .filter(|(target, _)| !matches!(target, FragmentTarget::Own(_) | FragmentTarget::Number(_)))
+        .collect();
     targets.sort();
     targets
 }

@@ -10,24 +10,29 @@ use crate::text::is_path;
 
 /// What a fragment is merged into, as it states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum FragmentTarget<'a> {
+pub enum FragmentTarget<'a> {
     /// A label of the base.
     Label(&'a [u8]),
     /// A path, or an alias, without its NUL.
     Path(&'a [u8]),
     /// A node of the overlay itself.
     Own(NodeIndex),
+    /// A phandle that no fixup explains: of the base, as it happens to be numbered.
+    Number(u32),
 }
 
-/// A fragment's target, where it has one that can be read.
-pub(crate) fn target<'a>(dts: &Dts<'a>, fragment: NodeIndex) -> Option<FragmentTarget<'a>> {
+/// A fragment's target, where it has one that can be read; `target` counts before `target-path`.
+pub fn target<'a>(dts: &Dts<'a>, fragment: NodeIndex) -> Option<FragmentTarget<'a>> {
     let tree = dts.tree();
     if let Some(target) = tree.property(fragment, b"target") {
-        let [reference] = dts.fixups().of(target.at) else { return None };
-        return Some(match reference.to {
-            Referent::Label(label) => FragmentTarget::Label(label),
-            Referent::Node(node) => FragmentTarget::Own(node),
-        });
+        let number = tree.value(&target).as_array().map(|cell| u32::from_be_bytes(*cell));
+        match dts.fixups().of(target.at).first().map(|reference| reference.to) {
+            Some(Referent::Label(label)) => return Some(FragmentTarget::Label(label)),
+            Some(Referent::Node(node)) => return Some(FragmentTarget::Own(node)),
+            // No phandle is 0: libfdt takes the path then.
+            None if number == Some(0) => {}
+            None => return number.map(FragmentTarget::Number),
+        }
     }
     let path = tree.property_value(fragment, b"target-path")?;
     path.strip_suffix(b"\0").map(FragmentTarget::Path)
@@ -66,7 +71,7 @@ pub(crate) fn short_form(dts: &Dts<'_>, fragment: NodeIndex, number: u32) -> Opt
             text.extend_from_slice(path);
             text.push(b'}');
         }
-        FragmentTarget::Own(_) => return None,
+        FragmentTarget::Own(_) | FragmentTarget::Number(_) => return None,
     }
     Some((overlay, text))
 }

@@ -4,6 +4,7 @@
 //! - [`Dts`]: the tree with its labels and references restored, [`Dts::show`] prints it as source that `dtc -@`
 //!   compiles to the same tree;
 //! - [`compare`](compare()): what two trees mean differently, whatever their phandle numbers and order;
+//! - [`fragments`]: what an overlay's fragments are merged into;
 //! - [`bindings`]: which properties hold phandles, by their names.
 //!
 //! What is borrowed stays borrowed: an index holds numbers, names and values are read from the blob.
@@ -29,7 +30,7 @@ mod compare;
 mod dts;
 mod error;
 mod fixups;
-mod fragments;
+pub mod fragments;
 mod index;
 mod labels;
 mod references;

@@ -13,6 +13,8 @@ pub enum Command {
     Apply(Apply),
     Show(Show),
     Diff(Diff),
+    Lint(Lint),
+    Verify(Verify),
 }
 
 /// Merge overlays into a base device tree
@@ -97,6 +99,71 @@ pub struct Diff {
     /// The tree after
     #[arg(value_name = "B")]
     pub right: OsString,
+    #[command(flatten)]
+    pub limit: Limit,
+}
+
+/// Look for what is wrong, odd or fragile in overlays for a base
+///
+/// The overlays are merged one after the other, in the order given. What the merge refuses is an error; what works but
+/// probably not as meant, or not with every boot loader, is a warning or a note: phandles that clash, numbers where
+/// labels belong, names that match loosely, properties that two overlays set differently, a replaced command line,
+/// and more. docs/dto-lint.md lists every code with an example and its mend.
+///
+/// Exits with 1 where a finding is an error or denied.
+///
+/// Example: kbt dto lint board.dtb camera.dtbo display.dtbo --deny property-conflict --sarif lint.sarif
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// The base device tree (.dtb), built with `dtc -@`
+    pub base: OsString,
+    /// The overlays (.dtbo), in the order in which they are to be applied
+    #[arg(required = true, value_name = "OVERLAY")]
+    pub overlays: Vec<OsString>,
+    /// Fail where there is a finding of this code; `warnings` and `notes` stand for all that are as bad or worse
+    #[arg(long, value_name = "CODE")]
+    pub deny: Vec<String>,
+    /// Leave out findings of this code
+    #[arg(long, value_name = "CODE")]
+    pub allow: Vec<String>,
+    /// Look for deletions in the source of an overlay (.dtso), where an overlay cannot delete
+    #[arg(long, value_name = "FILE")]
+    pub source: Vec<OsString>,
+    /// Write the findings as SARIF 2.1.0, for code hosts and editors; `-` for standard output
+    #[arg(long, value_name = "OUT")]
+    pub sarif: Option<OsString>,
+    /// Let a name without a unit address match a node that has one, as libfdt does
+    #[arg(long)]
+    pub loose_names: bool,
+    #[command(flatten)]
+    pub limit: Limit,
+}
+
+/// Check that a device's final tree holds its overlays
+///
+/// What VtsFirmwareDtboVerification checks on a device: each node and property of the overlays stands in FINAL, the last
+/// overlay's value where several set one, and phandles lead to the nodes that are meant. Besides: a target or label
+/// that is not there fails, fragments with target-path count, and phandles of FINAL that lead nowhere are found.
+///
+/// OVERLAY is a file, `-`, an entry of a DTBO image (IMAGE#INDEX), or a whole image: then --idx names the entries that
+/// were applied, in order, or FINAL does by androidboot.dtbo_idx in its command line. On a device FINAL is
+/// /sys/firmware/fdt.
+///
+/// Example: kbt dto verify /sys/firmware/fdt dtbo.img --idx 3,1
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The tree that the kernel was given
+    #[arg(value_name = "FINAL")]
+    pub last: OsString,
+    /// The overlays in the order in which they were applied, or one image of them
+    #[arg(required = true, value_name = "OVERLAY|IMAGE")]
+    pub overlays: Vec<OsString>,
+    /// The entries of the image that were applied, in order
+    #[arg(long, value_name = "N,M", value_delimiter = ',')]
+    pub idx: Option<Vec<usize>>,
+    /// The tree before the merge: FINAL must be what kbt makes of it and the overlays, or hold more
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<OsString>,
     #[command(flatten)]
     pub limit: Limit,
 }

@@ -55,7 +55,8 @@ pub struct Names<'n> {
 }
 
 impl Names<'_> {
-    fn of(&self, input: Input) -> String {
+    /// The name of an input.
+    pub fn of(&self, input: Input) -> String {
         match input {
             Input::Base => input::name(self.base),
             Input::Overlay(index) => {
@@ -84,16 +85,7 @@ impl Names<'_> {
 
     /// The warning for something odd.
     pub fn warning(&self, warning: &Warning) -> Failure {
-        use kbt_dto::WarningKind as Kind;
-        let code = match &warning.kind {
-            Kind::TwoTargets => "two-targets",
-            Kind::DuplicateNode { .. } => "duplicate-node",
-            Kind::DuplicateProperty => "duplicate-property",
-            Kind::NoFragments => "no-fragments",
-            Kind::BaseIsOverlay => "base-is-overlay",
-            _ => "odd",
-        };
-        self.at(&warning.place, code, &warning.kind.to_string())
+        self.at(&warning.place, warning_code(&warning.kind), &warning.kind.to_string())
     }
 
     fn at(&self, place: &Place, code: &'static str, message: &str) -> Failure {
@@ -124,8 +116,53 @@ impl Names<'_> {
     }
 }
 
+/// Every code of an error of the merge, and what it is about.
+pub const ERRORS: &[(&str, &str)] = &[
+    ("no-symbols", "the base has no __symbols__"),
+    ("unresolved-label", "no tree so far has the label"),
+    ("bad-symbol", "a symbol is not a path"),
+    ("symbol-path-missing", "the symbol of a label that is wanted leads to no node"),
+    ("target-path-missing", "a fragment's target path leads to no node"),
+    ("target-phandle-missing", "no node has the phandle of a fragment's target"),
+    ("no-target", "a fragment has no target"),
+    ("bad-target", "a fragment's target is neither a phandle nor a path"),
+    ("root-forbidden", "a fragment changes the root node, which is forbidden"),
+    ("path-forbidden", "a fragment gives its target by a path, which is forbidden"),
+    ("phandles-used-up", "no phandle is left"),
+    ("bad-phandle", "a phandle that cannot be one"),
+    ("bad-fixup", "an entry of __fixups__ cannot be read"),
+    ("fixup-node-missing", "a fixup names a node that the overlay lacks"),
+    ("fixup-property-missing", "a fixup names a property that the node lacks"),
+    ("fixup-out-of-bounds", "a fixup is outside of its property"),
+    ("bad-local-fixup", "a local fixup is not a list of cells"),
+    ("bad-overlay-symbol", "a symbol of the overlay is not a path"),
+    ("symbol-fragment-missing", "a symbol of the overlay leads into no fragment"),
+    ("too-deep", "the merged tree would be nested too deep"),
+    ("too-large", "the merged tree would be too large"),
+];
+
+/// Every code of a warning of the merge that a lint passes on, and what it is about.
+pub const WARNINGS: &[(&str, &str)] = &[
+    ("two-targets", "a fragment has target and target-path"),
+    ("no-fragments", "the overlay has no fragment"),
+    ("base-is-overlay", "the base is an overlay itself"),
+];
+
+/// The kind of a warning for machines.
+pub fn warning_code(kind: &kbt_dto::WarningKind) -> &'static str {
+    use kbt_dto::WarningKind as Kind;
+    match kind {
+        Kind::TwoTargets => "two-targets",
+        Kind::DuplicateNode { .. } => "duplicate-node",
+        Kind::DuplicateProperty => "duplicate-property",
+        Kind::NoFragments => "no-fragments",
+        Kind::BaseIsOverlay => "base-is-overlay",
+        _ => "odd",
+    }
+}
+
 /// The kind of an error for machines.
-fn code(kind: &ErrorKind) -> &'static str {
+pub fn code(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Malformed(kind) => malformed(kind),
         ErrorKind::NoSymbols { .. } => "no-symbols",
@@ -185,7 +222,8 @@ pub fn malformed_hint(kind: &kbt_fdt::ErrorKind) -> Option<&'static str> {
 const ODM_LAYOUT: &str = "an overlay needs a label to hang on and the root node has none: give the base a labelled node \
                           such as 'odm: odm {}' or 'soc: soc {}' at the root and let the overlay add to &odm or &soc";
 
-fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
+/// What most likely mends an error of the merge.
+pub fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
     use kbt_fdt::ErrorKind as Fdt;
     Some(match kind {
         ErrorKind::NoSymbols { .. } => "build the base with 'dtc -@' so that it keeps its labels".into(),

@@ -8,7 +8,9 @@ mod dtbo_pack;
 mod dtbo_unpack;
 pub mod dto_apply;
 mod dto_diff;
+mod dto_lint;
 mod dto_show;
+mod dto_verify;
 pub mod jobserver_exec;
 mod jobserver_pool;
 mod jobserver_status;
@@ -26,6 +28,8 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(&args, report),
         Area::Dto(Deferred(dto::Command::Show(args))) => dto_show::run(&args, report),
         Area::Dto(Deferred(dto::Command::Diff(args))) => dto_diff::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Lint(args))) => dto_lint::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Verify(args))) => dto_verify::run(&args, report),
         Area::Dtbo(Deferred(dtbo::Command::Pack(args))) => dtbo_pack::run(*args, jobs, report),
         Area::Dtbo(Deferred(dtbo::Command::Unpack(args))) => dtbo_unpack::run(&args, report),
         Area::Dtbo(Deferred(dtbo::Command::Dump(args))) => dtbo_dump::run(&args, report),

@@ -21,6 +21,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kbt-dts", &["kbt-fdt"]),
     ("kbt-depmod", &["kbt-elf"]),
     ("kbt-kallsyms", &["kbt-elf"]),
+    // Between them and the binary: what judges a merge by the means of two of them.
+    ("kbt-dto-check", &["kbt-dto", "kbt-dts", "kbt-fdt"]),
     // L2: the binary.
     (
         "kbt",
@@ -29,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-depmod",
             "kbt-dtbo-image",
             "kbt-dto",
+            "kbt-dto-check",
             "kbt-dts",
             "kbt-elf",
             "kbt-fdt",

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 8] = ["common", "helper", "helpers", "imp", "misc", "util", "utils", "stuff"];
 
 /// Crates that a boot loader can link: the attribute lets the compiler keep them from the system.
-const NO_STD: [&str; 4] = ["fdt", "dto", "dts", "dtbo-image"];
+const NO_STD: [&str; 5] = ["fdt", "dto", "dto-check", "dts", "dtbo-image"];
 
 /// Crates that need std and still touch nothing of the world.
 const PURE: [&str; 1] = ["compress"];

@@ -1,0 +1,27 @@
+//! Overlays judged.
+//!
+//! - [`lint`]: what is wrong, odd or fragile in overlays for a base, each finding with a rule and a place;
+//! - [`verify`](verify()): whether a tree holds what overlays ask for, as a device's final tree must;
+//! - [`deletions`]: `/delete-node/` in an overlay's source, which dtc drops.
+//!
+//! The merge itself is `kbt_dto`'s, labels and references are `kbt_dts`'s: this crate compares what they say.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod deletions;
+mod finding;
+pub mod lint;
+mod placement;
+mod rule;
+mod verify;
+
+pub use deletions::{Deletion, deletions};
+pub use finding::{Finding, What};
+pub use lint::lint;
+pub use placement::{Fragment, Placement, TargetFault};
+pub use rule::{RULES, Rule, Severity};
+pub use verify::{Fault, FaultKind, Verified, verify};

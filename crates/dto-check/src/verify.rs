@@ -1,0 +1,310 @@
+//! Whether a tree holds what overlays ask for, as the tree that a device's kernel has must hold those of its `dtbo`
+//! partition.
+//!
+//! Idea: each fragment's target is looked up in the final tree, and each node below it by its exact name. What the last
+//! overlay says of a property must stand there: the same bytes, but that a phandle must lead to the node which the
+//! overlay means. The phandles' places are those that `__fixups__` and `__local_fixups__` state; nothing is guessed.
+//!
+//! Unlike AOSP's `ufdt_verify_dtbo`: a target that cannot be found fails; fragments with a `target-path` count; a phandle
+//! must lead to that very node, not to one of its name; phandles of the final tree that lead nowhere are found, as they
+//! are left by a merge that overwrites a base's phandles.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use kbt_dto::Input;
+use kbt_dts::{Dts, Error, IndexedTree, Referent, bindings};
+use kbt_fdt::{NodeIndex, Property};
+
+use crate::placement::{Placement, TargetFault, find_label};
+
+/// What the final tree lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// A child of the overlay's root has a target and no `__overlay__`.
+    NoOverlay,
+    /// A fragment's target is not in the final tree.
+    Target(TargetFault),
+    /// A node of the overlay is not in the final tree.
+    NodeMissing,
+    /// A property is not in the final tree.
+    PropertyMissing,
+    /// A property has another value.
+    Value {
+        /// The value wanted, as source.
+        wanted: String,
+        /// The value found, as source.
+        found: String,
+    },
+    /// The label in a property leads to no node of the final tree.
+    LabelMissing {
+        /// The label.
+        label: String,
+    },
+    /// A phandle leads to another node, or to none.
+    Phandle {
+        /// The path wanted.
+        wanted: String,
+        /// The path found.
+        found: Option<String>,
+    },
+    /// A reference of the final tree leads to no node.
+    Dangling {
+        /// The phandle.
+        phandle: u32,
+    },
+}
+
+/// A fault and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// The overlay that asks for it; [`Input::Base`] stands for the final tree.
+    pub input: Input,
+    /// Path of the node: in the final tree where it is there, else in the overlay.
+    pub node: String,
+    /// The property's name.
+    pub property: Option<String>,
+    /// Byte offset in the input.
+    pub offset: usize,
+}
+
+/// What was held against what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// What the final tree lacks, overlay by overlay; at most 1000.
+    pub faults: Vec<Fault>,
+    /// Nodes of overlays that were looked up.
+    pub nodes: usize,
+    /// Properties that were compared.
+    pub properties: usize,
+}
+
+/// No more faults are kept.
+const MAX_FAULTS: usize = 1000;
+
+/// Holds the overlays, in the order in which they were merged, against the final tree.
+///
+/// # Errors
+/// A tree that cannot be read, with the input that it is; [`Input::Base`] is the final tree.
+pub fn verify(last: &[u8], overlays: &[&[u8]]) -> Result<Verified, (Input, Error)> {
+    let last = Dts::parse(last).map_err(|error| (Input::Base, error))?;
+    let mut read = Vec::with_capacity(overlays.len());
+    for (index, bytes) in overlays.iter().enumerate() {
+        read.push(Dts::parse(bytes).map_err(|error| (Input::Overlay(index), error))?);
+    }
+    let mut verifier = Verifier { last: &last, labels: BTreeMap::new(), found: Verified::default() };
+    let mut wanted: BTreeMap<(NodeIndex, &[u8]), Wanted<'_, '_>> = BTreeMap::new();
+    let mut placements = Vec::with_capacity(read.len());
+    for (index, overlay) in read.iter().enumerate() {
+        placements.push(verifier.place(Input::Overlay(index), overlay));
+    }
+    for (index, (overlay, placement)) in read.iter().zip(&placements).enumerate() {
+        for (place, property) in verifier.nodes(Input::Overlay(index), overlay, placement) {
+            // A later overlay, and a later property, replaces what an earlier one wants.
+            let name = overlay.tree().property_name(&property.property);
+            wanted.insert((place, name), Wanted { index, overlay, placement, ..property });
+        }
+    }
+    let mut wanted: Vec<_> = wanted.into_iter().collect();
+    wanted.sort_by_key(|(_, it)| (it.index, it.property.at));
+    for ((place, name), wanted) in wanted {
+        verifier.property(place, name, &wanted);
+    }
+    verifier.dangling();
+    Ok(verifier.found)
+}
+
+/// A property that an overlay wants.
+#[derive(Clone, Copy)]
+struct Wanted<'r, 'a> {
+    index: usize,
+    overlay: &'r Dts<'a>,
+    placement: &'r Placement,
+    property: Property,
+}
+
+struct Verifier<'r, 'a> {
+    last: &'r Dts<'a>,
+    /// Labels of overlays, where the final tree does not have them: libufdt merges no symbols.
+    labels: BTreeMap<&'a [u8], NodeIndex>,
+    found: Verified,
+}
+
+impl<'r, 'a> Verifier<'r, 'a> {
+    /// Finds the overlay's nodes and notes its labels for the next ones.
+    fn place(&mut self, input: Input, overlay: &'r Dts<'a>) -> Placement {
+        let tree = self.last.tree();
+        let placement = Placement::new(overlay, tree, |label| self.label(label));
+        for fragment in placement.fragments() {
+            if let Err(fault) = &fragment.target {
+                let kind = FaultKind::Target(fault.clone());
+                self.fault(kind, input, overlay.tree(), fragment.node, None);
+            }
+        }
+        let own = overlay.tree();
+        for node in own.children(NodeIndex::ROOT) {
+            let targeted = own.property(node, b"target").or(own.property(node, b"target-path")).is_some();
+            if targeted && own.child(node, b"__overlay__").is_none() {
+                self.fault(FaultKind::NoOverlay, input, own, node, None);
+            }
+        }
+        if let Some(symbols) = own.child(NodeIndex::ROOT, b"__symbols__") {
+            for symbol in own.properties(symbols) {
+                let path = own.value(&symbol).strip_suffix(b"\0");
+                if let Some(place) = path.and_then(|path| placement.of(own.find(path)?)) {
+                    self.labels.insert(own.property_name(&symbol), place);
+                }
+            }
+        }
+        placement
+    }
+
+    fn label(&self, label: &[u8]) -> Option<NodeIndex> {
+        find_label(self.last.tree(), label).or_else(|| self.labels.get(label).copied())
+    }
+
+    /// Tells of nodes that are missing and gives the properties of the others, with their places.
+    fn nodes<'p>(
+        &mut self,
+        input: Input,
+        overlay: &'p Dts<'a>,
+        placement: &'p Placement,
+    ) -> Vec<(NodeIndex, Wanted<'p, 'a>)> {
+        let own = overlay.tree();
+        let mut wanted = Vec::new();
+        for fragment in placement.fragments().iter().filter(|fragment| fragment.target.is_ok()) {
+            for index in fragment.overlay.0..own.node(fragment.overlay).subtree_end.0 {
+                let node = NodeIndex(index);
+                self.found.nodes += 1;
+                let Some(place) = placement.of(node) else {
+                    // Of a subtree that is missing its top is told.
+                    if placement.of(own.node(node).parent).is_some() {
+                        self.fault(FaultKind::NodeMissing, input, own, node, None);
+                    }
+                    continue;
+                };
+                let properties = own.properties(node);
+                wanted.extend(
+                    properties.map(|property| (place, Wanted { index: 0, overlay, placement, property })),
+                );
+            }
+        }
+        wanted
+    }
+
+    /// Holds a property against the final tree's.
+    fn property(&mut self, place: NodeIndex, name: &[u8], wanted: &Wanted<'_, 'a>) {
+        self.found.properties += 1;
+        let tree = self.last.tree();
+        let is_phandle = matches!(name, b"phandle" | b"linux,phandle");
+        let kind = match tree.property(place, name) {
+            // The base's may stay under the other name.
+            None if is_phandle && tree.node(place).phandle != 0 => return,
+            None => Some(FaultKind::PropertyMissing),
+            // Its number is the merge's affair; who refers to it is looked at there.
+            Some(_) if is_phandle => None,
+            Some(found) => self.value(place, &found, wanted),
+        };
+        if let Some(kind) = kind {
+            let own = wanted.overlay.tree();
+            self.push(Fault {
+                kind,
+                input: Input::Overlay(wanted.index),
+                node: tree.path(place),
+                property: Some(String::from_utf8_lossy(name).into_owned()),
+                offset: own.offset(wanted.property.at.index()),
+            });
+        }
+    }
+
+    fn value(&self, place: NodeIndex, found: &Property, wanted: &Wanted<'_, 'a>) -> Option<FaultKind> {
+        let (tree, own) = (self.last.tree(), wanted.overlay.tree());
+        let (there, asked) = (tree.value(found), own.value(&wanted.property));
+        let mut at = 0;
+        let references = wanted.overlay.fixups().of(wanted.property.at);
+        let mut same = there.len() == asked.len();
+        for reference in references {
+            let offset = reference.offset as usize;
+            same &= there.get(at..offset) == asked.get(at..offset);
+            at = offset + 4;
+        }
+        if !same || there.get(at..) != asked.get(at..) {
+            return Some(FaultKind::Value {
+                wanted: source(wanted.overlay, NodeIndex::ROOT, &wanted.property),
+                found: source(self.last, place, found),
+            });
+        }
+        references.iter().find_map(|reference| {
+            let cell = there.get(reference.offset as usize..).and_then(<[u8]>::first_chunk);
+            let leads_to = tree.node_with_phandle(u32::from_be_bytes(*cell?));
+            let means = match reference.to {
+                Referent::Label(label) => match self.label(label) {
+                    Some(node) => node,
+                    None => {
+                        let label = String::from_utf8_lossy(label).into_owned();
+                        return Some(FaultKind::LabelMissing { label });
+                    }
+                },
+                // A node that is missing was told of.
+                Referent::Node(node) => wanted.placement.of(node)?,
+            };
+            (leads_to != Some(means)).then(|| FaultKind::Phandle {
+                wanted: tree.path(means),
+                found: leads_to.map(|node| tree.path(node)),
+            })
+        })
+    }
+
+    /// Looks for references of the final tree that lead nowhere.
+    fn dangling(&mut self) {
+        let tree = self.last.tree();
+        for node in tree.indices() {
+            for property in tree.properties(node) {
+                if let Some((at, phandle)) = bindings::dangling(tree, node, &property) {
+                    let offset = tree.offset(property.value().start) + at;
+                    let name = String::from_utf8_lossy(tree.property_name(&property)).into_owned();
+                    self.push(Fault {
+                        kind: FaultKind::Dangling { phandle },
+                        input: Input::Base,
+                        node: tree.path(node),
+                        property: Some(name),
+                        offset,
+                    });
+                }
+            }
+        }
+    }
+
+    fn fault(
+        &mut self,
+        kind: FaultKind,
+        input: Input,
+        tree: &IndexedTree<'_>,
+        node: NodeIndex,
+        property: Option<String>,
+    ) {
+        let offset = tree.offset(tree.node(node).begin.index());
+        self.push(Fault { kind, input, node: tree.path(node), property, offset });
+    }
+
+    fn push(&mut self, fault: Fault) {
+        if self.found.faults.len() < MAX_FAULTS {
+            self.found.faults.push(fault);
+        }
+    }
+}
+
+/// A property as source without its line end, cut where it is very long.
+fn source(dts: &Dts<'_>, node: NodeIndex, property: &Property) -> String {
+    const LONGEST: usize = 200;
+    let text = dts.show_property(node, property, 0);
+    let text = String::from_utf8_lossy(text.strip_suffix(b";\n").unwrap_or(&text)).into_owned();
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => alloc::format!("{}...", text.get(..cut).unwrap_or_default()),
+        None => text,
+    }
+}

@@ -1,0 +1,33 @@
+//! A base and overlays, judged: the lint and the verification end, say the same each time, and a tree of kbt's own merge
+//! holds what was merged into it.
+//!
+//! The input is that of `dto_apply`, without its byte of options: a byte that says how many trees follow, and of each
+//! tree its length in two big-endian bytes and its bytes; the last one takes the rest.
+
+use kbt_dto::{Options, apply};
+use kbt_dto_check::{FaultKind, lint, verify};
+
+/// One input.
+pub fn run(bytes: &[u8]) {
+    let Some((&count, mut rest)) = bytes.split_first() else { return };
+    let mut trees = Vec::new();
+    for _ in 0..count % 4 {
+        let Some((length, behind)) = rest.split_first_chunk() else { break };
+        let (tree, behind) = behind.split_at(usize::from(u16::from_be_bytes(*length)).min(behind.len()));
+        trees.push(tree);
+        rest = behind;
+    }
+    trees.push(rest);
+    let Some((base, overlays)) = trees.split_first() else { return };
+    let options = Options::default();
+    if let Ok(found) = lint(base, overlays, &options) {
+        assert_eq!(lint(base, overlays, &options).expect("it could be done before"), found);
+    }
+    let _ = verify(base, overlays);
+    let [overlay] = overlays else { return };
+    let Ok(merged) = apply(base, overlays, &options) else { return };
+    let Ok(verified) = verify(&merged.bytes, &[overlay]) else { return };
+    for fault in verified.faults {
+        assert!(!matches!(fault.kind, FaultKind::NodeMissing), "a node of the overlay is missing: {fault:?}");
+    }
+}

@@ -1,0 +1,303 @@
+//! `kbt dto verify`: what a final tree must hold, the holes of the device's own check, images, and real merges.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod differential;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use differential::files::Files;
+use differential::parallel;
+use kbt_testkit::{Node, Overlay, Target, Tree, peers, require, write};
+
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, tree: impl Into<Tree>) {
+        fs::write(self.path(name), write(&tree.into())).unwrap();
+    }
+
+    fn run(&self, words: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+        command.current_dir(self.0.path()).args(words.split_whitespace()).output().unwrap()
+    }
+
+    /// Merges and expects the result to be verified.
+    fn merged(&self, overlays: &str) {
+        let output = self.run(&format!("dto apply base {overlays} -o final"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        self.holds(&format!("final {overlays}"));
+        self.holds(&format!("final {overlays} --base base"));
+    }
+
+    #[track_caller]
+    fn holds(&self, words: &str) {
+        let output = self.run(&format!("dto verify {words}"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(": holds "), "{output:?}");
+    }
+
+    /// What is told, one line a fault.
+    #[track_caller]
+    fn lacks(&self, words: &str) -> String {
+        let output = self.run(&format!("dto verify {words}"));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// A base with two oscillators and a bus.
+fn base() -> Node {
+    Node::new("")
+        .child(Node::new("osc0").cells("#clock-cells", &[0]).phandle(1))
+        .child(Node::new("osc1").cells("#clock-cells", &[0]).phandle(2))
+        .child(Node::new("bus").text("status", "disabled").phandle(3).child(Node::new("osc0").phandle(4)))
+        .child(Node::new("user").cells("clocks", &[2]))
+        .child(Node::new("__symbols__").text("osc0", "/osc0").text("osc1", "/osc1").text("bus", "/bus"))
+}
+
+/// Enables the bus and adds a device with a clock of the base and one of its own.
+fn overlay() -> Overlay {
+    let mut overlay = Overlay::new();
+    let device = Node::new("device@1").cells("clocks", &[u32::MAX, 7]).cells("reg", &[1]);
+    let own = Node::new("own").cells("#clock-cells", &[0]).phandle(7);
+    let path =
+        overlay.fragment(Target::label("bus"), Node::new("").text("status", "okay").child(device).child(own));
+    overlay.reference(&format!("{path}/device@1"), "clocks", 0, "osc1");
+    overlay.local_reference(&format!("{path}/device@1"), "clocks", 4);
+    overlay.symbol("own", &format!("{path}/own"));
+    overlay
+}
+
+fn room() -> Room {
+    let room = Room::new();
+    room.put("base", base());
+    room.put("a.dtbo", overlay().finish());
+    room.merged("a.dtbo");
+    room
+}
+
+/// The final tree of [`room`], changed.
+fn changed(room: &Room, change: impl FnOnce(&mut Node)) {
+    let mut tree = kbt_testkit::read(&fs::read(room.path("final")).unwrap()).unwrap();
+    change(&mut tree.root);
+    room.put("changed", tree);
+}
+
+#[test]
+fn an_unmerged_base_is_refused() {
+    let room = room();
+    let expected = "\
+a.dtbo: /fragment@0/__overlay__/device@1: the node is not in the tree (at byte 132)
+a.dtbo: /fragment@0/__overlay__/own: the node is not in the tree (at byte 188)
+a.dtbo: /bus: property 'status': the overlay wants status = \"okay\", the tree has status = \"disabled\" (at byte 112)
+";
+    assert_eq!(room.lacks("base a.dtbo"), expected);
+    let output = room.run("dto verify base a.dtbo --base base");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the tree is the base itself: no overlay was merged into it"), "{said}");
+}
+
+#[test]
+fn each_value_is_compared() {
+    let room = room();
+    changed(&room, |root| root.node_mut("bus").node_mut("device@1").properties[1].1[3] = 2);
+    let said = room.lacks("changed a.dtbo");
+    assert!(
+        said.contains(
+            "/bus/device@1: property 'reg': the overlay wants reg = <0x01>, the tree has reg = <0x02>"
+        ),
+        "{said}"
+    );
+    changed(&room, |root| _ = root.node_mut("bus").node_mut("device@1").properties.remove(1));
+    let said = room.lacks("changed a.dtbo");
+    assert!(said.contains("/bus/device@1: property 'reg': the tree's node does not have it"), "{said}");
+}
+
+#[test]
+fn a_phandle_must_lead_to_the_very_node() {
+    let room = room();
+    // /bus/osc0 has the name of /osc0: the device's own check would take it.
+    let mut overlay = Overlay::new();
+    let path = overlay.fragment(Target::label("bus"), Node::new("").cells("clocks", &[u32::MAX]));
+    overlay.reference(&path, "clocks", 0, "osc0");
+    room.put("b.dtbo", overlay.finish());
+    room.merged("b.dtbo");
+    changed(&room, |root| {
+        root.node_mut("bus").properties.last_mut().unwrap().1 = 4_u32.to_be_bytes().to_vec()
+    });
+    let said = room.lacks("changed b.dtbo");
+    assert!(
+        said.contains("property 'clocks': a phandle is to lead to /osc0 and leads to /bus/osc0"),
+        "{said}"
+    );
+    changed(&room, |root| {
+        root.node_mut("bus").properties.last_mut().unwrap().1 = 99_u32.to_be_bytes().to_vec()
+    });
+    assert!(room.lacks("changed b.dtbo").contains("a phandle is to lead to /osc0 and leads nowhere"));
+}
+
+#[test]
+fn a_reference_of_the_base_that_the_merge_lost_is_found() {
+    let room = room();
+    // What libufdt's merge does where an overlay labels a node again.
+    changed(&room, |root| {
+        root.node_mut("osc1").properties.last_mut().unwrap().1 = 9_u32.to_be_bytes().to_vec()
+    });
+    let said = room.lacks("changed a.dtbo");
+    assert!(
+        said.contains("changed: /user: property 'clocks': no node of the tree has the phandle 0x2"),
+        "{said}"
+    );
+    // One that the base has by itself is not the merge's.
+    let mut broken = base();
+    broken.children[3].properties.push(("resets".to_owned(), 77_u32.to_be_bytes().to_vec()));
+    room.put("base", broken);
+    room.run("dto apply base a.dtbo -o final");
+    room.holds("final a.dtbo --base base");
+    assert!(
+        room.lacks("final a.dtbo").contains("property 'resets': no node of the tree has the phandle 0x4d")
+    );
+}
+
+#[test]
+fn targets_and_labels_must_be_there() {
+    let room = room();
+    for (target, expected) in [
+        (Target::label("nobody"), "the target's label 'nobody' is not in the tree"),
+        (Target::path("/nowhere"), "the target /nowhere is not in the tree"),
+        (Target::path("alias"), "the target alias is not in the tree"),
+    ] {
+        let mut overlay = Overlay::new();
+        overlay.fragment(target, Node::new("").flag("x"));
+        room.put("b.dtbo", overlay.finish());
+        let said = room.lacks("final b.dtbo");
+        assert!(said.contains(expected), "{said}");
+    }
+    let mut overlay = Overlay::new();
+    overlay.fragment(Target::path("/bus"), Node::new("").cells("clocks", &[u32::MAX]));
+    overlay.reference("/fragment@0/__overlay__", "clocks", 0, "nobody");
+    room.put("b.dtbo", overlay.finish());
+    changed(&room, |root| root.node_mut("bus").properties.push(("clocks".to_owned(), vec![0, 0, 0, 1])));
+    assert!(
+        room.lacks("changed b.dtbo").contains("property 'clocks': the label 'nobody' is not in the tree")
+    );
+    let mut overlay = self::overlay();
+    overlay.root.children.push(Node::new("fragment@9").text("target-path", "/bus"));
+    room.put("b.dtbo", overlay.finish());
+    assert!(room.lacks("final b.dtbo").contains("b.dtbo: /fragment@9: the fragment has no __overlay__"));
+}
+
+#[test]
+fn the_last_overlay_counts_by_label_and_by_path() {
+    let room = room();
+    let set = |target, value| {
+        let mut overlay = Overlay::new();
+        overlay.fragment(target, Node::new("").text("mode", value));
+        overlay.finish()
+    };
+    room.put("b.dtbo", set(Target::label("bus"), "one"));
+    room.put("c.dtbo", set(Target::path("/bus"), "two"));
+    room.merged("b.dtbo c.dtbo");
+    let said = room.lacks("final c.dtbo b.dtbo");
+    assert!(
+        said.starts_with(
+            "b.dtbo: /bus: property 'mode': the overlay wants mode = \"one\", the tree has mode = \"two\""
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_label_of_an_earlier_overlay_needs_no_symbol() {
+    let room = room();
+    let mut overlay = Overlay::new();
+    overlay.fragment(Target::label("own"), Node::new("").flag("late"));
+    room.put("b.dtbo", overlay.finish());
+    room.merged("a.dtbo b.dtbo");
+    // libufdt merges no symbols.
+    changed(&room, |root| root.node_mut("__symbols__").properties.retain(|(name, _)| name != "own"));
+    room.holds("changed a.dtbo b.dtbo");
+    assert!(room.lacks("changed b.dtbo").contains("the target's label 'own' is not in the tree"));
+}
+
+#[test]
+fn entries_of_an_image_by_index() {
+    let room = room();
+    let mut other = Overlay::new();
+    other.fragment(Target::label("bus"), Node::new("").flag("other"));
+    room.put("b.dtbo", other.finish());
+    for compression in ["none", "zlib", "gzip"] {
+        let pack = format!(
+            "dtbo pack -o img --version 1 b.dtbo,compression={compression} a.dtbo,compression={compression}"
+        );
+        assert_eq!(room.run(&pack).status.code(), Some(0));
+        room.holds("final img --idx 1");
+        assert!(room.lacks("final img --idx 1,0").contains("img#0: /bus: property 'other'"));
+    }
+    let output = room.run("dto verify final img");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    changed(&room, |root| {
+        root.children.push(Node::new("chosen").text("bootargs", "quiet androidboot.dtbo_idx=1 x"));
+    });
+    room.holds("changed img");
+    assert_eq!(room.run("dto verify final img --idx 7").status.code(), Some(1));
+    assert_eq!(room.run("dto verify final a.dtbo --idx 0").status.code(), Some(2));
+}
+
+#[test]
+fn json_lists_the_faults() {
+    let room = room();
+    let output = room.run("--json dto verify base a.dtbo");
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["ok"], false);
+    let codes: Vec<_> = value["faults"].as_array().unwrap().iter().map(|fault| &fault["code"]).collect();
+    assert_eq!(codes, ["node-missing", "node-missing", "value-differs"]);
+    let output = room.run("--json dto verify final a.dtbo");
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["ok"], &value["nodes"]), (&true.into(), &3.into()));
+}
+
+/// Every merge of real trees is verified, and no base that a merge changes.
+#[test]
+fn real_merges_hold_their_overlays() {
+    let directory = require!(peers::trees("arm64-6.12"));
+    let (files, directory) = (Files::list(&directory), &directory);
+    let vendor = |name: &str| name.split('/').next().unwrap().to_owned();
+    let pairs = files.overlays.iter().flat_map(|overlay| {
+        let bases = files.bases.iter().filter(move |base| vendor(base) == vendor(overlay));
+        bases.map(move |base| (directory.join(base), directory.join(overlay)))
+    });
+    let all = std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all");
+    let pairs: Vec<_> = pairs.step_by(if all { 1 } else { 7 }).collect();
+    let room = Room::new();
+    let run = |words: [&str; 2], paths: &[&Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+        command.args(words).args(paths).output().unwrap().status.code()
+    };
+    let verified = parallel::map(&pairs, |thread, (base, overlay)| {
+        let merged = room.path(&thread.to_string());
+        if run(["dto", "apply"], &[base, overlay, Path::new("-qo"), &merged]) != Some(0) {
+            return 0;
+        }
+        assert_eq!(run(["dto", "verify"], &[&merged, overlay]), Some(0), "{base:?} + {overlay:?}");
+        let unchanged = run(["dto", "diff"], &[base, &merged]) == Some(0);
+        let expected = if unchanged { Some(0) } else { Some(1) };
+        assert_eq!(run(["dto", "verify"], &[base, overlay]), expected, "{base:?}, {overlay:?} unmerged");
+        1
+    });
+    let verified: usize = verified.into_iter().sum();
+    eprintln!("{verified} merges of {} pairs verified", pairs.len());
+    assert!(verified > 0, "no pair applies");
+}
