@@ -135,7 +135,7 @@ fn a_phandle_must_lead_to_the_very_node() {
     room.put("b.dtbo", overlay.finish());
     room.merged("b.dtbo");
     changed(&room, |root| {
-        root.node_mut("bus").properties.last_mut().unwrap().1 = 4_u32.to_be_bytes().to_vec()
+        root.node_mut("bus").properties.last_mut().unwrap().1 = 4_u32.to_be_bytes().to_vec();
     });
     let said = room.lacks("changed b.dtbo");
     assert!(
@@ -143,7 +143,7 @@ fn a_phandle_must_lead_to_the_very_node() {
         "{said}"
     );
     changed(&room, |root| {
-        root.node_mut("bus").properties.last_mut().unwrap().1 = 99_u32.to_be_bytes().to_vec()
+        root.node_mut("bus").properties.last_mut().unwrap().1 = 99_u32.to_be_bytes().to_vec();
     });
     assert!(room.lacks("changed b.dtbo").contains("a phandle is to lead to /osc0 and leads nowhere"));
 }
@@ -153,7 +153,7 @@ fn a_reference_of_the_base_that_the_merge_lost_is_found() {
     let room = room();
     // What libufdt's merge does where an overlay labels a node again.
     changed(&room, |root| {
-        root.node_mut("osc1").properties.last_mut().unwrap().1 = 9_u32.to_be_bytes().to_vec()
+        root.node_mut("osc1").properties.last_mut().unwrap().1 = 9_u32.to_be_bytes().to_vec();
     });
     let said = room.lacks("changed a.dtbo");
     assert!(
