@@ -11,7 +11,6 @@ mod exit;
 mod input;
 mod interrupt;
 mod jobserver;
-mod kallsyms;
 mod module_file;
 mod modules_dir;
 mod multicall;

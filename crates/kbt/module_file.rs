@@ -53,6 +53,8 @@ impl ModuleFiles {
 
     /// Reads a file. Its name is taken for a hint only: what its first bytes say counts.
     pub fn read(&mut self, path: &Path) -> Result<ModuleFacts, ModuleFileError> {
+        // Forgets what an earlier error left.
+        let _ = self.reader.salvage();
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         if path.extension().is_some_and(|extension| extension == "ko") {
@@ -65,6 +67,11 @@ impl ModuleFiles {
             }
         }
         self.read_whole(&file, size)
+    }
+
+    /// What the file that gave the last error says nevertheless; mostly nothing.
+    pub fn salvage(&mut self) -> ModuleFacts {
+        self.reader.salvage()
     }
 
     fn read_whole(&mut self, file: &File, size: u64) -> Result<ModuleFacts, ModuleFileError> {
@@ -86,7 +93,7 @@ impl ModuleFiles {
 }
 
 /// A file that is read at places.
-pub struct Positional<'f>(pub &'f File);
+struct Positional<'f>(&'f File);
 
 impl kbt_elf::ReadAt for Positional<'_> {
     type Error = io::Error;

@@ -5,6 +5,7 @@
 //! which recipe made it. So a second run does nothing, and a broken one leaves nothing half done.
 
 mod modules;
+mod packed;
 mod programs;
 mod trees;
 
@@ -16,6 +17,7 @@ use crate::files::{cannot, create, remove, rename};
 use crate::place;
 use crate::run::{self, Result};
 use modules::Modules;
+use packed::{Packed, Packer};
 use programs::Programs;
 use trees::Trees;
 
@@ -39,6 +41,8 @@ enum What {
     Trees(Trees),
     /// The modules of a kernel package.
     Modules(Modules),
+    /// A set of modules, compressed.
+    Packed(Packed),
 }
 
 const PEERS: &[Peer] = &[
@@ -125,6 +129,30 @@ const PEERS: &[Peer] = &[
         long: true,
         what: What::Trees(Trees { architecture: "armhf", meta: "linux-image-armmp", release: "6.1." }),
     },
+    // What packs modules where a kernel is installed.
+    Peer {
+        name: "packers",
+        suite: "trixie",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &[
+                "gzip",
+                "libc6",
+                "libgcc-s1",
+                "liblz4-1",
+                "liblzma5",
+                "libstdc++6",
+                "libzstd1",
+                "xz-utils",
+                "zlib1g",
+                "zstd",
+            ],
+            commands: &[("gzip", "gzip"), ("xz", "xz"), ("zstd", "zstd")],
+            home: None,
+            library: None,
+            headers: &[],
+        }),
+    },
     // The newest depmod and the one whose indexes are in the older order, with the programs that read the indexes.
     Peer {
         name: "kmod-34",
@@ -172,6 +200,18 @@ const PEERS: &[Peer] = &[
         long: true,
         what: What::Modules(Modules { architecture: "arm64", meta: "linux-image-arm64", release: "6.1." }),
     },
+    packed("cloud-6.1.gz", false, "cloud-6.1", Packer::Gzip),
+    packed("cloud-6.1.xz", false, "cloud-6.1", Packer::Xz),
+    packed("cloud-6.1.zst", false, "cloud-6.1", Packer::Zstd),
+    packed("amd64-6.1.gz", true, "amd64-6.1", Packer::Gzip),
+    packed("amd64-6.1.xz", true, "amd64-6.1", Packer::Xz),
+    packed("amd64-6.1.zst", true, "amd64-6.1", Packer::Zstd),
+    packed("armmp-6.1.gz", true, "armmp-6.1", Packer::Gzip),
+    packed("armmp-6.1.xz", true, "armmp-6.1", Packer::Xz),
+    packed("armmp-6.1.zst", true, "armmp-6.1", Packer::Zstd),
+    packed("arm64-6.1.gz", true, "arm64-6.1", Packer::Gzip),
+    packed("arm64-6.1.xz", true, "arm64-6.1", Packer::Xz),
+    packed("arm64-6.1.zst", true, "arm64-6.1", Packer::Zstd),
 ];
 
 /// GNU make under a name that says its version, for which the suite must have it.
@@ -185,6 +225,11 @@ const fn kmod(
     commands: &'static [(&'static str, &'static str)],
 ) -> Programs {
     Programs { packages, commands, home: None, library: None, headers: &[] }
+}
+
+/// Made here of a set that stands above it in the table.
+const fn packed(name: &'static str, long: bool, modules: &'static str, packer: Packer) -> Peer {
+    Peer { name, suite: "bookworm", long, what: What::Packed(Packed { modules, packer }) }
 }
 
 /// The verb.
@@ -212,7 +257,10 @@ pub fn fetch(all: bool) -> Result {
         if is_there(peer, &directory) {
             continue;
         }
-        eprintln!("fetching {} of Debian {} ...", peer.name, peer.suite);
+        match peer.what {
+            What::Packed(_) => eprintln!("packing {} ...", peer.name),
+            _ => eprintln!("fetching {} of Debian {} ...", peer.name, peer.suite),
+        }
         if let Err(error) = get(peer, &directory) {
             failed.push(format!("{}: {error}", peer.name));
         }
@@ -249,6 +297,7 @@ fn get(peer: &Peer, directory: &Path) -> Result {
         What::Modules(modules) => {
             modules.get(&suite(modules.architecture)?, peer.name, &scratch, directory)?
         }
+        What::Packed(packed) => packed.get(&scratch, directory)?,
     };
     let mut text = format!("recipe {RECIPE}\n");
     for package in packages {

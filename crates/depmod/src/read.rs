@@ -6,10 +6,11 @@
 //! - Exports: symbols of `.symtab` that are called `__crc_NAME`. Where there is none, or the table is broken (a name outside
 //!   `.strtab`, a size that is no multiple of a symbol's), the strings of `__ksymtab_strings`.
 //! - Imports: undefined symbols of `.symtab`, then the names of `__versions` that are not among them. Where the table
-//!   is missing or broken there are none, and that is no error.
+//!   is missing or broken, or a name of `__versions` has no end, there are none, and that is no error.
 //!
-//! A section is the first one of its name that lies inside the file. Only a file that is no ELF file, or whose section
-//! headers or their names cannot be read, is an error.
+//! A section is the first one of its name that lies inside the file. An error is a file that is no ELF file, or whose section
+//! headers or their names cannot be read; and exports that have no end, which leave the other facts standing
+//! ([`ModuleReader::salvage`]).
 //!
 //! Limits: the sections that are fetched ([`MAX_SECTIONS`]) and the text of all facts ([`crate::MAX_TEXT`]); time is linear in the size of the sections.
 
@@ -46,6 +47,8 @@ pub enum ReadErrorKind {
     NoSectionNames,
     /// The table of the sections' names does not end with a NUL.
     UnterminatedSectionNames,
+    /// The strings of `__ksymtab_strings` do not end with a NUL.
+    UnterminatedExports,
     /// The sections that are needed pass [`MAX_SECTIONS`].
     TooLarge,
     /// The names and values pass [`crate::MAX_TEXT`].
@@ -84,6 +87,9 @@ impl fmt::Display for ReadError {
             ReadErrorKind::NoSectionNames => f.write_str("the section name table is missing")?,
             ReadErrorKind::UnterminatedSectionNames => {
                 f.write_str("the section name table does not end with a NUL")?;
+            }
+            ReadErrorKind::UnterminatedExports => {
+                f.write_str("the names of the exported symbols do not end with a NUL")?;
             }
             ReadErrorKind::TooLarge => {
                 write!(f, "the sections that depmod reads pass {} MiB", MAX_SECTIONS >> 20)?;
@@ -159,8 +165,14 @@ impl ModuleReader {
         self.facts.clear();
         let module = Module::locate(bytes)?;
         module.read_tables(&mut self.facts, &mut self.scratch);
-        module.read_exports(&mut self.facts, &self.scratch.crc_symbols);
+        module.read_exports(&mut self.facts, &self.scratch.crc_symbols)?;
         self.finish()
+    }
+
+    /// What was read of the module that gave the last error, as kmod goes on with it: nothing, but where only the exports
+    /// are broken.
+    pub fn salvage(&mut self) -> ModuleFacts {
+        self.facts.finish().unwrap_or_default()
     }
 
     /// Reads the facts of a module of `size` bytes and fetches no more of it than is needed: four or five reads.
@@ -186,7 +198,7 @@ impl ModuleReader {
             self.fetch(source, &late)?;
         }
         let module = Module::locate(&self.pieces)?;
-        module.read_exports(&mut self.facts, &self.scratch.crc_symbols);
+        module.read_exports(&mut self.facts, &self.scratch.crc_symbols)?;
         Ok(self.finish()?)
     }
 
@@ -277,6 +289,17 @@ impl<'data, R: ReadRef<'data>> Module<'data, R> {
             };
             place.get_or_insert(section);
         }
+        let found = [
+            &mut module.modinfo,
+            &mut module.strtab,
+            &mut module.symtab,
+            &mut module.versions,
+            &mut module.ksymtab_strings,
+        ];
+        for place in found {
+            // At 0 lies the file header.
+            *place = place.filter(|section| section.offset != 0);
+        }
         Ok(module)
     }
 
@@ -304,8 +327,9 @@ impl<'data, R: ReadRef<'data>> Module<'data, R> {
             Class::Elf64 => 8,
         };
         let versions = self.bytes(self.versions).unwrap_or_default();
-        scratch.versions.index(versions, class_word, self.header.endian);
-        imports::read(&symbols, self.header.machine, versions, &mut scratch.versions, facts);
+        if scratch.versions.index(versions, class_word, self.header.endian) {
+            imports::read(&symbols, self.header.machine, versions, &mut scratch.versions, facts);
+        }
         exports::collect(&symbols, &mut scratch.crc_symbols);
     }
 
@@ -317,13 +341,16 @@ impl<'data, R: ReadRef<'data>> Module<'data, R> {
         strings.into_iter().chain(crcs)
     }
 
-    fn read_exports(&self, facts: &mut FactsBuilder, crc_symbols: &[CrcSymbol]) {
-        match self.symbols() {
-            Some(symbols) if !crc_symbols.is_empty() => {
-                exports::read(&symbols, crc_symbols, &self.sections, self.data, self.header.endian, facts);
-            }
-            _ => exports::read_strings(self.bytes(self.ksymtab_strings).unwrap_or_default(), facts),
+    fn read_exports(&self, facts: &mut FactsBuilder, crc_symbols: &[CrcSymbol]) -> Result<(), ReadError> {
+        if let Some(symbols) = self.symbols()
+            && !crc_symbols.is_empty()
+        {
+            exports::read(&symbols, crc_symbols, &self.sections, self.data, self.header.endian, facts);
+            return Ok(());
         }
+        let whole = exports::read_strings(self.bytes(self.ksymtab_strings).unwrap_or_default(), facts);
+        let offset = self.ksymtab_strings.map_or(0, |section| section.offset);
+        whole.ok_or_else(|| ReadError::new(ReadErrorKind::UnterminatedExports, offset))
     }
 }
 
@@ -344,6 +371,8 @@ fn section_table<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<SectionTa
     let index = usize::from(header.section_names_index);
     let table = SectionTable::new(class, endian, headers, StringTable::default());
     let section = Some(index).filter(|&index| index != 0).and_then(|index| table.get(index));
+    // Its own name must be one of its names.
+    let section = section.filter(|section| u64::from(section.name) < section.size);
     let section = section.ok_or_else(|| ReadError::new(ReadErrorKind::NoSectionNames, offset))?;
     let names = image.bytes_at(section.offset, section.size).ok_or_else(|| {
         let kind = ElfErrorKind::OutOfBounds { part: Part::SectionNames, size: section.size };
@@ -355,11 +384,15 @@ fn section_table<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<SectionTa
     Ok(SectionTable::new(class, endian, headers, StringTable::new(names)))
 }
 
-/// The strings that kmod finds in a section of strings: those between NULs. A single byte is none.
-fn strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// A section of strings without the padding before them; nothing where no more than a byte is left.
+fn unpadded(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
-    let bytes = bytes.get(start..).filter(|bytes| bytes.len() > 1).unwrap_or_default();
-    bytes.split(|&byte| byte == 0).filter(|string| !string.is_empty())
+    bytes.get(start..).filter(|bytes| bytes.len() > 1).unwrap_or_default()
+}
+
+/// The strings that kmod finds in a section of strings: those between NULs.
+fn strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    unpadded(bytes).split(|&byte| byte == 0).filter(|string| !string.is_empty())
 }
 
 fn read_modinfo(bytes: &[u8], facts: &mut FactsBuilder) {

@@ -17,7 +17,7 @@ thread_local! {
     static FILES: RefCell<ModuleFiles> = RefCell::new(ModuleFiles::new());
 }
 
-/// Reads each module. One that cannot be read is told and has no facts; with `strict` it ends the run.
+/// Reads each module. One that cannot be read is told, and has the facts that kmod still finds in it; with `strict` it ends the run.
 pub fn facts(
     modules: &Modules,
     strict: bool,
@@ -25,17 +25,20 @@ pub fn facts(
     log: &mut Log<'_>,
 ) -> Result<Vec<ModuleFacts>, Stop> {
     let files: Vec<ModuleFile<'_>> = modules.iter().collect();
-    let step = |file: &ModuleFile<'_>| Ok(FILES.with_borrow_mut(|files| files.read(path(file.path))));
+    let step = |file: &ModuleFile<'_>| {
+        Ok(FILES
+            .with_borrow_mut(|files| files.read(path(file.path)).map_err(|error| (error, files.salvage()))))
+    };
     let results = workers::map(jobs, log.report, "modules read", &files, cost, step).map_err(Stop::Fatal)?;
     let mut bad = 0;
     let mut facts = Vec::with_capacity(results.len());
     for (file, result) in files.iter().zip(results) {
-        facts.push(result.unwrap_or_else(|error| {
+        facts.push(result.unwrap_or_else(|(error, facts)| {
             bad += 1;
             let why = reason(&error);
             log.messages
                 .tell(Level::Error, &[b"failed to load symbols from ", file.path, b": ", why.as_bytes()]);
-            ModuleFacts::default()
+            facts
         }));
     }
     log.report.field("unreadable", bad);

@@ -1,4 +1,4 @@
-//! Dev-only: makes device trees and overlays for tests and benchmarks, and finds the reference tools that
+//! Dev-only: makes device trees, overlays and kernel modules for tests and benchmarks, and finds the reference tools that
 //! they are compared with.
 //!
 //! Nothing here uses `kbt-fdt` or `kbt-dto`: the writer, the reader and the comparison are a second opinion,
@@ -9,6 +9,7 @@
 //! - [`compare`]: whether two trees mean the same;
 //! - [`mod@fdt_rs`]: the token stream as another parser sees it;
 //! - [`dtbo_image`]: DTBO images of odd layouts;
+//! - [`module`]: kernel modules, real and odd;
 //! - [`peers`]: the reference tools and real trees;
 //! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
 
@@ -16,6 +17,7 @@ pub mod cases;
 pub mod compare;
 pub mod dtbo_image;
 pub mod fdt_rs;
+pub mod module;
 pub mod overlay;
 pub mod peers;
 pub mod random;

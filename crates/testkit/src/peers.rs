@@ -14,6 +14,8 @@
 //! | `trees/armmp-6.1/...` | of bookworm's armhf kernel |
 //! | `bin/kmod-30/`, `bin/kmod-34/` | `depmod`, `modinfo` and `modprobe` of bookworm and of trixie |
 //! | `modules/SET/lib/modules/VERSION/` | kernel modules: `cloud-6.1`, with `--all` also `amd64-6.1`, `armmp-6.1`, `arm64-6.1` |
+//! | `modules/SET.gz/`, `.xz/`, `.zst/` | the same modules, packed |
+//! | `bin/xz`, `bin/zstd`, `bin/gzip` | of trixie |
 //!
 //! A test asks for a peer by [`require!`](crate::require), which leaves the test with a word where the peer
 //! could not be had:
@@ -73,7 +75,7 @@ pub fn trees(set: &str) -> Result<PathBuf, Missing> {
 }
 
 /// The root of a set of kernel modules, which holds `lib/modules/VERSION`: `cloud-6.1`, `amd64-6.1`, `armmp-6.1`
-/// or `arm64-6.1`.
+/// or `arm64-6.1`, packed with `.gz`, `.xz` or `.zst` behind the name.
 pub fn modules(set: &str) -> Result<PathBuf, Missing> {
     present(format!("kernel modules '{set}'"), directory().join("modules").join(set))
 }

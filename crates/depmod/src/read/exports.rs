@@ -2,7 +2,7 @@
 
 use kbt_elf::{Endianness, ReadRef, Section, SectionTable, SymbolTable, section_index};
 
-use super::strings;
+use super::{strings, unpadded};
 use crate::FactsBuilder;
 
 /// What the symbol of an export's checksum is called, before the export's name.
@@ -38,7 +38,10 @@ pub fn crc_range(symbol: &CrcSymbol, sections: &SectionTable<'_>) -> Option<(u64
     if matches!(symbol.section, section_index::UNDEFINED | section_index::ABSOLUTE) {
         return None;
     }
-    let Section { offset, size, .. } = sections.get(usize::from(symbol.section))?;
+    let section = sections.get(usize::from(symbol.section))?;
+    // kmod takes no section without a name.
+    sections.name(&section)?;
+    let Section { offset, size, .. } = section;
     (symbol.value <= size.checked_sub(4)?).then_some((offset.checked_add(symbol.value)?, 4))
 }
 
@@ -67,9 +70,13 @@ pub fn read<'data, R: ReadRef<'data>>(
     }
 }
 
-/// Pushes the strings of `__ksymtab_strings`, which have no checksums.
-pub fn read_strings(bytes: &[u8], facts: &mut FactsBuilder) {
+/// Pushes the strings of `__ksymtab_strings`, which have no checksums; `None` where the last one has no end.
+pub fn read_strings(bytes: &[u8], facts: &mut FactsBuilder) -> Option<()> {
+    if unpadded(bytes).last().is_some_and(|&byte| byte != 0) {
+        return None;
+    }
     for name in strings(bytes) {
         facts.push_export(name, 0);
     }
+    Some(())
 }

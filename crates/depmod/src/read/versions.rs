@@ -27,13 +27,14 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Takes in the entries of `bytes`; none where they do not fill it.
-    pub fn index(&mut self, bytes: &[u8], word: usize, endian: Endianness) {
+    /// Takes in the entries of `bytes`; none where they do not fill it. Whether all names have an end.
+    #[must_use]
+    pub fn index(&mut self, bytes: &[u8], word: usize, endian: Endianness) -> bool {
         self.visited.clear();
         self.by_name.clear();
         (self.word, self.endian) = (word, endian);
         if !bytes.len().is_multiple_of(ENTRY) {
-            return;
+            return true;
         }
         let count = bytes.len() / ENTRY;
         self.visited.resize(count, false);
@@ -41,6 +42,9 @@ impl Versions {
         by_name.reserve(count, |&index| hasher.hash_one(name(bytes, index, word)));
         for index in 0..count {
             let own = name(bytes, index, word);
+            if own.len() == ENTRY - word {
+                return false;
+            }
             // The first entry of a name counts.
             by_name
                 .entry(
@@ -50,6 +54,7 @@ impl Versions {
                 )
                 .or_insert(index);
         }
+        true
     }
 
     /// The checksum of the first entry called `wanted`, which is marked; 0 without one.
@@ -84,9 +89,10 @@ impl Versions {
     }
 }
 
-/// The name of an entry. One that fills its entry to the end goes on in the next, as C reads it.
+/// The name of an entry; one without an end fills it.
 fn name(bytes: &[u8], index: usize, word: usize) -> &[u8] {
-    let rest = bytes.get(index * ENTRY + word..).unwrap_or_default();
+    let start = index * ENTRY;
+    let rest = bytes.get(start + word..start + ENTRY).unwrap_or_default();
     rest.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
@@ -105,7 +111,7 @@ mod tests {
     fn the_first_of_a_name_counts_and_the_others_stay() {
         let bytes = [entry(1, b"a"), entry(2, b"b"), entry(3, b"a"), entry(4, b"layout")].concat();
         let mut versions = Versions::default();
-        versions.index(&bytes, 8, Endianness::Little);
+        assert!(versions.index(&bytes, 8, Endianness::Little));
         assert_eq!(versions.visit(&bytes, b"a"), 1);
         assert_eq!(versions.visit(&bytes, b"nobody"), 0);
         assert_eq!(versions.visit(&bytes, b"b"), 2);
@@ -115,11 +121,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_an_end() {
+        let bytes = [entry(1, b"a"), entry(2, &[b'x'; 56])].concat();
+        assert!(!Versions::default().index(&bytes, 8, Endianness::Little));
+        let bytes = [entry(1, b"a"), entry(2, &[b'x'; 55])].concat();
+        assert!(Versions::default().index(&bytes, 8, Endianness::Little));
+    }
+
+    #[test]
     fn a_part_of_an_entry_spoils_them_all() {
         let mut bytes = entry(1, b"a");
         bytes.push(0);
         let mut versions = Versions::default();
-        versions.index(&bytes, 8, Endianness::Little);
+        assert!(versions.index(&bytes, 8, Endianness::Little));
         assert_eq!(versions.visit(&bytes, b"a"), 0);
         assert_eq!(versions.unvisited(&bytes).count(), 0);
     }
