@@ -7,12 +7,16 @@ mod dtbo_cli;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Output};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Output};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use dtbo_cli::{Ended, Room, refuses};
+use kbt_jobserver::{MakeFlags, Server};
 use kbt_testkit::random::Random;
 use kbt_testkit::{peers, require};
+use rustix::process::{Pid, Signal, kill_process};
 
 const ENTRIES: usize = 24;
 
@@ -109,6 +113,90 @@ fn tokens_are_taken_and_come_back_as_they_were() {
     pool.read_exact(&mut bytes).unwrap();
     bytes[..3].sort_unstable();
     assert_eq!(text(&bytes), "xyz|");
+}
+
+/// A pool of seven tokens that the test made, and `MAKEFLAGS` for it.
+fn pool(room: &Room) -> (Server, String) {
+    let server = Server::fifo(&room.path("pool"), 7).unwrap();
+    let makeflags = String::from_utf8(MakeFlags::with_auth(b"", server.auth(), 8)).unwrap();
+    (server, makeflags)
+}
+
+/// One processor has no use for a token.
+fn two_processors() -> Result<(), &'static str> {
+    if std::thread::available_parallelism().unwrap().get() > 1 { Ok(()) } else { Err("one processor") }
+}
+
+fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A pack that holds a token at this moment.
+fn holding(room: &Room, server: &Server, makeflags: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    command.args(words()).current_dir(room.path("")).env("MAKEFLAGS", makeflags);
+    let child = command.spawn().unwrap();
+    wait_until("a token is taken", || server.missing().unwrap() > 0);
+    child
+}
+
+/// The keeper of a process.
+fn keeper(parent: u32) -> Option<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    children.find(|pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "kbt-keeper\n")
+    })
+}
+
+#[test]
+fn whoever_ends_a_pack_gets_its_tokens_back() {
+    require!(two_processors());
+    let room = room();
+    let (server, makeflags) = pool(&room);
+    for round in 0..4 {
+        for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
+            let mut child = holding(&room, &server, &makeflags);
+            std::thread::sleep(Duration::from_micros(round * 1000));
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+            kill_process(pid, signal).unwrap();
+            let status = child.wait().unwrap();
+            assert!(status.signal() == Some(signal.as_raw()) || status.success(), "{status}");
+            wait_until("the tokens are back", || server.missing().unwrap() == 0);
+        }
+    }
+    assert_eq!(server.surplus().unwrap(), 0);
+}
+
+#[test]
+fn without_its_keeper_a_pack_gives_back_itself() {
+    require!(two_processors());
+    let room = room();
+    let (server, makeflags) = pool(&room);
+    let mut child = holding(&room, &server, &makeflags);
+    let pid = child.id();
+    wait_until("it has a name", || keeper(pid).is_some());
+    kill_process(Pid::from_raw(keeper(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(room.read("o.img") == image_of_one());
+    assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
+}
+
+#[test]
+fn work_without_a_jobserver_has_no_keeper() {
+    let room = room();
+    for more in [&[][..], &["--jobs", "2"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+        command.args(words()).args(more).current_dir(room.path("")).env_remove("MAKEFLAGS");
+        let mut child = command.spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            assert_eq!(keeper(child.id()), None);
+        }
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn makes() -> Result<Vec<Make>, Missing> {
+    // What the recipes read; the same for every make.
+    peers::modules("cloud-6.1")?;
     let (old, new) = (peers::tool("make-4.3")?, peers::tool("make-4.4")?);
     let make = |name, program: &PathBuf, style| Make { name, program: program.clone(), style };
     // The defaults of both first: the short run gets no further.
@@ -54,12 +56,12 @@ fn makes() -> Result<Vec<Make>, Missing> {
     ])
 }
 
-/// Every attack on every make in 24 rounds, with every shape in 48.
+/// Every attack on every make in 27 rounds, with every shape in 54.
 fn round(makes: &[Make], number: usize) -> Round {
     let attack = Attack::ALL[number % Attack::ALL.len()];
     let rest = number / Attack::ALL.len();
     let make = makes[rest % makes.len()].clone();
-    // There are three makes: in the second 24 rounds each attack meets the other shape.
+    // There are three makes: in the second 27 rounds each attack meets the other shape.
     let shape = if (rest + number).is_multiple_of(2) { Shape::Chain } else { Shape::Flat };
     Round { make, shape, claimer: Claimer::Kbt, attack, seed: number as u64 }
 }
@@ -80,7 +82,7 @@ fn run(makes: &[Make], rounds: usize) {
 fn no_token_is_lost_and_none_is_taken_twice() {
     let makes = require!(makes());
     let _alone = alone();
-    run(&makes, 16);
+    run(&makes, 18);
 }
 
 #[test]

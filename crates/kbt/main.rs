@@ -9,7 +9,6 @@ mod depmod;
 mod dtbo;
 mod exit;
 mod input;
-mod interrupt;
 mod jobserver;
 mod module_file;
 mod modules_dir;

@@ -50,20 +50,21 @@ pub enum Attack {
     Wrapper(Signal),
     /// A signal to what that started.
     Child(Signal),
-    /// A signal to `kbt dtbo pack`, which holds a token now and then.
-    Pack(Signal),
+    /// A signal to a `kbt dtbo pack` or a `kbt depmod`, which hold tokens now and then.
+    Parallel(Signal),
 }
 
 impl Attack {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
         Self::Wrapper(Signal::TERM),
         Self::Wrapper(Signal::INT),
         Self::Wrapper(Signal::KILL),
         Self::Child(Signal::TERM),
         Self::Child(Signal::KILL),
-        Self::Pack(Signal::TERM),
-        Self::Pack(Signal::INT),
+        Self::Parallel(Signal::TERM),
+        Self::Parallel(Signal::INT),
+        Self::Parallel(Signal::KILL),
     ];
 
     /// Whether somebody dies without a chance to take along what he started.
@@ -83,7 +84,7 @@ impl fmt::Display for Attack {
             Self::None => f.write_str("none"),
             Self::Wrapper(signal) => write!(f, "{} to the wrapper", name(*signal)),
             Self::Child(signal) => write!(f, "{} to its child", name(*signal)),
-            Self::Pack(signal) => write!(f, "{} to dtbo pack", name(*signal)),
+            Self::Parallel(signal) => write!(f, "{} to pack, depmod", name(*signal)),
         }
     }
 }
@@ -216,7 +217,8 @@ impl<'a> Watch<'a> {
     fn look(&mut self) {
         assert!(self.start.elapsed() < HANGS, "it hangs: {}: {:?}", self.round, self.processes);
         self.processes = processes::of_room(self.room);
-        let look = Look::at(&self.processes);
+        let make = i32::try_from(self.make.id()).unwrap();
+        let look = Look::at(&self.processes, make);
         let (jobs, workers) = look.shared(&self.last);
         self.last = look;
         self.outcome.most = self.outcome.most.max(jobs);
@@ -230,7 +232,7 @@ impl<'a> Watch<'a> {
         let (signal, within) = match self.round.attack {
             Attack::None => return,
             Attack::Wrapper(signal) | Attack::Child(signal) => (signal, JOB * 3 / 2),
-            Attack::Pack(signal) => (signal, JOB),
+            Attack::Parallel(signal) => (signal, JOB / 2),
         };
         let make = i32::try_from(self.make.id()).unwrap();
         let is_victim = |one: &&Process| is_victim(one, make, self.round.attack);
@@ -289,7 +291,7 @@ fn is_victim(process: &Process, make: i32, attack: Attack) -> bool {
         Attack::None => false,
         Attack::Wrapper(_) => claims && process.parent == make,
         Attack::Child(_) => claims && process.name == "sh" && process.parent != make,
-        Attack::Pack(_) => process.runs(&["dtbo", "pack"]),
+        Attack::Parallel(_) => process.is_parallel(make),
     }
 }
 

@@ -21,8 +21,14 @@ pub struct Process {
 }
 
 impl Process {
+    /// Whether it is a recipe of this make that works on several threads, as many as there are tokens. Its keeper is a
+    /// fork, so it has the same words, but another parent.
+    pub fn is_parallel(&self, make: i32) -> bool {
+        self.parent == make && (self.runs(&["dtbo", "pack"]) || self.runs(&["depmod"]))
+    }
+
     /// Whether its words begin with these, after the program's own.
-    pub fn runs(&self, words: &[&str]) -> bool {
+    fn runs(&self, words: &[&str]) -> bool {
         let own: Vec<&str> = self.words.split('\0').skip(1).take(words.len()).collect();
         own == words
     }
@@ -65,14 +71,14 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn at(processes: &[Process]) -> Self {
+    pub fn at(processes: &[Process], make: i32) -> Self {
         let mut look = Self::default();
         for process in processes {
-            let packs = process.runs(&["dtbo", "pack"]);
-            if process.name == SPINNER || packs {
+            let is_parallel = process.is_parallel(make);
+            if process.name == SPINNER || is_parallel {
                 look.jobs.insert((process.pid, process.start));
             }
-            if packs {
+            if is_parallel {
                 look.workers.extend(workers(process.pid));
             }
         }

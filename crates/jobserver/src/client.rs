@@ -1,6 +1,7 @@
 //! Takes tokens out of a pool that somebody else made.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,11 @@ impl Client {
     /// The system's.
     pub fn return_byte(&self, byte: u8) -> io::Result<()> {
         self.pool.put(byte)
+    }
+
+    /// The end that tokens are taken from.
+    pub(crate) fn reader(&self) -> BorrowedFd<'_> {
+        self.pool.reader()
     }
 
     /// Puts new tokens in, which only the pool's maker does; `AGAIN` where there is no room.

@@ -9,6 +9,7 @@
 //! - [`Client`] opens what it was handed, after it looked whether that is a pool at all.
 //! - [`Token`] is one byte; it goes back when the value ends, on every way out.
 //! - [`Claim`] takes all that is free at once, as the kernel's `jobserver-exec` does.
+//! - [`Escrow`] has tokens lie where a second process can give them back.
 //! - [`Server`] makes a pool for programs that have no make above them.
 //!
 //! Nothing here changes the flags of an inherited descriptor, since those are shared with make itself: the
@@ -17,6 +18,7 @@
 mod claim;
 mod client;
 mod environment;
+mod escrow;
 mod makeflags;
 mod open;
 mod server;
@@ -25,6 +27,7 @@ mod token;
 pub use claim::Claim;
 pub use client::{Client, FileId};
 pub use environment::{Jobserver, Unusable};
+pub use escrow::Escrow;
 pub use makeflags::{Auth, Jobs, MakeFlags};
 pub use server::{Server, Style};
 pub use token::Token;

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Auth, Claim, Client, Jobserver, MakeFlags, Server, Unusable};
+use kbt_jobserver::{Auth, Claim, Client, Escrow, Jobserver, MakeFlags, Server, Unusable};
 
 /// A pool of each style; the directory has to outlive the FIFO.
 fn pools(tokens: usize) -> Vec<(Option<tempfile::TempDir>, Server)> {
@@ -46,6 +46,58 @@ fn a_token_goes_back_however_it_ends() {
         drop(second);
         assert_eq!((client.free().unwrap(), server.missing().unwrap(), client.lost()), (2, 0, 0));
     }
+}
+
+#[test]
+fn tokens_in_an_escrow_are_in_no_memory() {
+    for (_room, server) in pools(3) {
+        let escrow = Escrow::new(client(&server), 2).unwrap();
+        assert!(escrow.try_take().unwrap() && escrow.try_take().unwrap() && escrow.try_take().unwrap());
+        assert!(!escrow.try_take().unwrap(), "none is free");
+        assert_eq!(server.missing().unwrap(), 3);
+        escrow.give_back().unwrap();
+        assert_eq!(server.missing().unwrap(), 2);
+        escrow.give_back_all().unwrap();
+        assert_eq!(server.missing().unwrap(), 0);
+        // Nothing lies there: nothing is given.
+        escrow.give_back().unwrap();
+        escrow.give_back_all().unwrap();
+        assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
+    }
+}
+
+#[test]
+fn an_escrow_leaves_the_pool_as_it_was() {
+    // More than the 16 places of a pipe, many times: make can still write all of its tokens.
+    for (_room, server) in pools(200) {
+        let client = client(&server);
+        let escrow = Escrow::new(client.clone(), 200).unwrap();
+        for _ in 0..20 {
+            while escrow.try_take().unwrap() {}
+            assert_eq!(client.free().unwrap(), 0, "there is room for all");
+            escrow.give_back_all().unwrap();
+            assert_eq!(client.free().unwrap(), 200);
+        }
+        for _ in 0..200 {
+            client.return_byte(b'+').unwrap();
+        }
+        assert_eq!(client.free().unwrap(), 400);
+    }
+}
+
+#[test]
+fn the_bytes_in_an_escrow_go_back() {
+    let room = tempfile::tempdir().unwrap();
+    let server = Server::fifo(&room.path().join("pool"), 0).unwrap();
+    let client = client(&server);
+    for byte in [b'a', 0, 255] {
+        client.return_byte(byte).unwrap();
+    }
+    let escrow = Escrow::new(client.clone(), 3).unwrap();
+    while escrow.try_take().unwrap() {}
+    escrow.give_back_all().unwrap();
+    let tokens = client.acquire_free(3).unwrap();
+    assert_eq!(tokens.iter().map(kbt_jobserver::Token::byte).collect::<Vec<_>>(), [b'a', 0, 255]);
 }
 
 #[test]

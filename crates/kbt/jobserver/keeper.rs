@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kbt_fork::{Signals, fork};
-use kbt_jobserver::Client;
+use kbt_jobserver::{Claim, Client, Escrow};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::keeper_process;
@@ -27,15 +27,24 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts one, for the tokens of this pool. There must be no other thread.
+    /// Starts one, for what is to be claimed of this pool. There must be no other thread.
     pub fn start(client: Option<&Client>) -> io::Result<Self> {
+        Self::fork(|wrapper| keeper_process::run(wrapper, Claim::of(client.cloned()), None))
+    }
+
+    /// Starts one that gives back what lies in the escrow. There must be no other thread.
+    pub fn of_escrow(escrow: &Escrow) -> io::Result<Self> {
+        Self::fork(|wrapper| keeper_process::run(wrapper, Claim::of(None), Some(escrow)))
+    }
+
+    fn fork(run: impl FnOnce(UnixStream) -> u8) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(PATIENCE))?;
         let mut ours = Some(ours);
         let process = fork(Signals::Blocked, || {
             // With our end open it would never see that we are gone.
             drop(ours.take());
-            keeper_process::run(theirs, client.cloned())
+            run(theirs)
         })?;
         let socket = ours.ok_or(io::ErrorKind::NotConnected)?;
         Ok(Self { socket, process, bytes: Vec::new() })
@@ -43,7 +52,7 @@ impl Keeper {
 
     /// Has all free tokens claimed, at most `max`; `None`, and none held, where there are fewer than `min`.
     pub fn claim(&mut self, min: u32, max: u32) -> io::Result<Option<u32>> {
-        Request::Claim { min, max }.send(&mut self.socket)?;
+        Request::Claim { min, max }.send(&self.socket)?;
         match Reply::receive(&mut self.socket)? {
             Reply::Claimed(bytes) => {
                 self.bytes = bytes;
@@ -57,12 +66,20 @@ impl Keeper {
 
     /// Tells it the process group that is to end with this process.
     pub fn end_with_us(&mut self, group: Pid) -> io::Result<()> {
-        Request::Group(group.as_raw_pid().cast_unsigned()).send(&mut self.socket)
+        Request::Group(group.as_raw_pid().cast_unsigned()).send(&self.socket)
     }
 
     /// Tells it of a FIFO that is to vanish with this process; in place of one that it was told of before.
     pub fn remove_with_us(&mut self, path: &Path) -> io::Result<()> {
-        Request::Remove(OsStr::as_bytes(path.as_os_str()).to_vec()).send(&mut self.socket)
+        Request::Remove(OsStr::as_bytes(path.as_os_str()).to_vec()).send(&self.socket)
+    }
+
+    /// Has one token of the escrow given back, without waiting for it. May be called on any thread.
+    ///
+    /// # Errors
+    /// The keeper is gone.
+    pub fn give_one_back(&self) -> io::Result<()> {
+        Request::Return.send(&self.socket)
     }
 
     /// Has the tokens given back, and waits for it.
@@ -73,7 +90,7 @@ impl Keeper {
     /// # Errors
     /// Tokens may be lost then.
     pub fn release(mut self, pool: Option<&Client>) -> io::Result<()> {
-        if Request::Release.send(&mut self.socket).is_err() {
+        if Request::Release.send(&self.socket).is_err() {
             self.reap()?;
             return give_back(&self.bytes, pool);
         }

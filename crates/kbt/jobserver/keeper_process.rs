@@ -1,4 +1,5 @@
-//! The keeper: the process that holds the tokens of `kbt jobserver exec`.
+//! The keeper: the process that holds the tokens of `kbt jobserver exec`, and that gives back what lies in the escrow of a
+//! command that works on several threads.
 //!
 //! Idea: a process that is killed cannot give anything back, so what holds the tokens is a process that
 //! nobody has a reason to kill. It has a session of its own (no terminal, no process group of make's), blocks the signals
@@ -18,7 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Claim, Client};
+use kbt_jobserver::{Claim, Escrow};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::set_name;
@@ -31,15 +32,15 @@ use crate::exit;
 const DYING: Duration = Duration::from_secs(5);
 
 /// The keeper's life, from the fork to its exit code. Nobody hears of what fails: the wrapper sees the socket end.
-pub fn run(mut wrapper: UnixStream, client: Option<Client>) -> u8 {
+pub fn run(mut wrapper: UnixStream, claim: Claim, escrow: Option<&Escrow>) -> u8 {
     if withdraw().is_err() {
         return exit::FAILURE;
     }
-    let mut kept = Kept { claim: Claim::of(client), group: None, remove: None };
+    let mut kept = Kept { claim, escrow, lost: None, group: None, remove: None };
     if kept.serve(&mut wrapper).is_err() {
         kept.clean_up();
     }
-    kept.claim.close().map_or(exit::FAILURE, |()| exit::OK)
+    kept.give_back().map_or(exit::FAILURE, |()| exit::OK)
 }
 
 /// Leaves make's session and lets go of the streams, whose end others may wait for.
@@ -54,13 +55,16 @@ fn withdraw() -> io::Result<()> {
     Ok(())
 }
 
-struct Kept {
+struct Kept<'a> {
     claim: Claim,
+    escrow: Option<&'a Escrow>,
+    /// Why a token of the escrow could not be given back.
+    lost: Option<io::Error>,
     group: Option<Pid>,
     remove: Option<PathBuf>,
 }
 
-impl Kept {
+impl Kept<'_> {
     /// Does what the wrapper asks for until it asks for the tokens' return; an error means that it is gone.
     fn serve(&mut self, wrapper: &mut UnixStream) -> io::Result<()> {
         loop {
@@ -68,6 +72,9 @@ impl Kept {
                 Request::Claim { min, max } => self.claim(min, max).send(wrapper)?,
                 Request::Group(group) => self.group = Pid::from_raw(group.cast_signed()),
                 Request::Remove(path) => self.remove = Some(Path::new(OsStr::from_bytes(&path)).to_owned()),
+                Request::Return => {
+                    self.lost = self.escrow.and_then(|escrow| escrow.give_back().err()).or(self.lost.take());
+                }
                 Request::Release => {
                     // The command is over: a wrapper that dies from here on takes nobody along.
                     self.group = None;
@@ -92,10 +99,16 @@ impl Kept {
     }
 
     fn release(&mut self) -> Reply {
-        match self.claim.close() {
+        let result = self.give_back();
+        match self.lost.take().map_or(result, Err) {
             Ok(()) => Reply::Released,
             Err(error) => Reply::Failed(error.to_string()),
         }
+    }
+
+    fn give_back(&mut self) -> io::Result<()> {
+        let closed = self.claim.close();
+        self.escrow.map_or(Ok(()), Escrow::give_back_all).and(closed)
     }
 
     /// After a killed wrapper.

@@ -16,6 +16,8 @@ pub enum Request {
     Group(u32),
     /// A file that is removed if the wrapper is killed.
     Remove(Vec<u8>),
+    /// Give one token of the escrow back.
+    Return,
     /// Give all tokens back and end. Answered.
     Release,
 }
@@ -35,11 +37,12 @@ pub enum Reply {
 
 impl Request {
     /// Sends it.
-    pub fn send(&self, to: &mut UnixStream) -> io::Result<()> {
+    pub fn send(&self, to: &UnixStream) -> io::Result<()> {
         match self {
             Self::Claim { min, max } => write(to, b'C', &[min.to_le_bytes(), max.to_le_bytes()].concat()),
             Self::Group(group) => write(to, b'G', &group.to_le_bytes()),
             Self::Remove(path) => write(to, b'P', path),
+            Self::Return => write(to, b'T', b""),
             Self::Release => write(to, b'R', b""),
         }
     }
@@ -55,6 +58,7 @@ impl Request {
             b'C' => Ok(Self::Claim { min: number(0)?, max: number(4)? }),
             b'G' => Ok(Self::Group(number(0)?)),
             b'P' => Ok(Self::Remove(payload)),
+            b'T' => Ok(Self::Return),
             b'R' => Ok(Self::Release),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -63,7 +67,7 @@ impl Request {
 
 impl Reply {
     /// Sends it.
-    pub fn send(&self, to: &mut UnixStream) -> io::Result<()> {
+    pub fn send(&self, to: &UnixStream) -> io::Result<()> {
         match self {
             Self::Claimed(bytes) => write(to, b'c', bytes),
             Self::TooFew => write(to, b'f', b""),
@@ -86,7 +90,7 @@ impl Reply {
 }
 
 /// In one system call, so that a kill never leaves half a message.
-fn write(to: &mut UnixStream, kind: u8, payload: &[u8]) -> io::Result<()> {
+fn write(mut to: &UnixStream, kind: u8, payload: &[u8]) -> io::Result<()> {
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
     to.write_all(&[&[kind], length.to_le_bytes().as_slice(), payload].concat())
 }
@@ -110,16 +114,16 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_received() {
-        let (mut here, mut there) = UnixStream::pair().unwrap();
+        let (here, mut there) = UnixStream::pair().unwrap();
         let requests =
             [Request::Claim { min: 1, max: u32::MAX }, Request::Group(7), Request::Remove(b"/\xe4".to_vec())];
-        for request in requests.into_iter().chain([Request::Release]) {
-            request.send(&mut here).unwrap();
+        for request in requests.into_iter().chain([Request::Return, Request::Release]) {
+            request.send(&here).unwrap();
             assert_eq!(Request::receive(&mut there).unwrap(), request);
         }
         let replies = [Reply::Claimed(vec![0, 255]), Reply::TooFew, Reply::Failed("no".to_owned())];
         for reply in replies.into_iter().chain([Reply::Released]) {
-            reply.send(&mut here).unwrap();
+            reply.send(&here).unwrap();
             assert_eq!(Reply::receive(&mut there).unwrap(), reply);
         }
         drop(here);
