@@ -10,6 +10,7 @@ mod dtbo;
 mod exit;
 mod input;
 mod jobserver;
+mod kallsyms;
 mod module_file;
 mod modules_dir;
 mod multicall;

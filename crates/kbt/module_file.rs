@@ -93,7 +93,7 @@ impl ModuleFiles {
 }
 
 /// A file that is read at places.
-struct Positional<'f>(&'f File);
+pub struct Positional<'f>(pub &'f File);
 
 impl kbt_elf::ReadAt for Positional<'_> {
     type Error = io::Error;

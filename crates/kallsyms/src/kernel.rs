@@ -36,6 +36,17 @@ impl Kernel {
         }
     }
 
+    /// The generation that lays its tables out so; the later one where two do.
+    pub fn of_layout(layout: &Layout) -> Self {
+        match (layout.order, layout.addresses) {
+            (ArrayOrder::AddressesFirst, _) if layout.long_lengths => Self::V6_1,
+            (ArrayOrder::AddressesFirst, _) => Self::V5_10,
+            (_, AddressTable::PlaceRelative | AddressTable::Absolute32) => Self::V7_0,
+            (_, AddressTable::Absolute) => Self::V6_6,
+            _ => Self::V6_12,
+        }
+    }
+
     /// The kernel that it is named by.
     pub fn name(self) -> &'static str {
         match self {
@@ -82,8 +93,9 @@ impl Kernel {
     }
 
     /// How addresses are kept where nothing else is known.
-    pub fn addresses(self, absolute_percpu: bool) -> AddressTable {
+    pub fn addresses(self, absolute_percpu: bool, is_32_bits: bool) -> AddressTable {
         match (self, absolute_percpu) {
+            (Self::V7_0, _) if is_32_bits => AddressTable::Absolute32,
             (Self::V7_0, _) => AddressTable::PlaceRelative,
             (_, true) => AddressTable::BaseRelativePercpu,
             (_, false) => AddressTable::BaseRelative,

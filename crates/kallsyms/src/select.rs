@@ -55,6 +55,54 @@ impl Range {
     }
 }
 
+/// The address ranges that decide about symbols.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ranges {
+    text: [Range; 2],
+    percpu: Range,
+}
+
+impl Ranges {
+    fn new() -> Self {
+        Self {
+            text: [Range::new(b"_stext", b"_etext"), Range::new(b"_sinittext", b"_einittext")],
+            percpu: Range { start: u64::MAX, ..Range::new(b"__per_cpu_start", b"__per_cpu_end") },
+        }
+    }
+
+    /// Those of these symbols.
+    pub(crate) fn of(symbols: &[SymbolEntry<'_>]) -> Self {
+        let mut ranges = Self::new();
+        symbols.iter().for_each(|symbol| ranges.note(symbol));
+        ranges
+    }
+
+    fn note(&mut self, symbol: &SymbolEntry<'_>) {
+        if symbol.name.starts_with(b"_") {
+            self.text.iter_mut().chain([&mut self.percpu]).for_each(|range| range.note(symbol));
+        }
+    }
+
+    /// Whether a table without `--all-symbols` has it.
+    pub(crate) fn is_text(&self, symbol: &SymbolEntry<'_>, kernel: Kernel) -> bool {
+        let is_border = symbol.name.starts_with(b"__start_") || symbol.name.starts_with(b"__stop_");
+        if is_border && kernel.keeps_borders() {
+            return true;
+        }
+        let text = self.text.iter();
+        text.clone().any(|range| range.has(symbol.address))
+            && !text.clone().any(|range| range.is_behind(symbol))
+    }
+
+    /// Turns per-cpu symbols into absolute ones.
+    pub(crate) fn make_percpu_absolute(&self, symbols: &mut [SymbolEntry<'_>]) {
+        for symbol in symbols.iter_mut().filter(|symbol| self.percpu.has(symbol.address)) {
+            symbol.kind = b'A';
+            symbol.absolute = true;
+        }
+    }
+}
+
 /// Chooses from `symbols` (in nm's order, which decides among equals) as the generator of `kernel` does.
 ///
 /// # Errors
@@ -66,8 +114,7 @@ pub fn select<'a>(
     choice: Choice,
 ) -> Result<Selection<'a>, Error> {
     let mut selection = Selection::default();
-    let mut text = [Range::new(b"_stext", b"_etext"), Range::new(b"_sinittext", b"_einittext")];
-    let mut percpu = Range { start: u64::MAX, ..Range::new(b"__per_cpu_start", b"__per_cpu_end") };
+    let mut ranges = Ranges::new();
     for symbol in symbols {
         if symbol.name.len() >= kernel.name_limit() {
             selection.too_long.push(symbol.name);
@@ -76,34 +123,20 @@ pub fn select<'a>(
         if symbol.name == b"_text" {
             selection.text = symbol.address;
         }
-        if kernel.ignores(symbol.kind, symbol.name) {
-            continue;
+        if !kernel.ignores(symbol.kind, symbol.name) {
+            ranges.note(&symbol);
+            selection.symbols.push(symbol);
         }
-        if symbol.name.starts_with(b"_") {
-            text.iter_mut().chain([&mut percpu]).for_each(|range| range.note(&symbol));
-        }
-        selection.symbols.push(symbol);
     }
     if !choice.all_symbols {
-        selection.symbols.retain(|symbol| is_text(symbol, &text, kernel));
+        selection.symbols.retain(|symbol| ranges.is_text(symbol, kernel));
     }
     if selection.symbols.is_empty() && !kernel.allows_none() {
         return Err(ErrorKind::NoSymbols.into());
     }
     if choice.absolute_percpu {
-        for symbol in selection.symbols.iter_mut().filter(|symbol| percpu.has(symbol.address)) {
-            symbol.kind = b'A';
-            symbol.absolute = true;
-        }
+        ranges.make_percpu_absolute(&mut selection.symbols);
     }
     sort_symbols(&mut selection.symbols);
     Ok(selection)
-}
-
-fn is_text(symbol: &SymbolEntry<'_>, text: &[Range; 2], kernel: Kernel) -> bool {
-    let is_border = symbol.name.starts_with(b"__start_") || symbol.name.starts_with(b"__stop_");
-    if is_border && kernel.keeps_borders() {
-        return true;
-    }
-    text.iter().any(|range| range.has(symbol.address)) && !text.iter().any(|range| range.is_behind(symbol))
 }

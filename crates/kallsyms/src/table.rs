@@ -131,6 +131,23 @@ impl<'data> Table<'data> {
         &self.located
     }
 
+    /// Where an entry of an array lies in the file.
+    pub fn offset_of(&self, array: Array, index: usize) -> Option<u64> {
+        let size = match array {
+            Array::Addresses => self.layout.word() as u64,
+            Array::Offsets | Array::Markers => 4,
+            Array::SeqsOfNames => 3,
+            Array::TokenIndex => 2,
+            Array::Names => {
+                let length = |codes: &&[u8]| crate::names::Names::size(codes.len(), &self.layout) as u64;
+                let before: u64 = self.names.get(..index)?.iter().map(length).sum();
+                return Some(self.located.slot(array).ok()?.offset.saturating_add(before));
+            }
+            Array::RelativeBase | Array::NumSyms | Array::TokenTable => 0,
+        };
+        Some(self.located.slot(array).ok()?.offset.saturating_add(size * index as u64))
+    }
+
     /// The symbol at a place of the table; its name is written to `room`. `None` behind the last.
     ///
     /// # Errors

@@ -288,7 +288,7 @@ fn value(text: &str) -> Result<Value, &'static str> {
 }
 
 /// A size in bytes with an optional K, M or G (1024, 1024^2, 1024^3).
-fn bytes(text: &str) -> Result<usize, &'static str> {
+pub fn bytes(text: &str) -> Result<usize, &'static str> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
         Some(b'M' | b'm') => (&text[..text.len() - 1], 20),

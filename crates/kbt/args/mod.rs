@@ -6,6 +6,7 @@ pub mod depmod;
 pub mod dtbo;
 pub mod dto;
 pub mod jobserver;
+pub mod kallsyms;
 
 use std::num::NonZeroUsize;
 
@@ -50,6 +51,9 @@ pub enum Area {
     /// GNU make's jobserver: commands that share the jobs of `make -jN`
     #[command(subcommand)]
     Jobserver(Deferred<jobserver::Command>),
+    /// The table of symbols that a kernel carries (kallsyms)
+    #[command(subcommand)]
+    Kallsyms(Deferred<kallsyms::Command>),
 }
 
 /// Parses the process's arguments.

@@ -14,8 +14,11 @@ mod dto_verify;
 pub mod jobserver_exec;
 mod jobserver_pool;
 mod jobserver_status;
+mod kallsyms_dump;
+mod kallsyms_generate;
+mod kallsyms_verify;
 
-use crate::args::{Area, Deferred, dtbo, dto, jobserver};
+use crate::args::{Area, Deferred, dtbo, dto, jobserver, kallsyms};
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 
@@ -36,5 +39,8 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Jobserver(Deferred(jobserver::Command::Exec(args))) => jobserver_exec::run(args, jobs, report),
         Area::Jobserver(Deferred(jobserver::Command::Pool(args))) => jobserver_pool::run(&args, jobs, report),
         Area::Jobserver(Deferred(jobserver::Command::Status)) => jobserver_status::run(report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Generate(args))) => kallsyms_generate::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Dump(args))) => kallsyms_dump::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Verify(args))) => kallsyms_verify::run(&args, report),
     }
 }

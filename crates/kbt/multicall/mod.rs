@@ -3,6 +3,7 @@
 mod depmod;
 mod fdtoverlay;
 mod jobserver_exec;
+mod kallsyms;
 mod mkdtboimg;
 
 use std::ffi::{OsStr, OsString};
@@ -17,6 +18,7 @@ const TABLE: &[(&str, Entry)] = &[
     ("depmod", depmod::run),
     ("fdtoverlay", fdtoverlay::run),
     ("jobserver-exec", jobserver_exec::run),
+    ("kallsyms", kallsyms::run),
     ("mkdtboimg", mkdtboimg::run),
     ("mkdtboimg.py", mkdtboimg::run),
 ];

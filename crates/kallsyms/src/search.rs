@@ -1,0 +1,403 @@
+//! Where the arrays of a kernel without symbols lie, by what they look like.
+//!
+//! The idea: one array has a shape that nothing else has. `kallsyms_token_index` is 256 ascending 16-bit numbers from 0,
+//! and the strings that they point at lie in front of it, each ended by a NUL. All else follows from its neighbours,
+//! and each step is checked by the data before the next: the markers say where names start, the names end where the
+//! markers begin, addresses ascend, sequence numbers give names in order.
+//!
+//! Phases: tokens ([`Tokens`]), count with names and markers ([`find_names`]), addresses with sequence numbers
+//! ([`find_addresses`]).
+//!
+//! Limits: [`MAX_STEPS`] places are tried in all; between two arrays may lie [`MAX_SLACK`] bytes that are not used.
+
+use kbt_elf::{Class, Endianness};
+
+use crate::addresses;
+use crate::error::{Error, ErrorKind};
+use crate::layout::{AddressTable, Array, ArrayOrder, Layout};
+use crate::locate::{Located, Slot};
+use crate::names::{MARKER_STEP, NamesReader};
+use crate::seqs;
+use crate::table::how;
+use crate::token::TokenTable;
+
+/// Bytes behind an array that a table with reserves may leave free.
+const MAX_SLACK: usize = 4096;
+/// Places that are tried for one array after the other.
+const MAX_STEPS: usize = 1 << 26;
+/// Bytes that a name takes at most: two for its length and a code for each byte and for the letter.
+const MAX_NAME: usize = 514;
+/// Digits, letters and the like that the names of any kernel have, at the least.
+const MIN_BYTES: usize = 8;
+/// Bytes between markers and tokens: the sequence numbers of 2^24 symbols.
+const MAX_SEQS: usize = 3 * seqs::MAX_SYMBOLS + MAX_SLACK;
+
+/// Finds the table in the bytes of an image. `address_of` gives the address of a byte of it.
+///
+/// # Errors
+///
+/// No table, or none of a layout that is known.
+pub fn search(data: &[u8], address_of: impl Fn(u64) -> u64) -> Result<Located, Error> {
+    let mut steps = 0;
+    for endian in [Endianness::Little, Endianness::Big] {
+        let image = Image { data, endian };
+        let mut from = 0;
+        while let Some(tokens) = Tokens::find(&image, from) {
+            from = tokens.index + 4;
+            let Some(names) = find_names(&image, &tokens, &mut steps) else { continue };
+            if let Some(located) = find_addresses(&image, &tokens, &names, &address_of) {
+                return Ok(located);
+            }
+        }
+    }
+    Err(ErrorKind::NoTable.into())
+}
+
+/// The bytes, in one byte order.
+#[derive(Clone, Copy)]
+struct Image<'data> {
+    data: &'data [u8],
+    endian: Endianness,
+}
+
+impl<'data> Image<'data> {
+    fn layout(&self, class: Class, addresses: AddressTable, order: ArrayOrder) -> Layout {
+        Layout { class, endian: self.endian, addresses, order, alignment: 4, long_lengths: true, seqs: false }
+    }
+
+    fn any_layout(&self) -> Layout {
+        self.layout(Class::Elf64, AddressTable::BaseRelative, ArrayOrder::CountFirst)
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        Some(self.any_layout().read_u16(bytes))
+    }
+
+    fn u32(&self, at: usize) -> Option<usize> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        usize::try_from(self.any_layout().read_u32(bytes)).ok()
+    }
+
+    fn bytes(&self, at: usize, size: usize) -> Option<&'data [u8]> {
+        self.data.get(at..at.checked_add(size)?)
+    }
+}
+
+/// The two arrays of tokens.
+struct Tokens {
+    table: usize,
+    index: usize,
+    strings: TokenTable,
+}
+
+impl Tokens {
+    /// The first from a place on.
+    fn find(image: &Image<'_>, from: usize) -> Option<Self> {
+        let end = image.data.len().checked_sub(512)?;
+        (from..=end).step_by(4).find_map(|index| Self::at(image, index))
+    }
+
+    fn at(image: &Image<'_>, index: usize) -> Option<Self> {
+        // Most places end here: a half of 0, then one that is not.
+        if image.u16(index)? != 0 || image.u16(index + 2)? == 0 {
+            return None;
+        }
+        let starts: Vec<u16> = (0..256).map_while(|code| image.u16(index + 2 * code)).collect();
+        let ascend = starts.windows(2).all(|pair| pair[0] < pair[1]);
+        let last = usize::from(*starts.last().filter(|_| ascend && starts.len() == 256)?);
+        let end = index.checked_sub(last)?;
+        let bytes = image.bytes(index, 512)?;
+        // The last string and what fills up to the index.
+        let tables = (end.saturating_sub(MAX_NAME + MAX_SLACK)..end).rev().filter(|table| table % 4 == 0);
+        for table in tables {
+            let ends = |start: &u16| image.data.get(table + usize::from(*start) - 1) == Some(&0);
+            if !starts.iter().skip(1).all(ends) {
+                continue;
+            }
+            let room = image.data.get(table..index)?;
+            let strings = TokenTable::parse(room, bytes, &image.any_layout()).ok().filter(are_tokens);
+            if let Some(strings) = strings {
+                return Some(Self { table, index, strings });
+            }
+        }
+        None
+    }
+}
+
+/// Whether these strings can be tokens of names: bytes that stand for themselves, and nothing that no name has.
+fn are_tokens(strings: &TokenTable) -> bool {
+    let own = (b'0'..=b'z').filter(|&byte| strings.string(byte) == [byte]).count();
+    own >= MIN_BYTES && !strings.bytes().iter().any(|&byte| (1..=b' ').contains(&byte))
+}
+
+/// The count, the names and their markers.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    count: usize,
+    count_at: usize,
+    names: usize,
+    names_end: usize,
+    markers: usize,
+    long_lengths: bool,
+}
+
+fn find_names(image: &Image<'_>, tokens: &Tokens, steps: &mut usize) -> Option<Names> {
+    let lowest = tokens.table.saturating_sub(MAX_SEQS);
+    let mut at = tokens.table.checked_sub(4)?;
+    // Two markers and more: a 0 and what ascends from it in steps that names can take.
+    while at > lowest && *steps < MAX_STEPS {
+        *steps += 1;
+        if image.u32(at) == Some(0) {
+            let run = marker_run(image, at, tokens.table);
+            // What lies behind the last may look like one more.
+            for count in (run.len().saturating_sub(4)..=run.len()).rev().filter(|&count| count >= 2) {
+                if let Some(names) = names_before(image, tokens, at, run.get(..count)?, steps) {
+                    return Some(names);
+                }
+            }
+        }
+        at -= 4;
+    }
+    // One marker, which is 0: the count is at most 256, and all of it is near.
+    let lowest = tokens.table.saturating_sub(MARKER_STEP * (MAX_NAME + 3) + 3 * MAX_SLACK);
+    let starts = (lowest..tokens.table).rev().filter(|start| start % 4 == 0);
+    starts.into_iter().take_while(|_| *steps < MAX_STEPS).find_map(|start| {
+        let names = names_at(image, tokens, start, &[0])?;
+        let gap = tokens.table.checked_sub(names.markers + 4)?;
+        (gap <= 3 * names.count + MAX_SLACK).then_some(names)
+    })
+}
+
+/// Numbers that may be markers, from a 0 on.
+fn marker_run(image: &Image<'_>, at: usize, end: usize) -> Vec<usize> {
+    let mut run = vec![0];
+    let mut last = 0;
+    for place in (at + 4..end).step_by(4) {
+        let Some(next) = image.u32(place) else { break };
+        let fits = next
+            .checked_sub(last)
+            .is_some_and(|step| (2 * MARKER_STEP..=MAX_NAME * MARKER_STEP).contains(&step));
+        if !fits {
+            break;
+        }
+        run.push(next);
+        last = next;
+    }
+    run
+}
+
+/// Names that end in front of these markers.
+fn names_before(
+    image: &Image<'_>,
+    tokens: &Tokens,
+    markers_at: usize,
+    markers: &[usize],
+    steps: &mut usize,
+) -> Option<Names> {
+    let last = *markers.last()?;
+    let highest = markers_at.checked_sub(last)?;
+    let lowest = highest.saturating_sub(MARKER_STEP * MAX_NAME + MAX_SLACK);
+    for start in (lowest..highest).rev().filter(|start| start % 4 == 0) {
+        *steps += 1;
+        if *steps >= MAX_STEPS {
+            return None;
+        }
+        let names = names_at(image, tokens, start, markers).filter(|names| names.names_end <= markers_at);
+        if let Some(names) = names {
+            return Some(Names { markers: markers_at, ..names });
+        }
+    }
+    None
+}
+
+/// Names at a place: the count in front of it, as many markers as that asks for, and names that start where those say.
+fn names_at(image: &Image<'_>, tokens: &Tokens, start: usize, markers: &[usize]) -> Option<Names> {
+    let fits = |count: &usize| count.div_ceil(MARKER_STEP) == markers.len();
+    let near = start.checked_sub(4)?;
+    let count = image.u32(near)?;
+    let (count, count_at) = match fits(&count) {
+        true => (count, near),
+        // A count that a word is kept free for.
+        false if count == 0 => (image.u32(near.checked_sub(4)?).filter(fits)?, near - 4),
+        false => return None,
+    };
+    [true, false].into_iter().find_map(|long_lengths| {
+        let layout = Layout { long_lengths, ..image.any_layout() };
+        let mut reader = NamesReader::new(image.data.get(start..)?, &layout);
+        for index in 0..count {
+            if index % MARKER_STEP == 0 && markers.get(index / MARKER_STEP) != Some(&reader.offset()) {
+                return None;
+            }
+            let name = reader.read().ok().filter(|name| name.len() < MAX_NAME)?;
+            // Each begins with nm's letter.
+            let letter = name.first().and_then(|&code| tokens.strings.string(code).first());
+            letter.filter(|letter| letter.is_ascii_alphabetic() || matches!(letter, b'?' | b'-'))?;
+        }
+        let names_end = start + reader.offset();
+        let markers = names_end.next_multiple_of(4);
+        // A table of one marker is aligned by four or by eight, and may have reserves.
+        let markers = (markers..=markers + MAX_SLACK).step_by(4).find(|&at| image.u32(at) == Some(0));
+        Some(Names { count, count_at, names: start, names_end, markers: markers?, long_lengths })
+    })
+}
+
+/// A way in which addresses may lie.
+struct Way {
+    addresses: AddressTable,
+    class: Class,
+    order: ArrayOrder,
+}
+
+fn find_addresses(
+    image: &Image<'_>,
+    tokens: &Tokens,
+    names: &Names,
+    address_of: &impl Fn(u64) -> u64,
+) -> Option<Located> {
+    use AddressTable::{Absolute, Absolute32, BaseRelative, PlaceRelative};
+    use ArrayOrder::{AddressesFirst, CountFirst};
+    const WAYS: [(ArrayOrder, AddressTable, Class); 10] = [
+        (AddressesFirst, BaseRelative, Class::Elf64),
+        (AddressesFirst, BaseRelative, Class::Elf32),
+        (CountFirst, BaseRelative, Class::Elf64),
+        (CountFirst, BaseRelative, Class::Elf32),
+        (CountFirst, PlaceRelative, Class::Elf64),
+        (CountFirst, Absolute32, Class::Elf32),
+        (AddressesFirst, Absolute, Class::Elf64),
+        (AddressesFirst, Absolute, Class::Elf32),
+        (CountFirst, Absolute, Class::Elf64),
+        (CountFirst, Absolute, Class::Elf32),
+    ];
+    // A way whose sequence numbers were found is right; without them, the first that fits.
+    let found = WAYS.into_iter().filter_map(|(order, addresses, class)| {
+        place(image, tokens, names, &Way { addresses, class, order }, address_of)
+    });
+    let found: Vec<Located> = found.collect();
+    found.iter().find(|located| located.layout.seqs).or(found.first()).cloned()
+}
+
+/// The table in one way, if the data bear it out.
+fn place(
+    image: &Image<'_>,
+    tokens: &Tokens,
+    names: &Names,
+    way: &Way,
+    address_of: &impl Fn(u64) -> u64,
+) -> Option<Located> {
+    let mut layout = image.layout(way.class, way.addresses, way.order);
+    layout.long_lengths = names.long_lengths;
+    let word = layout.word();
+    let entry = if way.addresses == AddressTable::Absolute { word } else { 4 };
+    let align = if matches!(way.addresses, AddressTable::PlaceRelative) { 4 } else { word };
+    layout.alignment = u32::try_from(align).ok()?;
+    let size = names.count.checked_mul(entry)?;
+    let base_size = if way.addresses.has_base() { word } else { 0 };
+    let full = size.next_multiple_of(align);
+    for slack in (0..=MAX_SLACK).step_by(align) {
+        let (start, base_at) = match way.order {
+            ArrayOrder::AddressesFirst => {
+                let base_at = names.count_at.checked_sub(base_size)?;
+                (base_at.checked_sub(full)?.checked_sub(slack)?, base_at)
+            }
+            ArrayOrder::CountFirst => {
+                let start = (tokens.index + 512).next_multiple_of(align);
+                (start, start.checked_add(full)?.checked_add(slack)?)
+            }
+        };
+        let base = if base_size > 0 { layout.read_word(image.data.get(base_at..)?)? } else { 0 };
+        if !is_base(base, way.class) {
+            continue;
+        }
+        let stored = image.bytes(start, size)?;
+        let at = address_of(start as u64);
+        let addresses = how(stored, &layout, at, base);
+        let settled = Layout { addresses, ..layout };
+        if !ascends(stored, &settled, at, base) {
+            continue;
+        }
+        let seqs_from = match way.order {
+            ArrayOrder::AddressesFirst => names.markers + 4 * names.count.div_ceil(MARKER_STEP),
+            ArrayOrder::CountFirst => base_at + base_size,
+        };
+        let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
+        if way.order == ArrayOrder::CountFirst && seqs.is_none() {
+            continue;
+        }
+        let layout = Layout { seqs: seqs.is_some(), ..settled };
+        return Some(located(image, tokens, names, layout, (start, base_at, seqs), address_of));
+    }
+    None
+}
+
+/// Whether it may be an address of a kernel: those of 64 bits lie at one of few ends.
+fn is_base(base: u64, class: Class) -> bool {
+    class == Class::Elf32 || matches!(base >> 48, 0 | 0xffff | 0xc000 | 0x9000 | 0xa800)
+}
+
+/// Whether these are addresses: ascending, and not just zeros.
+fn ascends(stored: &[u8], layout: &Layout, place: u64, base: u64) -> bool {
+    let (mut last, mut changes, mut count) = (None, 0, 0);
+    for (address, absolute) in addresses::decode(stored, layout, place, base) {
+        if last.is_some_and(|last| last > address) && !absolute {
+            return false;
+        }
+        changes += usize::from(last != Some(address));
+        count += 1;
+        last = Some(address);
+    }
+    changes > count / 8
+}
+
+/// The first of few places where sequence numbers give names in order.
+fn find_seqs(image: &Image<'_>, tokens: &Tokens, names: &Names, from: usize, align: usize) -> Option<usize> {
+    let layout = Layout { long_lengths: names.long_lengths, ..image.any_layout() };
+    let mut reader = NamesReader::new(image.data.get(names.names..)?, &layout);
+    let codes: Vec<&[u8]> = (0..names.count).map_while(|_| reader.read().ok()).collect();
+    let name = |seq: u32| {
+        let mut name = Vec::new();
+        tokens.strings.expand(codes.get(seq as usize)?, &mut name);
+        Some(name.split_off(name.len().min(1)))
+    };
+    // Names in order are a strong sign: a few suffice.
+    let few = names.count.min(200);
+    (from..=from + MAX_SLACK).step_by(align).find(|&at| {
+        let Some(bytes) = image.bytes(at, 3 * names.count) else { return false };
+        let first: Option<Vec<Vec<u8>>> = seqs::decode(bytes).take(few).map(name).collect();
+        let in_range = || seqs::decode(bytes).all(|seq| (seq as usize) < names.count);
+        let in_order =
+            first.is_some_and(|first| first.is_sorted() && first.iter().any(|name| !name.is_empty()));
+        let differ = few < 2 || !seqs::decode(bytes).take(few).all(|seq| seq == 0);
+        in_order && differ && in_range()
+    })
+}
+
+fn located(
+    image: &Image<'_>,
+    tokens: &Tokens,
+    names: &Names,
+    layout: Layout,
+    (addresses, base, seqs): (usize, usize, Option<usize>),
+    address_of: &impl Fn(u64) -> u64,
+) -> Located {
+    let mut places = vec![
+        (layout.addresses.array(), addresses),
+        (Array::NumSyms, names.count_at),
+        (Array::Names, names.names),
+        (Array::Markers, names.markers),
+        (Array::TokenTable, tokens.table),
+        (Array::TokenIndex, tokens.index),
+    ];
+    places.extend(layout.addresses.has_base().then_some((Array::RelativeBase, base)));
+    places.extend(seqs.map(|seqs| (Array::SeqsOfNames, seqs)));
+    places.sort_by_key(|&(_, at)| at);
+    let ends = places.iter().skip(1).map(|&(_, at)| at).chain([image.data.len()]);
+    let slots = places.iter().zip(ends).map(|(&(array, at), end)| Slot {
+        array,
+        offset: at as u64,
+        address: address_of(at as u64),
+        room: (end - at) as u64,
+        stated: 0,
+    });
+    Located { slots: slots.collect(), layout, text: None }
+}

@@ -1,0 +1,146 @@
+//! Linked kernels as files, of which only what is wanted is read: of a vmlinux with 600 MB of debug information, the
+//! headers, the symbols and the table.
+
+use std::ffi::OsStr;
+use std::fs::File;
+
+use kbt_elf::{Header, Image, Pieces, ReadAt, Section, section_type};
+use kbt_kallsyms::{Error, Located};
+
+use super::refusal;
+use crate::input;
+use crate::module_file::Positional;
+use crate::report::Failure;
+
+/// `SHT_SYMTAB_SHNDX`.
+const SYMTAB_SHNDX: u32 = 18;
+
+/// A kernel that is read in pieces.
+pub struct KernelFile {
+    name: String,
+    source: Source,
+    /// What was read of it.
+    pub pieces: Pieces,
+}
+
+enum Source {
+    File(File),
+    /// All of standard input.
+    Memory(Vec<u8>),
+}
+
+impl ReadAt for Source {
+    type Error = std::io::Error;
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::File(file) => Positional(file).read_at(offset, buffer),
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                let mut rest = rest.unwrap_or_default();
+                std::io::Read::read(&mut rest, buffer)
+            }
+        }
+    }
+}
+
+impl KernelFile {
+    /// Opens a file; standard input and what is no regular file is read whole.
+    pub fn open(word: &OsStr) -> Result<Self, Failure> {
+        let name = input::name(word);
+        let failed = |error: std::io::Error| Failure::io("read", &name, &error);
+        let (mut source, mut size) = (Source::Memory(Vec::new()), 0);
+        if word != "-" {
+            let file = File::open(word).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            if metadata.is_file() {
+                (source, size) = (Source::File(file), metadata.len());
+            }
+        }
+        if let Source::Memory(bytes) = &mut source {
+            *bytes = input::read(word)?;
+            size = bytes.len() as u64;
+        }
+        let mut pieces = Pieces::default();
+        pieces.clear(size);
+        Ok(Self { name, source, pieces })
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads ranges of the file: offset and size.
+    pub fn fetch(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>) -> Result<(), Failure> {
+        let read = self.pieces.fetch(&mut self.source, ranges);
+        read.map_err(|error| Failure::io("read", &self.name, &error))
+    }
+
+    /// All bytes of the file.
+    pub fn read_all(self) -> Result<Vec<u8>, Failure> {
+        match self.source {
+            Source::Memory(bytes) => Ok(bytes),
+            Source::File(mut file) => {
+                let mut bytes = Vec::new();
+                let read = std::io::Read::read_to_end(&mut file, &mut bytes);
+                read.map_err(|error| Failure::io("read", &self.name, &error))?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Reads header, section headers and symbols.
+    pub fn fetch_symbols(&mut self) -> Result<(), Failure> {
+        self.fetch([(0, Header::MAX_SIZE)])?;
+        let header = *self.elf()?.header();
+        // The first has the count where it does not fit into the header.
+        self.fetch([header.section_table_range(1)])?;
+        let first = header.section_table_range(1);
+        let count = match header.section_count {
+            0 => self.extended_count(&header, first),
+            count => count.into(),
+        };
+        self.fetch([header.section_table_range(count)])?;
+        // Unnamed, as the names are not there yet.
+        let sections = self.elf()?.sections().map_err(|error| self.refused(&error.into()))?;
+        let names = usize::from(header.section_names_index);
+        let names =
+            if names == 0xffff { sections.get(0).map_or(0, |first| first.link as usize) } else { names };
+        let mut wanted: Vec<Section> = sections.get(names).into_iter().collect();
+        let table = sections.of_type(section_type::SYMTAB);
+        if let Some((_, table)) = table {
+            wanted.push(table);
+            wanted.extend(sections.get(table.link as usize));
+            wanted.extend(sections.iter().filter(|section| section.kind == SYMTAB_SHNDX));
+        }
+        self.fetch(wanted.into_iter().map(|section| (section.offset, section.size)))
+    }
+
+    fn extended_count(&self, header: &Header, (offset, size): (u64, u64)) -> u64 {
+        let bytes = Image::parse(&self.pieces).ok().and_then(|image| image.bytes_at(offset, size));
+        let table = bytes.map(|bytes| {
+            kbt_elf::SectionTable::new(header.class, header.endian, bytes, kbt_elf::StringTable::default())
+        });
+        table.and_then(|table| table.get(0)).map_or(0, |first| first.size)
+    }
+
+    /// The view of what was read.
+    pub fn elf(&self) -> Result<Image<&Pieces>, Failure> {
+        Image::parse(&self.pieces).map_err(|error| self.refused(&error.into()))
+    }
+
+    /// Reads the arrays of the table that was located.
+    pub fn fetch_table(&mut self, located: &Located) -> Result<(), Failure> {
+        let slot = located.slot(kbt_kallsyms::Array::NumSyms).map_err(|error| self.refused(&error))?;
+        self.fetch([(slot.offset, 4)])?;
+        let count = located.count(&self.pieces).map_err(|error| self.refused(&error))?;
+        // Of a count that cannot be, the reader of the table tells.
+        self.fetch(located.ranges(count.min(1 << 24)))
+    }
+
+    /// An error of the library, about this file.
+    pub fn refused(&self, error: &Error) -> Failure {
+        refusal(error).at_file(&self.name)
+    }
+}

@@ -1,0 +1,34 @@
+//! What the commands on kernels' tables share.
+
+pub mod image;
+pub mod kernel_file;
+pub mod plan;
+
+use kbt_kallsyms::{Error, ErrorKind};
+
+use crate::report::Failure;
+
+/// An error of the library as this program tells it, with the likely mend.
+pub fn refusal(error: &Error) -> Failure {
+    let (code, hint) = match &error.kind {
+        ErrorKind::Elf(_) => ("bad-elf", None),
+        ErrorKind::NoSymbolTable => ("no-symbol-table", Some("give the vmlinux before it was stripped")),
+        ErrorKind::NoSymbols => (
+            "no-symbols",
+            Some("without --all-symbols, _stext, _etext, _sinittext and _einittext say what is text"),
+        ),
+        ErrorKind::NoTable => ("no-table", Some("the kernel may have been built without CONFIG_KALLSYMS")),
+        ErrorKind::AddressOutOfRange { .. } => (
+            "address-out-of-range",
+            Some("--addresses, --absolute-percpu and --kernel say how addresses are kept"),
+        ),
+        ErrorKind::TooManySymbols { .. } => ("too-many-symbols", None),
+        _ => ("bad-table", None),
+    };
+    let mut failure = Failure::new(code, error.kind.to_string());
+    failure.offset = error.offset;
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
