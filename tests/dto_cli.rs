@@ -345,6 +345,10 @@ fn help_and_version() {
         ("dtbo list --help", "kbt-dtbo-list.txt"),
         ("dtbo extract --help", "kbt-dtbo-extract.txt"),
         ("depmod --help", "kbt-depmod.txt"),
+        ("kallsyms pad --help", "kbt-kallsyms-pad.txt"),
+        ("kallsyms patch --help", "kbt-kallsyms-patch.txt"),
+        ("kallsyms offset --help", "kbt-kallsyms-offset.txt"),
+        ("kallsyms patchfile --help", "kbt-kallsyms-patchfile.txt"),
     ] {
         let output = room.run(words);
         ok(&output);

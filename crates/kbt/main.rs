@@ -8,6 +8,7 @@ mod depfile;
 mod depmod;
 mod dtbo;
 mod exit;
+mod in_place;
 mod input;
 mod jobserver;
 mod kallsyms;

@@ -95,6 +95,8 @@ pub enum ErrorKind {
     /// The objects bring a table of their own.
     HasTable,
     /// Objects for two machines.
+    MixedMachines,
+    /// The image is for another word size or byte order than was recorded.
     OtherMachine,
     /// The tokens of the image are not those that were recorded.
     OtherTokens,
@@ -183,7 +185,8 @@ impl fmt::Display for ErrorKind {
             Self::HasTable => {
                 f.write_str("the objects bring a table of symbols (kallsyms_names) of their own")
             }
-            Self::OtherMachine => f.write_str("this object is for another machine than those before it"),
+            Self::MixedMachines => f.write_str("this object is for another machine than those before it"),
+            Self::OtherMachine => f.write_str("word size or byte order are not those of the pad file"),
             Self::Emit(error) => error.fmt(f),
             Self::OtherTokens => f.write_str("the tokens in it are not those of the pad file"),
             Self::OtherSize { array, found, recorded } => {

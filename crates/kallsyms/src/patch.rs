@@ -115,12 +115,12 @@ pub fn patch<'data, R: ReadRef<'data>>(
         Some(record) => room.recorded(record)?,
         None => room.detected(options.kernel),
     };
-    let mut map = read_symbols(image)?;
-    if kernel.is_fed_by_map() {
-        map.retain(|symbol| !kernel.drops_from_map(symbol.kind, symbol.name));
-    }
-    let base = room.base(&layout)?.or_else(|| address_of(&map, b"_text")).unwrap_or(0);
-    let percpu = address_of(&map, b"__per_cpu_start").filter(|start| *start < base);
+    let all = read_symbols(image)?;
+    let is_mapped = |symbol: &&SymbolEntry<'_>| !kernel.drops_from_map(symbol.kind, symbol.name);
+    let map: Vec<SymbolEntry<'_>> = all.iter().filter(is_mapped).copied().collect();
+    let source = if kernel.is_fed_by_map() { &map } else { &all };
+    let base = room.base(&layout)?.or_else(|| address_of(source, b"_text")).unwrap_or(0);
+    let percpu = address_of(source, b"__per_cpu_start").filter(|start| *start < base);
     let layout = match (layout.addresses, percpu) {
         (AddressTable::BaseRelative, Some(_)) => {
             Layout { addresses: AddressTable::BaseRelativePercpu, ..layout }
@@ -128,7 +128,8 @@ pub fn patch<'data, R: ReadRef<'data>>(
         _ => layout,
     };
     let absolute_percpu = layout.addresses == AddressTable::BaseRelativePercpu;
-    let choose = |all_symbols| select(map.iter().copied(), kernel, Choice { all_symbols, absolute_percpu });
+    let choose =
+        |all_symbols| select(source.iter().copied(), kernel, Choice { all_symbols, absolute_percpu });
     let selection = match options.record.map(|record| record.all_symbols).or(options.all_symbols) {
         Some(all_symbols) => choose(all_symbols)?,
         None => {

@@ -77,7 +77,7 @@ impl<'a> Superset<'a> {
         };
         let known = *self.target.get_or_insert(target);
         if (known.class, known.endian, known.machine) != (target.class, target.endian, target.machine) {
-            return Err(ErrorKind::OtherMachine.into());
+            return Err(ErrorKind::MixedMachines.into());
         }
         let (_, symtab) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
         let symbols = image.symbols(&sections, &symtab)?;

@@ -171,6 +171,6 @@ fn what_cannot_be_padded_is_refused() {
     let asks = object(Class::Elf64, ".text", &["a"], &ARRAYS_6_12);
     let brings = object(Class::Elf64, ".rodata", &["kallsyms_names"], &[]);
     assert_eq!(refused(&[asks.clone(), brings]), ErrorKind::HasTable);
-    assert_eq!(refused(&[asks, object(Class::Elf32, ".text", &["a"], &[])]), ErrorKind::OtherMachine);
+    assert_eq!(refused(&[asks, object(Class::Elf32, ".text", &["a"], &[])]), ErrorKind::MixedMachines);
     assert_eq!(refused(&[b"no object".to_vec()]), ErrorKind::Elf(kbt_elf::ErrorKind::BadMagic));
 }

@@ -5,12 +5,18 @@ use std::ffi::OsString;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kbt_kallsyms::{AddressTable, Kernel};
 
+use super::kallsyms_link::{Offset, Pad, Patch, Patchfile};
+
 /// Commands on the table of symbols that a kernel carries.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Generate(Generate),
     Dump(Dump),
     Verify(Verify),
+    Pad(Pad),
+    Patch(Patch),
+    Offset(Offset),
+    Patchfile(Patchfile),
 }
 
 /// Make the table of a linked kernel: scripts/kallsyms' text, or an object file

@@ -7,6 +7,7 @@ pub mod dtbo;
 pub mod dto;
 pub mod jobserver;
 pub mod kallsyms;
+pub mod kallsyms_link;
 
 use std::num::NonZeroUsize;
 

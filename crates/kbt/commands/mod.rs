@@ -16,6 +16,10 @@ mod jobserver_pool;
 mod jobserver_status;
 mod kallsyms_dump;
 mod kallsyms_generate;
+mod kallsyms_offset;
+mod kallsyms_pad;
+mod kallsyms_patch;
+mod kallsyms_patchfile;
 mod kallsyms_verify;
 
 use crate::args::{Area, Deferred, dtbo, dto, jobserver, kallsyms};
@@ -42,5 +46,11 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Kallsyms(Deferred(kallsyms::Command::Generate(args))) => kallsyms_generate::run(&args, report),
         Area::Kallsyms(Deferred(kallsyms::Command::Dump(args))) => kallsyms_dump::run(&args, report),
         Area::Kallsyms(Deferred(kallsyms::Command::Verify(args))) => kallsyms_verify::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Pad(args))) => kallsyms_pad::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Patch(args))) => kallsyms_patch::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Offset(args))) => kallsyms_offset::run(&args, report),
+        Area::Kallsyms(Deferred(kallsyms::Command::Patchfile(args))) => {
+            kallsyms_patchfile::run(&args, report)
+        }
     }
 }

@@ -23,6 +23,17 @@ pub fn refusal(error: &Error) -> Failure {
             Some("--addresses, --absolute-percpu and --kernel say how addresses are kept"),
         ),
         ErrorKind::TooManySymbols { .. } => ("too-many-symbols", None),
+        ErrorKind::OtherMachine | ErrorKind::OtherTokens | ErrorKind::OtherSize { .. } => {
+            ("wrong-pad-file", Some("the pad file is of another link; objects and pad file go together"))
+        }
+        ErrorKind::NotAsked => {
+            ("not-asked", Some("give every object of the link (vmlinux.o), of a kernel with CONFIG_KALLSYMS"))
+        }
+        ErrorKind::HasTable => ("has-table", Some("leave out the object that brings the table")),
+        ErrorKind::NoCode { .. } => (
+            "no-code",
+            Some("the link has brought a name that no object has: give `pad` every object of the link"),
+        ),
         _ => ("bad-table", None),
     };
     let mut failure = Failure::new(code, error.kind.to_string());

@@ -10,8 +10,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use kbt_elf::Edit;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -74,6 +76,18 @@ impl Set {
         self.stage(path, super::name_place(path), bytes)
     }
 
+    /// Adds a file that is a copy of `source` with some bytes changed. The copy is the system's: file systems that can
+    /// share blocks do.
+    ///
+    /// # Errors
+    /// The system's, and a target that cannot be replaced.
+    pub fn add_edited(&mut self, path: &Path, source: &Path, edits: &[Edit]) -> Result<(), Failure> {
+        let content = place(path).and_then(|place| Content::edited(place, source, edits));
+        let content = content.map_err(|error| Failure::io("write", path.display(), &error))?;
+        self.staged.push(Staged { path: path.to_owned(), content });
+        Ok(())
+    }
+
     fn stage(&mut self, path: &Path, place: io::Result<Place>, bytes: &[u8]) -> Result<(), Failure> {
         if self.staged.len() == FEW {
             ask_for_descriptors();
@@ -119,6 +133,18 @@ impl Content {
         let Place::File { target, old } = place else { return Ok(Self::Bytes(bytes.to_vec())) };
         let temporary = Temporary::beside(&target, old.as_ref())?;
         temporary.file().write_all(bytes)?;
+        Ok(Self::File { temporary, target, state: State::Hidden })
+    }
+
+    fn edited(place: Place, source: &Path, edits: &[Edit]) -> io::Result<Self> {
+        let Place::File { target, old } = place else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let mut source = File::open(source)?;
+        let old = old.map_or_else(|| source.metadata(), Ok)?;
+        let temporary = Temporary::beside(&target, Some(&old))?;
+        io::copy(&mut source, &mut temporary.file())?;
+        for edit in edits {
+            temporary.file().write_all_at(&edit.bytes, edit.offset)?;
+        }
         Ok(Self::File { temporary, target, state: State::Hidden })
     }
 

@@ -1,0 +1,153 @@
+//! `kbt kallsyms patch`.
+
+use std::path::Path;
+
+use kbt_kallsyms::{
+    Array, PadFile, Patch as Table, PatchError, PatchOptions, SymbolEntry, address_digits, patch, wanted,
+};
+
+use crate::args::kallsyms_link::Patch;
+use crate::in_place::{InPlace, Recovery};
+use crate::input;
+use crate::kallsyms::kernel_file::KernelFile;
+use crate::output::Set;
+use crate::report::{Failure, Report};
+
+/// Patches a kernel, or undoes what a killed run has left.
+pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
+    let path = Path::new(&args.vmlinux);
+    if args.undo {
+        return undo(path, args.sync);
+    }
+    // Before it is read: a killed run may have left it half written.
+    let place = match args.in_place {
+        true => Some(recovered(path, args.sync, report)?),
+        false => None,
+    };
+    let record = match &args.pad_file {
+        Some(word) => Some(read_record(word)?),
+        None => None,
+    };
+    let options = PatchOptions {
+        record: record.as_ref(),
+        all_symbols: args.all_symbols.then_some(true),
+        kernel: args.kernel,
+        relearn: args.relearn,
+        optimal: args.optimal,
+        cut_names: args.lto_clang,
+    };
+    let mut file = KernelFile::open(&args.vmlinux)?;
+    file.fetch_symbols()?;
+    // The second time for what the first has shown to be needed.
+    for _ in 0..2 {
+        let ranges = wanted(&file.elf()?).map_err(|error| file.refused(&error))?;
+        file.fetch(ranges)?;
+    }
+    let table = patch(&file.elf()?, options).map_err(|error| refused(&error, &file, options))?;
+    tell(&table, report);
+    let mut set = Set::default();
+    if let Some(map) = &args.sysmap {
+        let digits = address_digits(file.elf()?.header().class);
+        set.add(map, &system_map(&table.map, digits))?;
+    }
+    match place {
+        Some(place) => place.apply(&table.edits, args.sync)?,
+        None => set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?,
+    }
+    set.publish(args.sync)
+}
+
+fn undo(path: &Path, sync: bool) -> Result<(), Failure> {
+    match InPlace::open(path)?.recover(sync)? {
+        Recovery::Undone => Ok(()),
+        Recovery::None => Err(Failure::new("nothing-to-undo", "no killed run has left anything to undo")
+            .at_file(path.display())),
+        Recovery::Stale => Err(stale(path)),
+    }
+}
+
+fn stale(path: &Path) -> Failure {
+    let message = "it was made anew since a run was killed that had begun to patch it: nothing is undone";
+    Failure::new("stale-undo", message).at_file(path.display())
+}
+
+fn recovered(path: &Path, sync: bool, report: &mut Report) -> Result<InPlace, Failure> {
+    let place = InPlace::open(path)?;
+    match place.recover(sync)? {
+        Recovery::None => {}
+        Recovery::Undone => {
+            let message = "a run that was killed had begun to patch it; that was undone first";
+            report.warn(Failure::new("undone", message).at_file(path.display()));
+        }
+        Recovery::Stale => report.warn(stale(path)),
+    }
+    Ok(place)
+}
+
+fn read_record(word: &std::ffi::OsStr) -> Result<PadFile, Failure> {
+    PadFile::parse(&input::read(word)?).map_err(|error| {
+        let hint = "give the file that `kbt kallsyms pad --pad-file` has written for this kernel";
+        Failure::new("bad-pad-file", error.to_string()).at_file(input::name(word)).hint(hint)
+    })
+}
+
+fn tell(table: &Table<'_>, report: &mut Report) {
+    report.field("symbols", table.count);
+    let size = |array: Array, bytes: u64| (array.to_string(), bytes.into());
+    let needed = table.sizes.iter().map(|size_of| size(size_of.array, size_of.needed)).collect();
+    let room = table.sizes.iter().map(|size_of| size(size_of.array, size_of.room)).collect();
+    report.field("needed", serde_json::Value::Object(needed));
+    report.field("room", serde_json::Value::Object(room));
+    report.field("changed", !table.edits.is_empty());
+    for name in &table.too_long {
+        let name = String::from_utf8_lossy(name);
+        let message = format!("{name} has {} bytes, more than the kernel holds: it is left out", name.len());
+        report.warn(Failure::new("long-name", message));
+    }
+}
+
+/// Lines as nm prints them.
+fn system_map(symbols: &[SymbolEntry<'_>], digits: usize) -> Vec<u8> {
+    let size = symbols.iter().map(|symbol| digits + 4 + symbol.name.len()).sum();
+    let mut text = Vec::with_capacity(size);
+    for symbol in symbols {
+        for shift in (0..digits).rev() {
+            let digit = u8::try_from(symbol.address >> (4 * shift) & 0xf).unwrap_or(0);
+            text.push(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+        }
+        text.extend([b' ', symbol.kind, b' ']);
+        text.extend_from_slice(symbol.name);
+        text.push(b'\n');
+    }
+    text
+}
+
+fn refused(error: &PatchError, file: &KernelFile, options: PatchOptions<'_>) -> Failure {
+    let missing = match error {
+        PatchError::Table(error) => return file.refused(error),
+        PatchError::TooSmall(missing) => missing,
+    };
+    let name = file.name();
+    let message = format!("not enough padding in {name} for the new kallsyms, {error}");
+    let failure = Failure::new("not-enough-padding", message);
+    let most = missing.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+    let slack = most.saturating_add(options.record.map_or(0, |record| record.slack.into()));
+    let fits = |options| file.elf().is_ok_and(|image| patch(&image, options).is_ok());
+    let otherwise = match options {
+        PatchOptions { optimal: false, .. } if fits(PatchOptions { optimal: true, ..options }) => {
+            "; or --optimal, with which it fits"
+        }
+        PatchOptions { relearn: true, record: Some(_), .. }
+            if fits(PatchOptions { relearn: false, ..options }) =>
+        {
+            "; or leave --relearn out, and it fits"
+        }
+        _ => "",
+    };
+    let mut failure =
+        failure.hint(format!("link it with an object of `kbt kallsyms pad --slack {slack}`{otherwise}"));
+    for (array, bytes) in missing {
+        failure = failure.detail(array.symbol(), *bytes);
+    }
+    failure.detail("slack", slack)
+}

@@ -1,0 +1,43 @@
+//! `kbt kallsyms patchfile`.
+
+use kbt_elf::Edit;
+
+use crate::args::kallsyms_link::Patchfile;
+use crate::in_place::InPlace;
+use crate::input;
+use crate::output::Set;
+use crate::report::{Failure, Report};
+
+/// Writes a file's bytes over those of another.
+pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
+    let mut bytes = input::read(&args.patch)?;
+    if let Some(length) = args.length {
+        match usize::try_from(length) {
+            Ok(length) if length <= bytes.len() => bytes.truncate(length),
+            _ => {
+                let message =
+                    format!("it has {} bytes, fewer than {length}: all of them are written", bytes.len());
+                report.warn(Failure::new("short-patch", message).at_file(input::name(&args.patch)));
+            }
+        }
+    }
+    let size = std::fs::metadata(&args.file)
+        .map_err(|error| Failure::io("read", args.file.display(), &error))?
+        .len();
+    let edit = Edit { offset: args.offset, bytes };
+    let end = edit.end().unwrap_or(u64::MAX);
+    if end > size {
+        let message =
+            format!("{} bytes at {} end {} bytes behind its end", edit.bytes.len(), edit.offset, end - size);
+        return Err(Failure::new("short-write", message).at_file(args.file.display()).at_offset(args.offset));
+    }
+    report.field("written", edit.bytes.len());
+    if args.in_place {
+        let place = InPlace::open(&args.file)?;
+        place.recover(args.sync)?;
+        return place.apply(&[edit], args.sync);
+    }
+    let mut set = Set::default();
+    set.add_edited(&args.file, &args.file, &[edit])?;
+    set.publish(args.sync)
+}
