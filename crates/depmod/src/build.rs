@@ -2,7 +2,7 @@
 
 use crate::cycles;
 use crate::dependencies::{Dependencies, Reports};
-use crate::facts::ModuleFacts;
+use crate::facts::Facts;
 use crate::index::Layout;
 use crate::kernel::KernelSymbols;
 use crate::message::Messages;
@@ -65,7 +65,7 @@ pub struct Built {
 /// Joins the facts of `modules`, one each in their order, into the files.
 pub fn build(
     modules: &Modules,
-    facts: &[ModuleFacts],
+    facts: &[Facts<'_>],
     options: &Options<'_>,
     messages: &mut Messages,
 ) -> Built {
@@ -93,13 +93,13 @@ pub fn build(
 }
 
 /// The direct dependencies alone.
-pub fn dependencies(modules: &Modules, facts: &[ModuleFacts], options: &Options<'_>) -> Dependencies {
+pub fn dependencies(modules: &Modules, facts: &[Facts<'_>], options: &Options<'_>) -> Dependencies {
     resolve(modules, facts, options, &mut Vec::new(), &mut Messages::default()).1
 }
 
 fn resolve<'f>(
     modules: &Modules,
-    facts: &'f [ModuleFacts],
+    facts: &[Facts<'f>],
     options: &Options<'f>,
     needs: &mut Vec<u8>,
     messages: &mut Messages,
@@ -109,7 +109,7 @@ fn resolve<'f>(
         kernel.load(&mut symbols, messages);
     }
     symbols.reserve(facts.iter().map(|facts| facts.exports().len()).sum());
-    for (index, facts) in (0..).zip(facts) {
+    for (index, &facts) in (0..).zip(facts) {
         symbols.add_module(index, facts);
     }
     let reports = Reports {
@@ -117,6 +117,7 @@ fn resolve<'f>(
         versions: options.kernel.is_some_and(|kernel| kernel.has_versions()),
         needs: options.show_needs,
     };
-    let dependencies = Dependencies::resolve(modules, facts.iter(), &symbols, reports, needs, messages);
+    let dependencies =
+        Dependencies::resolve(modules, facts.iter().copied(), &symbols, reports, needs, messages);
     (symbols, dependencies)
 }

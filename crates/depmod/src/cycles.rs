@@ -135,7 +135,7 @@ mod tests {
     fn told(lists: &[&[u32]]) -> Vec<String> {
         let mut modules = Modules::new(b"/d");
         for index in 0..lists.len() {
-            modules.offer(format!("/d/m{index:02}.ko").as_bytes(), &Config::default());
+            modules.offer(format!("/d/m{index:02}.ko").as_bytes(), 0, &Config::default());
         }
         let all = Dependencies::from_lists(lists);
         let mut messages = Messages::default();

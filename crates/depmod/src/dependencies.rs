@@ -6,7 +6,7 @@
 //! **Limits.** Indices are those of at most [`MAX_MODULES`](crate::modules::MAX_MODULES) modules. The closures together may
 //! be as long as the square of that; they are the output.
 
-use crate::facts::ModuleFacts;
+use crate::facts::Facts;
 use crate::message::Messages;
 use crate::modules::Modules;
 use crate::symbols::SymbolTable;
@@ -34,7 +34,7 @@ impl Dependencies {
     /// Looks every wanted symbol up.
     pub(crate) fn resolve<'f>(
         modules: &Modules,
-        facts: impl Iterator<Item = &'f ModuleFacts>,
+        facts: impl Iterator<Item = Facts<'f>>,
         symbols: &SymbolTable<'_>,
         reports: Reports,
         needs: &mut Vec<u8>,

@@ -29,7 +29,7 @@ mod symbols;
 pub use build::{Built, Options, build, dependencies};
 pub use config::Config;
 pub use dependencies::Dependencies;
-pub use facts::{Export, FactsBuilder, Import, MAX_TEXT, ModuleFacts, TooMuchText};
+pub use facts::{Export, Facts, FactsBuilder, Import, MAX_TEXT, ModuleFacts, TooMuchText};
 pub use index::{
     Duplicate, Entries, Entry, Index, IndexBuilder, Layout, ReadError as IndexError, WriteError,
 };

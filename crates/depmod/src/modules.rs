@@ -20,6 +20,7 @@ struct Entry {
     name_end: u32,
     /// Where the base name begins in the path.
     base: u32,
+    tag: u32,
 }
 
 /// The modules of one directory, in the order in which they were found until [`Modules::sort`] gives them kmod's.
@@ -42,6 +43,8 @@ pub struct ModuleFile<'m> {
     pub relative: &'m [u8],
     /// The name of the module: `snd_hda_intel`.
     pub name: &'m [u8],
+    /// What was given with it.
+    pub tag: u32,
 }
 
 impl Modules {
@@ -89,9 +92,9 @@ impl Modules {
 
     /// Takes the module at `path`, unless one of its name is there that has the higher priority.
     ///
-    /// Gives the path that was replaced or that won.
-    pub fn offer(&mut self, path: &[u8], config: &Config) -> Offer {
-        let entry = self.push_text(path);
+    /// `tag` is the caller's: [`ModuleFile::tag`] has it again.
+    pub fn offer(&mut self, path: &[u8], tag: u32, config: &Config) -> Offer {
+        let entry = self.push_text(path, tag);
         let Some(old) = self.find_entry(&entry) else {
             self.add(entry);
             return Offer::New;
@@ -108,8 +111,8 @@ impl Modules {
     }
 
     /// Takes a module that was named by the user, unless there is one of its name: then gives that.
-    pub fn add_named(&mut self, path: &[u8]) -> Result<(), ModuleFile<'_>> {
-        let entry = self.push_text(path);
+    pub fn add_named(&mut self, path: &[u8], tag: u32) -> Result<(), ModuleFile<'_>> {
+        let entry = self.push_text(path, tag);
         if let Some(old) = self.find_entry(&entry).and_then(|old| self.entries.get(old)) {
             return Err(self.file(old));
         }
@@ -153,7 +156,7 @@ impl Modules {
         self.by_name = by_name;
     }
 
-    fn push_text(&mut self, path: &[u8]) -> Entry {
+    fn push_text(&mut self, path: &[u8], tag: u32) -> Entry {
         let start = self.text.len();
         self.text.extend_from_slice(path);
         let path_end = self.text.len();
@@ -166,6 +169,7 @@ impl Modules {
             path_end: narrow(path_end),
             name_end: narrow(self.text.len()),
             base: narrow(base_start(path)),
+            tag,
         }
     }
 
@@ -187,7 +191,7 @@ impl Modules {
     fn file(&self, entry: &Entry) -> ModuleFile<'_> {
         let path = self.path_of(entry);
         let relative = self.relative_start(path).and_then(|start| path.get(start..)).unwrap_or(path);
-        ModuleFile { path, relative, name: self.name_of(entry) }
+        ModuleFile { path, relative, name: self.name_of(entry), tag: entry.tag }
     }
 
     fn name(&self, index: usize) -> &[u8] {
@@ -304,7 +308,7 @@ mod tests {
         let config = Config::parse([(b"c".as_slice(), config.as_bytes())], b"6.1", &mut messages);
         let mut modules = Modules::new(DIRECTORY.as_bytes());
         for path in paths {
-            modules.offer(path.as_bytes(), &config);
+            modules.offer(path.as_bytes(), 0, &config);
         }
         assert_eq!(modules.len(), 1);
         let path = modules.get(0).unwrap().path;
@@ -351,7 +355,7 @@ mod tests {
         let config = Config::default();
         let mut modules = Modules::new(DIRECTORY.as_bytes());
         for name in ["b", "a", "e1000e", "ext4", "snd-hda-intel"] {
-            modules.offer(format!("{DIRECTORY}/{name}.ko").as_bytes(), &config);
+            modules.offer(format!("{DIRECTORY}/{name}.ko").as_bytes(), 0, &config);
         }
         modules.sort();
         let buckets: Vec<u32> = modules.iter().map(|file| bucket(file.name, MODULE_BUCKETS)).collect();

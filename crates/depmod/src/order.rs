@@ -55,7 +55,7 @@ mod tests {
     fn sorted(order: &str) -> (Vec<String>, usize) {
         let mut modules = Modules::new(b"/d");
         for path in ["/elsewhere/f.ko", "/d/e.ko", "/d/kernel/a-b.ko.xz", "/d/kernel/c.ko"] {
-            modules.offer(path.as_bytes(), &Config::default());
+            modules.offer(path.as_bytes(), 0, &Config::default());
         }
         let mut messages = Messages::default();
         modules.sort_by_order(b"/d/modules.order", order.as_bytes(), &mut messages);

@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::facts::ModuleFacts;
+use crate::facts::Facts;
 use crate::hash::{SYMBOL_BUCKETS, bucket};
 
 /// The owner of a symbol that is the kernel's own.
@@ -49,7 +49,7 @@ impl<'s> SymbolTable<'s> {
     }
 
     /// Adds the symbols of the module of this index.
-    pub(crate) fn add_module(&mut self, index: u32, facts: &'s ModuleFacts) {
+    pub(crate) fn add_module(&mut self, index: u32, facts: Facts<'s>) {
         for export in facts.exports() {
             let name = self.without_prefix(export.name);
             self.add(Symbol { name, crc: export.crc, owner: index });

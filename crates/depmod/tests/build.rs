@@ -20,7 +20,7 @@ struct Case {
 fn case(list: &[(&str, Push<'_>)]) -> Case {
     let mut modules = Modules::new(DIRECTORY.as_bytes());
     for (name, _) in list {
-        modules.offer(format!("{DIRECTORY}/kernel/{name}.ko").as_bytes(), &Config::default());
+        modules.offer(format!("{DIRECTORY}/kernel/{name}.ko").as_bytes(), 0, &Config::default());
     }
     let facts = list.iter().map(|(_, push)| {
         let mut builder = FactsBuilder::new();
@@ -32,7 +32,8 @@ fn case(list: &[(&str, Push<'_>)]) -> Case {
 
 fn run(case: &Case, options: &Options<'_>) -> (Built, Vec<String>) {
     let mut messages = Messages::default();
-    let built = build(&case.modules, &case.facts, options, &mut messages);
+    let facts: Vec<_> = case.facts.iter().map(ModuleFacts::view).collect();
+    let built = build(&case.modules, &facts, options, &mut messages);
     let told =
         messages.iter().map(|(level, text)| format!("{}: {}", level.name(), String::from_utf8_lossy(text)));
     let told = told.collect();
@@ -191,7 +192,8 @@ fn a_cycle_leaves_no_outputs() {
 fn an_alias_that_is_not_ascii_is_fatal_and_named() {
     let case = case(&[("a", &|facts| facts.push_alias(b"x\xC3\xA9"))]);
     let mut messages = Messages::default();
-    let built = build(&case.modules, &case.facts, &quiet(), &mut messages);
+    let facts: Vec<_> = case.facts.iter().map(ModuleFacts::view).collect();
+    let built = build(&case.modules, &facts, &quiet(), &mut messages);
     assert!(built.outputs.is_none());
     let (level, text) = messages.iter().last().unwrap();
     assert_eq!(level, Level::Fatal);

@@ -46,7 +46,7 @@ fn search(
     let mut add = |root: &[u8], log: &mut Log<'_>| {
         let done = walk.run(root, &mut log.messages, |met, _| {
             if has_module_extension(met.name) {
-                modules.offer(met.path, config);
+                modules.offer(met.path, 0, config);
             }
             // One too many is enough to refuse.
             if modules.len() > MAX_MODULES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -75,7 +75,7 @@ fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Re
         fs::metadata(path).map_err(|error| {
             Stop::fatal("io", format!("could not create module {shown}: {}", text(error)))
         })?;
-        let Err(old) = modules.add_named(path.as_bytes()) else { continue };
+        let Err(old) = modules.add_named(path.as_bytes(), 0) else { continue };
         let name = String::from_utf8_lossy(old.name);
         if old.path == path.as_bytes() {
             log.tell(Level::Error, format!("hash_add_unique {name}: File exists"));

@@ -17,7 +17,7 @@ mod up_to_date;
 use std::io::Write as _;
 use std::path::Path;
 
-use kbt_depmod::{Built, Level, Modules, Options, build};
+use kbt_depmod::{Built, Level, ModuleFacts, Modules, Options, build};
 
 use crate::args::depmod::{Compat, Depmod};
 use crate::depfile::Depfile;
@@ -83,6 +83,7 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         builtin: builtin.as_deref().map_err(Vec::as_slice),
         builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
     };
+    let facts: Vec<_> = facts.iter().map(ModuleFacts::view).collect();
     let built = build(&modules, &facts, &options, &mut log.messages);
     finish(args, &settings, &modules, built, log)
 }

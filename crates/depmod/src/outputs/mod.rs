@@ -9,7 +9,7 @@ mod symbols;
 
 use crate::build::Options;
 use crate::dependencies::{Dependencies, Order};
-use crate::facts::ModuleFacts;
+use crate::facts::Facts;
 use crate::index::{IndexBuilder, WriteError};
 use crate::message::{Level, Messages};
 use crate::modules::Modules;
@@ -102,7 +102,7 @@ impl Outputs {
 /// Everything that the outputs are made of.
 pub(crate) struct Join<'j> {
     pub(crate) modules: &'j Modules,
-    pub(crate) facts: &'j [ModuleFacts],
+    pub(crate) facts: &'j [Facts<'j>],
     pub(crate) options: &'j Options<'j>,
     pub(crate) symbols: &'j SymbolTable<'j>,
     pub(crate) dependencies: &'j Dependencies,
