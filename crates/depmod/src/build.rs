@@ -7,11 +7,11 @@ use crate::index::Layout;
 use crate::kernel::KernelSymbols;
 use crate::message::Messages;
 use crate::modules::Modules;
-use crate::outputs::{Join, Outputs};
+use crate::outputs::{Join, Output, Outputs};
 use crate::symbols::SymbolTable;
 
 /// What shapes the outputs beside the modules.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Options<'o> {
     /// The kernel's own symbols.
     pub kernel: Option<KernelSymbols<'o>>,
@@ -27,6 +27,8 @@ pub struct Options<'o> {
     pub text_only: bool,
     /// The order of the nodes of an index.
     pub layout: Layout,
+    /// Whether the index that is made of inputs with this checksum is where it belongs already, so that it need not be made.
+    pub known: Option<&'o dyn Fn(Output, u128) -> bool>,
     /// The content of modules.builtin, or what is to be told instead: then its index is an empty file.
     pub builtin: Result<&'o [u8], &'o [u8]>,
     /// The content of modules.builtin.modinfo, likewise.
@@ -43,6 +45,7 @@ impl Default for Options<'_> {
             show_needs: false,
             text_only: false,
             layout: Layout::default(),
+            known: None,
             builtin: Err(b"no modules.builtin"),
             builtin_modinfo: Err(b"no modules.builtin.modinfo"),
         }

@@ -8,10 +8,12 @@
 
 mod build;
 mod builtin;
+mod cache;
 mod config;
 mod cycles;
 mod dependencies;
 mod device_node;
+mod digest;
 mod facts;
 mod hash;
 mod index;
@@ -27,8 +29,10 @@ mod read;
 mod symbols;
 
 pub use build::{Built, Options, build, dependencies};
+pub use cache::{CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, write_cache};
 pub use config::Config;
 pub use dependencies::Dependencies;
+pub use digest::Digest;
 pub use facts::{Export, Facts, FactsBuilder, Import, MAX_TEXT, ModuleFacts, TooMuchText};
 pub use index::{
     Duplicate, Entries, Entry, Index, IndexBuilder, Layout, ReadError as IndexError, WriteError,

@@ -78,6 +78,13 @@ pub struct Depmod {
     /// Write nothing and fail where a module cannot be read
     #[arg(long)]
     pub strict: bool,
+    /// Read only what changed since the last such run; what modules gave is kept in DIR [default: /var/cache/kbt for
+    /// root, else ~/.cache/kbt]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub incremental: Option<Option<OsString>>,
+    /// With --incremental: compare contents, not the times of files
+    #[arg(long, requires = "incremental")]
+    pub verify: bool,
     /// Lay the indexes out as this version of kmod does: 34 and later, or 30 to 33
     #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
     pub compat: Compat,

@@ -5,21 +5,26 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 
-use kbt_depmod::{Config, Level, MAX_MODULES, Modules, has_module_extension};
+use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, has_module_extension};
 
 use super::log::Log;
 use super::settings::Settings;
-use super::{Stop, config_files};
+use super::{Stop, config_files, incremental};
 use crate::modules_dir::{Walk, read_beside, text};
 
-/// The modules of the settings' directory, or those that are named.
-pub fn modules(settings: &Settings, log: &mut Log<'_>) -> Result<Modules, Stop> {
+/// The modules of the settings' directory, or those that are named. `identities` gets the state of each file that is met, and
+/// the modules' tags are places in it; without it files are not looked at.
+pub fn modules(
+    settings: &Settings,
+    identities: Option<&mut Vec<FileIdentity>>,
+    log: &mut Log<'_>,
+) -> Result<Modules, Stop> {
     let mut modules = Modules::new(&settings.directory);
     match &settings.named {
         Some(paths) => add_named(paths, &mut modules, log)?,
         None => {
             let config = config_files::load(&settings.config, &settings.version, log);
-            search(settings, &config, &mut modules, log)?;
+            search(settings, &config, &mut modules, identities, log)?;
         }
     }
     if modules.len() > MAX_MODULES {
@@ -40,14 +45,22 @@ fn search(
     settings: &Settings,
     config: &Config,
     modules: &mut Modules,
+    mut identities: Option<&mut Vec<FileIdentity>>,
     log: &mut Log<'_>,
 ) -> Result<(), Stop> {
-    let walk = Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: false };
+    let walk =
+        Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: identities.is_some() };
     let mut add = |root: &[u8], log: &mut Log<'_>| {
         let done = walk.run(root, &mut log.messages, |met, _| {
-            if has_module_extension(met.name) {
-                modules.offer(met.path, 0, config);
+            if !has_module_extension(met.name) {
+                return ControlFlow::Continue(());
             }
+            let mut tag = 0;
+            if let Some(identities) = &mut identities {
+                tag = u32::try_from(identities.len()).unwrap_or(u32::MAX);
+                identities.push(met.status.as_ref().map(incremental::identity).unwrap_or_default());
+            }
+            modules.offer(met.path, tag, config);
             // One too many is enough to refuse.
             if modules.len() > MAX_MODULES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

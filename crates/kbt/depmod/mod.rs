@@ -8,6 +8,7 @@
 
 mod config_files;
 mod find;
+mod incremental;
 mod log;
 mod publish;
 mod read;
@@ -17,13 +18,14 @@ mod up_to_date;
 use std::io::Write as _;
 use std::path::Path;
 
-use kbt_depmod::{Built, Level, ModuleFacts, Modules, Options, build};
+use kbt_depmod::{Built, Level, Modules, Options, Outputs, build};
 
 use crate::args::depmod::{Compat, Depmod};
 use crate::depfile::Depfile;
 use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
+use incremental::{Gathered, Incremental};
 use log::Log;
 use settings::{KernelFile, Settings};
 
@@ -64,12 +66,22 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         return Ok(());
     }
     let kernel = KernelFile::read(args, log)?;
-    let modules = find::modules(&settings, log)?;
+    let incremental = Incremental::wanted(args, &settings);
+    let mut identities = Vec::new();
+    let modules = find::modules(&settings, incremental.is_some().then_some(&mut identities), log)?;
     log.flush();
-    let facts = read::facts(&modules, args.strict, jobs, log)?;
+    let gathered = match &incremental {
+        Some(incremental) => incremental.facts(&modules, &identities, args.strict, jobs, log)?,
+        None => {
+            let files: Vec<_> = modules.iter().collect();
+            Gathered::read(read::facts(&files, args.strict, jobs, log)?)
+        }
+    };
     let builtin = read_beside(&settings.directory, "modules.builtin");
     let builtin_modinfo = read_beside(&settings.directory, "modules.builtin.modinfo");
+    let known = |output, inputs| gathered.knows(&settings.output, output, inputs);
     let options = Options {
+        known: if incremental.is_some() { Some(&known) } else { None },
         kernel: kernel.as_ref().map(KernelFile::symbols),
         symbol_prefix: settings.symbol_prefix,
         report_symbols: args.errsyms && kernel.is_some(),
@@ -83,9 +95,12 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         builtin: builtin.as_deref().map_err(Vec::as_slice),
         builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
     };
-    let facts: Vec<_> = facts.iter().map(ModuleFacts::view).collect();
-    let built = build(&modules, &facts, &options, &mut log.messages);
-    finish(args, &settings, &modules, built, log)
+    let built = build(&modules, &gathered.views(), &options, &mut log.messages);
+    let outputs = finish(args, &settings, &modules, built, log)?;
+    if let Some(incremental) = incremental.as_ref().filter(|_| !args.show) {
+        incremental.keep(&modules, &identities, &gathered, &outputs, log);
+    }
+    Ok(())
 }
 
 /// Prints or publishes what was built.
@@ -95,7 +110,7 @@ fn finish(
     modules: &Modules,
     built: Built,
     log: &mut Log<'_>,
-) -> Result<(), Stop> {
+) -> Result<Outputs, Stop> {
     if !log.report.is_json() {
         print(&built.needs)?;
     }
@@ -123,7 +138,7 @@ fn finish(
             }
         }
         args.symvers.iter().chain(&args.filesyms).for_each(|file| depfile.input(file));
-        publish::publish(&settings.output, &outputs, &depfile)?;
+        publish::publish(&settings.output, &outputs, args.incremental.is_some(), &depfile)?;
         log.report.field("output", String::from_utf8_lossy(&settings.output));
     }
     log.report.field("modules", modules.len());
@@ -131,7 +146,7 @@ fn finish(
     let files: serde_json::Map<String, serde_json::Value> =
         outputs.iter().map(|(output, bytes)| (output.name().to_owned(), bytes.len().into())).collect();
     log.report.field("files", files);
-    Ok(())
+    Ok(outputs)
 }
 
 /// Writes to standard output; a reader that went away has what it wanted.

@@ -1,9 +1,11 @@
 //! Letting the files appear: all of them, or none.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::Path;
 
-use kbt_depmod::Outputs;
+use kbt_depmod::{Output, Outputs};
 
 use super::{Stop, path};
 use crate::depfile::Depfile;
@@ -12,16 +14,38 @@ use crate::output::Set;
 
 /// Writes the files to `directory`, which is made where it is missing. They are on the disk before the first of them can be
 /// seen.
-pub fn publish(directory: &[u8], outputs: &Outputs, depfile: &Depfile<'_>) -> Result<(), Stop> {
+///
+/// With `keep_same` a file that has the right bytes stays; but not modules.dep, whose time tells of this run (`-A`, make).
+pub fn publish(
+    directory: &[u8],
+    outputs: &Outputs,
+    keep_same: bool,
+    depfile: &Depfile<'_>,
+) -> Result<(), Stop> {
     let directory = path(directory);
     fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(|error| {
         Stop::fatal("io", format!("could not create directory {}: {}", directory.display(), text(error)))
     })?;
     let mut set = Set::default();
+    let mut old = Vec::new();
     for (output, bytes) in outputs.iter() {
-        set.add_name(&directory.join(output.name()), bytes).map_err(Stop::Fatal)?;
+        let file = directory.join(output.name());
+        if !(keep_same && output != Output::Dep && is_same(&file, bytes, &mut old)) {
+            set.add_name(&file, bytes).map_err(Stop::Fatal)?;
+        }
     }
     // It stands for the others: they appear together.
     depfile.add_for(&directory.join("modules.dep"), &mut set).map_err(Stop::Fatal)?;
     set.publish(true).map_err(Stop::Fatal)
+}
+
+/// Whether a regular file has these bytes.
+fn is_same(file: &Path, bytes: &[u8], old: &mut Vec<u8>) -> bool {
+    let size = bytes.len() as u64;
+    if !fs::symlink_metadata(file).is_ok_and(|status| status.is_file() && status.size() == size) {
+        return false;
+    }
+    old.clear();
+    let read = File::open(file).and_then(|file| file.take(size + 1).read_to_end(old));
+    read.is_ok() && old == bytes
 }

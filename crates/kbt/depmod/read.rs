@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use kbt_depmod::{Level, ModuleFacts, ModuleFile, Modules};
+use kbt_depmod::{Level, ModuleFacts, ModuleFile};
 
 use super::log::Log;
 use super::{Stop, path};
@@ -17,36 +17,54 @@ thread_local! {
     static FILES: RefCell<ModuleFiles> = RefCell::new(ModuleFiles::new());
 }
 
-/// Reads each module. One that cannot be read is told, and has the facts that kmod still finds in it; with `strict` it ends the run.
+/// What came of reading a module.
+#[derive(Debug)]
+pub enum Reading {
+    /// It was read.
+    Whole(ModuleFacts),
+    /// It could not be read, which was told; these are the facts that kmod still finds in it.
+    Broken(ModuleFacts),
+}
+
+/// Reads each file. With `strict` one that cannot be read ends the run.
 pub fn facts(
-    modules: &Modules,
+    files: &[ModuleFile<'_>],
     strict: bool,
     jobs: Jobs,
     log: &mut Log<'_>,
-) -> Result<Vec<ModuleFacts>, Stop> {
-    let files: Vec<ModuleFile<'_>> = modules.iter().collect();
+) -> Result<Vec<Reading>, Stop> {
     let step = |file: &ModuleFile<'_>| {
         Ok(FILES
             .with_borrow_mut(|files| files.read(path(file.path)).map_err(|error| (error, files.salvage()))))
     };
-    let results = workers::map(jobs, log.report, "modules read", &files, cost, step).map_err(Stop::Fatal)?;
+    let results = workers::map(jobs, log.report, "modules read", files, cost, step).map_err(Stop::Fatal)?;
     let mut bad = 0;
     let mut facts = Vec::with_capacity(results.len());
     for (file, result) in files.iter().zip(results) {
-        facts.push(result.unwrap_or_else(|(error, facts)| {
-            bad += 1;
-            let why = reason(&error);
-            log.messages
-                .tell(Level::Error, &[b"failed to load symbols from ", file.path, b": ", why.as_bytes()]);
-            facts
-        }));
+        facts.push(match result {
+            Ok(facts) => Reading::Whole(facts),
+            Err((error, facts)) => {
+                bad += 1;
+                tell(file, &error, log);
+                Reading::Broken(facts)
+            }
+        });
     }
     log.report.field("unreadable", bad);
     if strict && bad > 0 {
-        let message = format!("{bad} of {} modules cannot be read; nothing was written", files.len());
+        let message = format!("{bad} modules cannot be read; nothing was written");
         return Err(Stop::Told(Failure::new("unreadable", message)));
     }
     Ok(facts)
+}
+
+fn tell(file: &ModuleFile<'_>, error: &ModuleFileError, log: &mut Log<'_>) {
+    let why = match error {
+        ModuleFileError::Io(error) => text(error),
+        ModuleFileError::Compressed(compression, error) => format!("{compression}: {error}"),
+        ModuleFileError::Module(error) => error.to_string(),
+    };
+    log.messages.tell(Level::Error, &[b"failed to load symbols from ", file.path, b": ", why.as_bytes()]);
 }
 
 /// About how long a module takes, by its name: measured on Debian's, a mean of 100 KiB. A plain one costs less than a
@@ -59,12 +77,4 @@ fn cost(file: &ModuleFile<'_>) -> Duration {
         () if name.ends_with(b".zst") => 150,
         () => 0,
     })
-}
-
-fn reason(error: &ModuleFileError) -> String {
-    match error {
-        ModuleFileError::Io(error) => text(error),
-        ModuleFileError::Compressed(compression, error) => format!("{compression}: {error}"),
-        ModuleFileError::Module(error) => error.to_string(),
-    }
 }

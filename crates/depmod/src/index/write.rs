@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::trie::{Node, build};
 use super::{CHARACTERS, HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET, VERSION, sort};
+use crate::digest::Digest;
 
 /// In which order the nodes lie; readers take both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,6 +94,19 @@ impl<'t> IndexBuilder<'t> {
         let mut again: Vec<Duplicate<'t>> = again.collect();
         again.sort_unstable_by_key(|duplicate| duplicate.entry);
         again
+    }
+
+    /// A checksum of all that [`build`](Self::build) makes the index of.
+    pub fn inputs(&self, layout: Layout) -> u128 {
+        let mut digest = Digest::default();
+        digest.update(&[u8::from(layout == Layout::PostOrder)]);
+        for added in &self.entries {
+            // Neither holds a NUL, so that this cannot be read in two ways.
+            for part in [added.key, b"\0", added.value, b"\0", &added.priority.to_le_bytes()] {
+                digest.update(part);
+            }
+        }
+        digest.finish()
     }
 
     /// The index.

@@ -85,12 +85,18 @@ impl Output {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Outputs {
     files: Vec<(Output, Vec<u8>)>,
+    indexes: Vec<(Output, u128)>,
 }
 
 impl Outputs {
     /// The files, in the order of writing.
     pub fn iter(&self) -> impl Iterator<Item = (Output, &[u8])> {
         self.files.iter().map(|(output, bytes)| (*output, bytes.as_slice()))
+    }
+
+    /// The checksums of what the indexes were made of, where [`Options::known`] was asked for them.
+    pub fn indexes(&self) -> &[(Output, u128)] {
+        &self.indexes
     }
 
     /// The content of one.
@@ -115,43 +121,50 @@ pub(crate) struct Failed;
 impl Join<'_> {
     /// All files, or none where something fatal was told.
     pub(crate) fn outputs(&self, messages: &mut Messages) -> Option<Outputs> {
-        self.files(messages).ok().map(|files| Outputs { files })
+        let mut outputs = Outputs::default();
+        self.make(&mut outputs, messages).ok().map(|()| outputs)
     }
 
-    fn files(&self, messages: &mut Messages) -> Result<Vec<(Output, Vec<u8>)>, Failed> {
-        let mut files = Vec::with_capacity(Output::ALL.len());
+    fn make(&self, outputs: &mut Outputs, messages: &mut Messages) -> Result<(), Failed> {
         let indexes = !self.options.text_only;
         let lines = dep::Lines::new(self);
         if indexes {
-            files.push((Output::DepBin, lines.index(self, messages)?));
+            lines.index(self, outputs, messages)?;
         }
-        files.insert(0, (Output::Dep, lines.text));
-        files.push((Output::Alias, alias::text(self)));
+        outputs.files.insert(0, (Output::Dep, lines.text));
+        outputs.files.push((Output::Alias, alias::text(self)));
         if indexes {
-            files.push((Output::AliasBin, alias::index(self, messages)?));
+            alias::index(self, outputs, messages)?;
         }
-        files.push((Output::Softdep, softdep::softdep(self)));
-        files.push((Output::Weakdep, softdep::weakdep(self)));
+        outputs.files.push((Output::Softdep, softdep::softdep(self)));
+        outputs.files.push((Output::Weakdep, softdep::weakdep(self)));
         let symbols = self.symbols.sorted();
-        files.push((Output::Symbols, symbols::text(self, &symbols)));
+        outputs.files.push((Output::Symbols, symbols::text(self, &symbols)));
         if indexes {
-            files.push((Output::SymbolsBin, symbols::index(self, &symbols, messages)?));
-            files.push((Output::BuiltinBin, builtin::names(self, messages)?));
-            files.push((Output::BuiltinAliasBin, builtin::aliases(self, messages)?));
+            symbols::index(self, &symbols, outputs, messages)?;
+            builtin::names(self, outputs, messages)?;
+            builtin::aliases(self, outputs, messages)?;
         }
-        files.push((Output::Devname, devname::text(self, messages)));
-        Ok(files)
+        outputs.files.push((Output::Devname, devname::text(self, messages)));
+        Ok(())
     }
 
-    /// The index of these entries. `source` names the file that an entry comes from.
+    /// Makes the index of these entries, unless it is known. `source` names the file that an entry comes from.
     fn index<'t>(
         &self,
-        output: Output,
+        (output, outputs): (Output, &mut Outputs),
         builder: &IndexBuilder<'t>,
         source: impl FnOnce(usize) -> Option<&'t [u8]>,
         messages: &mut Messages,
-    ) -> Result<Vec<u8>, Failed> {
-        builder.build(self.options.layout).map_err(|error| {
+    ) -> Result<(), Failed> {
+        if let Some(known) = self.options.known {
+            let inputs = builder.inputs(self.options.layout);
+            outputs.indexes.push((output, inputs));
+            if known(output, inputs) {
+                return Ok(());
+            }
+        }
+        let bytes = builder.build(self.options.layout).map_err(|error| {
             let source = match error {
                 WriteError::NotAscii { entry, .. } => source(entry),
                 WriteError::TooLarge => None,
@@ -160,7 +173,9 @@ impl Join<'_> {
             let text = format!("cannot make {}: ", output.name());
             messages.tell(Level::Fatal, &[text.as_bytes(), &source, error.to_string().as_bytes()]);
             Failed
-        })
+        })?;
+        outputs.files.push((output, bytes));
+        Ok(())
     }
 
     fn name(&self, module: u32) -> &[u8] {
