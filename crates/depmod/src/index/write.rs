@@ -17,6 +17,9 @@ pub enum Layout {
     PostOrder,
 }
 
+/// Bytes that are gathered before their checksum is made.
+const PIECE: usize = 1 << 14;
+
 /// Why there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteError {
@@ -100,12 +103,20 @@ impl<'t> IndexBuilder<'t> {
     pub fn inputs(&self, layout: Layout) -> u128 {
         let mut digest = Digest::default();
         digest.update(&[u8::from(layout == Layout::PostOrder)]);
+        let mut piece = Vec::with_capacity(2 * PIECE);
         for added in &self.entries {
             // Neither holds a NUL, so that this cannot be read in two ways.
-            for part in [added.key, b"\0", added.value, b"\0", &added.priority.to_le_bytes()] {
-                digest.update(part);
+            piece.extend_from_slice(added.key);
+            piece.push(0);
+            piece.extend_from_slice(added.value);
+            piece.push(0);
+            piece.extend_from_slice(&added.priority.to_le_bytes());
+            if piece.len() >= PIECE {
+                digest.update(&piece);
+                piece.clear();
             }
         }
+        digest.update(&piece);
         digest.finish()
     }
 
