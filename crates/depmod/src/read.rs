@@ -16,6 +16,7 @@
 
 mod exports;
 mod imports;
+mod names;
 mod versions;
 
 use core::fmt;
@@ -163,7 +164,7 @@ impl ModuleReader {
     /// Those of [`read_module`].
     pub fn read(&mut self, bytes: &[u8]) -> Result<ModuleFacts, ReadError> {
         self.facts.clear();
-        let module = Module::locate(bytes)?;
+        let module = Module { data: bytes, layout: Layout::locate(bytes)? };
         module.read_tables(&mut self.facts, &mut self.scratch);
         module.read_exports(&mut self.facts, &self.scratch.crc_symbols)?;
         self.finish()
@@ -187,17 +188,17 @@ impl ModuleReader {
     ) -> Result<ModuleFacts, SourceError<S::Error>> {
         self.facts.clear();
         self.fetch_headers(source, size)?;
-        let module = Module::locate(&self.pieces)?;
-        let wanted = [module.modinfo, module.versions, module.symtab, module.strtab];
+        let layout = Layout::locate(&self.pieces)?;
+        let wanted = [layout.modinfo, layout.versions, layout.symtab, layout.strtab];
         let wanted = wanted.map(|section| section.map_or((0, 0), |section| (section.offset, section.size)));
         self.fetch(source, &wanted)?;
-        let module = Module::locate(&self.pieces)?;
+        let module = Module { data: &self.pieces, layout };
         module.read_tables(&mut self.facts, &mut self.scratch);
-        let late: Vec<_> = module.late_ranges(&self.scratch.crc_symbols).collect();
+        let late = module.late_ranges(&self.scratch.crc_symbols);
         if !late.is_empty() {
             self.fetch(source, &late)?;
         }
-        let module = Module::locate(&self.pieces)?;
+        let module = Module { data: &self.pieces, layout };
         module.read_exports(&mut self.facts, &self.scratch.crc_symbols)?;
         Ok(self.finish()?)
     }
@@ -246,11 +247,10 @@ fn section_names<'data, R: ReadRef<'data>>(header: &Header, data: R) -> Option<S
     SectionTable::new(header.class, header.endian, bytes, StringTable::default()).get(0)
 }
 
-/// A module whose sections are found.
-struct Module<'data, R> {
-    data: R,
+/// Where the sections lie that count.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
     header: Header,
-    sections: SectionTable<'data>,
     modinfo: Option<Section>,
     strtab: Option<Section>,
     symtab: Option<Section>,
@@ -258,98 +258,112 @@ struct Module<'data, R> {
     ksymtab_strings: Option<Section>,
 }
 
-impl<'data, R: ReadRef<'data>> Module<'data, R> {
+impl Layout {
     /// Checks header and section headers, and finds the sections.
-    fn locate(data: R) -> Result<Self, ReadError> {
+    fn locate<'data, R: ReadRef<'data>>(data: R) -> Result<Self, ReadError> {
         let image = Image::parse(data)?;
-        let header = *image.header();
         let sections = section_table(&image)?;
-        let mut module = Self {
-            data,
-            header,
-            sections,
-            modinfo: None,
-            strtab: None,
-            symtab: None,
-            versions: None,
-            ksymtab_strings: None,
-        };
+        let header = *image.header();
+        let mut layout =
+            Self { header, modinfo: None, strtab: None, symtab: None, versions: None, ksymtab_strings: None };
         let size = data.len().unwrap_or(0);
         for section in sections.iter().skip(1) {
-            if section.offset.checked_add(section.size).is_none_or(|end| end > size) {
-                continue;
+            let name = sections.names().get(section.name as usize..).unwrap_or_default();
+            if let Some(place) = layout.place(name)
+                && place.is_none()
+                && section.offset.checked_add(section.size).is_some_and(|end| end <= size)
+            {
+                *place = Some(section);
             }
-            let place = match sections.name(&section) {
-                Some(b".modinfo") => &mut module.modinfo,
-                Some(b".strtab") => &mut module.strtab,
-                Some(b".symtab") => &mut module.symtab,
-                Some(b"__versions") => &mut module.versions,
-                Some(b"__ksymtab_strings") => &mut module.ksymtab_strings,
-                _ => continue,
-            };
-            place.get_or_insert(section);
         }
-        let found = [
-            &mut module.modinfo,
-            &mut module.strtab,
-            &mut module.symtab,
-            &mut module.versions,
-            &mut module.ksymtab_strings,
-        ];
-        for place in found {
-            // At 0 lies the file header.
-            *place = place.filter(|section| section.offset != 0);
+        for name in NAMES {
+            if let Some(place) = layout.place(name) {
+                // At 0 lies the file header.
+                *place = place.filter(|section| section.offset != 0);
+            }
         }
-        Ok(module)
+        Ok(layout)
     }
 
+    /// The place of the section whose name, with its NUL, `name` begins with.
+    fn place(&mut self, name: &[u8]) -> Option<&mut Option<Section>> {
+        // Most names differ in their second byte.
+        match name {
+            [b'.', b'm', ..] if name.starts_with(NAMES[0]) => Some(&mut self.modinfo),
+            [b'.', b's', b't', ..] if name.starts_with(NAMES[1]) => Some(&mut self.strtab),
+            [b'.', b's', b'y', ..] if name.starts_with(NAMES[2]) => Some(&mut self.symtab),
+            [b'_', _, b'v', ..] if name.starts_with(NAMES[3]) => Some(&mut self.versions),
+            [b'_', _, b'k', ..] if name.starts_with(NAMES[4]) => Some(&mut self.ksymtab_strings),
+            _ => None,
+        }
+    }
+}
+
+/// The sections that count.
+const NAMES: [&[u8]; 5] =
+    [b".modinfo\0", b".strtab\0", b".symtab\0", b"__versions\0", b"__ksymtab_strings\0"];
+
+/// A module whose sections are found.
+struct Module<R> {
+    data: R,
+    layout: Layout,
+}
+
+impl<'data, R: ReadRef<'data>> Module<R> {
     fn bytes(&self, section: Option<Section>) -> Option<&'data [u8]> {
         let section = section?;
         self.data.read_bytes_at(section.offset, section.size).ok()
     }
 
+    /// All section headers.
+    fn sections(&self) -> Option<SectionTable<'data>> {
+        section_table(&Image::parse(self.data).ok()?).ok()
+    }
+
     /// The symbols and their names, where both tables are there and whole.
     fn symbols(&self) -> Option<SymbolTable<'data>> {
-        let Header { class, endian, .. } = self.header;
-        let names = StringTable::new(self.bytes(self.strtab)?);
-        let entries = self.bytes(self.symtab)?;
+        let Header { class, endian, .. } = self.layout.header;
+        let names = StringTable::new(self.bytes(self.layout.strtab)?);
+        let entries = self.bytes(self.layout.symtab)?;
         let whole = (entries.len() as u64).is_multiple_of(class.symbol_size());
         whole.then(|| SymbolTable::new(class, endian, entries, names))
     }
 
     /// Reads `.modinfo`, and of the symbols the imports and the `__crc_` ones.
     fn read_tables(&self, facts: &mut FactsBuilder, scratch: &mut Scratch) {
-        read_modinfo(self.bytes(self.modinfo).unwrap_or_default(), facts);
+        read_modinfo(self.bytes(self.layout.modinfo).unwrap_or_default(), facts);
         scratch.crc_symbols.clear();
         let Some(symbols) = self.symbols() else { return };
-        let class_word = match self.header.class {
+        let class_word = match self.layout.header.class {
             Class::Elf32 => 4,
             Class::Elf64 => 8,
         };
-        let versions = self.bytes(self.versions).unwrap_or_default();
-        if scratch.versions.index(versions, class_word, self.header.endian) {
-            imports::read(&symbols, self.header.machine, versions, &mut scratch.versions, facts);
+        let versions = self.bytes(self.layout.versions).unwrap_or_default();
+        if scratch.versions.index(versions, class_word, self.layout.header.endian) {
+            imports::read(&symbols, self.layout.header.machine, versions, &mut scratch.versions, facts);
         }
         exports::collect(&symbols, &mut scratch.crc_symbols);
     }
 
     /// What [`read_exports`](Self::read_exports) wants beside.
-    fn late_ranges(&self, crc_symbols: &[CrcSymbol]) -> impl Iterator<Item = (u64, u64)> {
-        let strings = if crc_symbols.is_empty() { self.ksymtab_strings } else { None };
+    fn late_ranges(&self, crc_symbols: &[CrcSymbol]) -> Vec<(u64, u64)> {
+        let strings = if crc_symbols.is_empty() { self.layout.ksymtab_strings } else { None };
         let strings = strings.map(|section| (section.offset, section.size));
-        let crcs = crc_symbols.iter().filter_map(|symbol| exports::crc_range(symbol, &self.sections));
-        strings.into_iter().chain(crcs)
+        let sections = if crc_symbols.is_empty() { None } else { self.sections() };
+        let crcs =
+            crc_symbols.iter().filter_map(move |symbol| exports::crc_range(symbol, sections.as_ref()?));
+        strings.into_iter().chain(crcs).collect()
     }
 
     fn read_exports(&self, facts: &mut FactsBuilder, crc_symbols: &[CrcSymbol]) -> Result<(), ReadError> {
-        if let Some(symbols) = self.symbols()
-            && !crc_symbols.is_empty()
+        if !crc_symbols.is_empty()
+            && let (Some(symbols), Some(sections)) = (self.symbols(), self.sections())
         {
-            exports::read(&symbols, crc_symbols, &self.sections, self.data, self.header.endian, facts);
+            exports::read(&symbols, crc_symbols, &sections, self.data, self.layout.header.endian, facts);
             return Ok(());
         }
-        let whole = exports::read_strings(self.bytes(self.ksymtab_strings).unwrap_or_default(), facts);
-        let offset = self.ksymtab_strings.map_or(0, |section| section.offset);
+        let whole = exports::read_strings(self.bytes(self.layout.ksymtab_strings).unwrap_or_default(), facts);
+        let offset = self.layout.ksymtab_strings.map_or(0, |section| section.offset);
         whole.ok_or_else(|| ReadError::new(ReadErrorKind::UnterminatedExports, offset))
     }
 }
@@ -392,12 +406,19 @@ fn unpadded(bytes: &[u8]) -> &[u8] {
 
 /// The strings that kmod finds in a section of strings: those between NULs.
 fn strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    unpadded(bytes).split(|&byte| byte == 0).filter(|string| !string.is_empty())
+    let mut rest = unpadded(bytes);
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+        let string = rest.get(..end).filter(|_| !rest.is_empty())?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(string)
+    })
+    .filter(|string| !string.is_empty())
 }
 
 fn read_modinfo(bytes: &[u8], facts: &mut FactsBuilder) {
     for string in strings(bytes) {
-        let equals = string.iter().position(|&byte| byte == b'=').unwrap_or(string.len());
+        let equals = memchr::memchr(b'=', string).unwrap_or(string.len());
         let value = string.get(equals + 1..).unwrap_or_default();
         match string.get(..equals) {
             Some(b"alias") => facts.push_alias(value),

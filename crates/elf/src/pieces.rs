@@ -32,7 +32,9 @@ const GAP: u64 = 4096;
 pub struct Pieces {
     /// Size of the file in bytes.
     size: u64,
+    /// Initialised to its end, so that it is not cleared for every file; `used` bytes of it hold pieces.
     buffer: Vec<u8>,
+    used: usize,
     pieces: Vec<Piece>,
     /// What is to be fetched next; kept for its memory.
     wanted: Vec<Range<u64>>,
@@ -50,7 +52,7 @@ impl Pieces {
     /// Forgets what was read; the next file has `size` bytes. The memory is kept.
     pub fn clear(&mut self, size: u64) {
         self.size = size;
-        self.buffer.clear();
+        self.used = 0;
         self.pieces.clear();
     }
 
@@ -101,18 +103,21 @@ impl Pieces {
 
     fn read<S: ReadAt>(&mut self, source: &mut S, range: Range<u64>) -> Result<(), S::Error> {
         let Ok(size) = usize::try_from(range.end - range.start) else { return Ok(()) };
-        let start = self.buffer.len();
+        let start = self.used;
+        let end = start.saturating_add(size);
         // Without the memory the range stays missing.
-        if self.buffer.try_reserve(size).is_err() {
+        if self.buffer.try_reserve(end.saturating_sub(self.buffer.len())).is_err() {
             return Ok(());
         }
-        self.buffer.resize(start.saturating_add(size), 0);
-        let count = match self.buffer.get_mut(start..) {
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        let count = match self.buffer.get_mut(start..end) {
             Some(buffer) => source.read_at(range.start, buffer)?,
             None => 0,
         };
         // A file that shrank since its size was asked has less.
-        self.buffer.truncate(start.saturating_add(count));
+        self.used = start.saturating_add(count);
         self.pieces.push(Piece { file: range.start..range.start.saturating_add(count as u64), start });
         Ok(())
     }

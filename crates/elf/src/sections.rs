@@ -85,6 +85,11 @@ impl<'data> SectionTable<'data> {
         (0..table.len()).filter_map(move |index| table.get(index))
     }
 
+    /// The table of names: each ended by a NUL.
+    pub fn names(&self) -> &'data [u8] {
+        self.names.bytes()
+    }
+
     /// The name of a section; `None` where it lies outside the table of names.
     pub fn name(&self, section: &Section) -> Option<&'data [u8]> {
         self.names.get(section.name)

@@ -20,7 +20,7 @@ impl<'data> StringTable<'data> {
     /// The string at `offset`, without its NUL; one that the table cuts off ends there. `None` behind the table.
     pub fn get(&self, offset: u32) -> Option<&'data [u8]> {
         let rest = self.bytes.get(offset as usize..).filter(|rest| !rest.is_empty())?;
-        let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+        let end = memchr::memchr(0, rest).unwrap_or(rest.len());
         rest.get(..end)
     }
 }

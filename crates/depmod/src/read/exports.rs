@@ -22,6 +22,10 @@ pub struct CrcSymbol {
 /// Collects the `__crc_` symbols; none where any name of the table lies outside the table of names.
 pub fn collect(symbols: &SymbolTable<'_>, found: &mut Vec<CrcSymbol>) {
     let names = symbols.strings().bytes();
+    // Most modules export nothing.
+    if memchr::memmem::find(names, PREFIX).is_none() {
+        return;
+    }
     for symbol in symbols.iter().skip(1) {
         let Some(name) = names.get(symbol.name as usize..).filter(|name| !name.is_empty()) else {
             found.clear();

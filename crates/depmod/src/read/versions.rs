@@ -4,11 +4,10 @@
 //! its name; the names that no symbol has are wanted too. A hash table over the entries, kept from module to module,
 //! keeps that linear where kmod searches for each symbol from the front.
 
-use core::hash::BuildHasher as _;
-
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use kbt_elf::Endianness;
+
+use super::names::NameHasher;
 
 /// Size of an entry in bytes (`struct modversion_info`).
 const ENTRY: usize = 64;
@@ -16,7 +15,7 @@ const ENTRY: usize = 64;
 /// The entries of one module, by their names.
 #[derive(Debug, Default)]
 pub struct Versions {
-    hasher: RandomState,
+    hasher: NameHasher,
     /// The first entry of each name.
     by_name: HashTable<usize>,
     /// For each entry whether a symbol has asked for it.
@@ -39,7 +38,7 @@ impl Versions {
         let count = bytes.len() / ENTRY;
         self.visited.resize(count, false);
         let Self { hasher, by_name, .. } = self;
-        by_name.reserve(count, |&index| hasher.hash_one(name(bytes, index, word)));
+        by_name.reserve(count, |&index| hasher.hash(name(bytes, index, word)));
         for index in 0..count {
             let own = name(bytes, index, word);
             if own.len() == ENTRY - word {
@@ -48,9 +47,9 @@ impl Versions {
             // The first entry of a name counts.
             by_name
                 .entry(
-                    hasher.hash_one(own),
+                    hasher.hash(own),
                     |&other| name(bytes, other, word) == own,
-                    |&other| hasher.hash_one(name(bytes, other, word)),
+                    |&other| hasher.hash(name(bytes, other, word)),
                 )
                 .or_insert(index);
         }
@@ -63,7 +62,7 @@ impl Versions {
             return 0;
         }
         let found =
-            self.by_name.find(self.hasher.hash_one(wanted), |&index| name(bytes, index, self.word) == wanted);
+            self.by_name.find(self.hasher.hash(wanted), |&index| name(bytes, index, self.word) == wanted);
         let Some(&index) = found else { return 0 };
         if let Some(visited) = self.visited.get_mut(index) {
             *visited = true;
@@ -93,7 +92,8 @@ impl Versions {
 fn name(bytes: &[u8], index: usize, word: usize) -> &[u8] {
     let start = index * ENTRY;
     let rest = bytes.get(start + word..start + ENTRY).unwrap_or_default();
-    rest.split(|&byte| byte == 0).next().unwrap_or_default()
+    let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+    rest.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
