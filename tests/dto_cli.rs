@@ -337,6 +337,7 @@ fn help_and_version() {
         ("dto diff --help", "kbt-dto-diff.txt"),
         ("dto lint --help", "kbt-dto-lint.txt"),
         ("dto verify --help", "kbt-dto-verify.txt"),
+        ("dto matrix --help", "kbt-dto-matrix.txt"),
         ("dto apply -h", "kbt-dto-apply-short.txt"),
         ("dtbo --help", "kbt-dtbo.txt"),
         ("dtbo pack --help", "kbt-dtbo-pack.txt"),

@@ -12,6 +12,7 @@ mod in_place;
 mod input;
 mod jobserver;
 mod kallsyms;
+mod matrix;
 mod module_file;
 mod modules_dir;
 mod multicall;

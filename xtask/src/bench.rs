@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it.
 
 mod dto;
+mod matrix;
 mod table;
 
 use crate::run::Result;
@@ -12,8 +13,14 @@ struct Area {
     run: fn(&[String]) -> Result,
 }
 
-const AREAS: &[Area] =
-    &[Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run }];
+const AREAS: &[Area] = &[
+    Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run },
+    Area {
+        name: "matrix",
+        help: "every overlay on every base of Debian's trees, against a loop of fdtoverlay",
+        run: matrix::run,
+    },
+];
 
 /// The verb: the area, then the area's own words.
 pub fn run(words: &[String]) -> Result {

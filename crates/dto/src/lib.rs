@@ -29,6 +29,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base;
 mod bootargs;
 mod chain;
 mod children;
@@ -54,8 +55,9 @@ mod wide;
 
 use alloc::vec::Vec;
 
-use kbt_fdt::Blob;
+use kbt_fdt::{Blob, Tree};
 
+pub use base::Base;
 pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 
 use bootargs::BootArguments;
@@ -98,15 +100,25 @@ pub struct Merged {
 /// partly.
 pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
     let blob = Blob::parse(base).map_err(|error| source::malformed(error, Input::Base))?;
-    let mut merge = Merge::new(&blob, overlays, options)?;
-    for overlay in core::mem::take(&mut merge.overlays) {
-        merge.apply(overlay)?;
-    }
-    if options.concat_bootargs {
-        merge.boot_arguments.join(&mut merge.live);
-    }
-    let bytes = merge.write(&blob, overlays)?;
+    let tree = blob.tree().map_err(|error| source::malformed(error, Input::Base))?;
+    merge_into(&blob, tree, overlays, options)
+}
+
+/// The same into a base whose tokens are checked.
+fn merge_into(base: &Blob<'_>, tree: Tree, overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
+    let merge = Merge::run(base, tree, overlays, options)?;
+    let bytes = merge.write(base, overlays)?;
     Ok(Merged { bytes, warnings: merge.live.warnings })
+}
+
+/// The same without a tree that is written.
+fn check_merge(
+    base: &Blob<'_>,
+    tree: Tree,
+    overlays: &[&[u8]],
+    options: &Options,
+) -> Result<Vec<Warning>, Error> {
+    Merge::run(base, tree, overlays, options).map(|merge| merge.live.warnings)
 }
 
 struct Merge<'a, 'o> {
@@ -117,10 +129,22 @@ struct Merge<'a, 'o> {
 }
 
 impl<'a, 'o> Merge<'a, 'o> {
+    /// Does all steps but the last, which writes.
+    fn run(base: &Blob<'a>, tree: Tree, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
+        let mut merge = Self::new(base, tree, overlays, options)?;
+        for overlay in core::mem::take(&mut merge.overlays) {
+            merge.apply(overlay)?;
+        }
+        if options.concat_bootargs {
+            merge.boot_arguments.join(&mut merge.live);
+        }
+        Ok(merge)
+    }
+
     /// Reads all inputs and places the overlays' names in the merged strings block.
-    fn new(base: &Blob<'a>, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
+    fn new(base: &Blob<'a>, tree: Tree, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
         let mut sources = Vec::with_capacity(overlays.len() + 2);
-        sources.push(Source::base(base)?);
+        sources.push(Source::base(base, tree));
         sources.push(Source::made()?);
         for (index, bytes) in overlays.iter().enumerate() {
             let input = Input::Overlay(index);

@@ -81,9 +81,8 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// The base: its bytes stay borrowed.
-    pub(crate) fn base(blob: &Blob<'a>) -> Result<Self, Error> {
-        let tree = blob.tree().map_err(|error| malformed(error, Input::Base))?;
-        Ok(Self::new(blob, Cow::Borrowed(blob.structure().bytes()), tree))
+    pub(crate) fn base(blob: &Blob<'a>, tree: Tree) -> Self {
+        Self::new(blob, Cow::Borrowed(blob.structure().bytes()), tree)
     }
 
     /// An overlay, of which nothing is copied yet.

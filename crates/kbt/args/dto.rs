@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::depfile::Depfile;
 use super::dtbo::Limit;
@@ -15,6 +15,7 @@ pub enum Command {
     Diff(Diff),
     Lint(Lint),
     Verify(Verify),
+    Matrix(Matrix),
 }
 
 /// Merge overlays into a base device tree
@@ -166,4 +167,64 @@ pub struct Verify {
     pub base: Option<OsString>,
     #[command(flatten)]
     pub limit: Limit,
+}
+
+/// Try every overlay on every base
+///
+/// Bases (.dtb) and overlays (.dtbo) are looked for in the directories and below, each base is read once, and the
+/// pairs are shared out to as many workers as --jobs, make's jobserver or the cores allow. A table says of each overlay
+/// how many bases it applies to and why it does not apply to the others, and which overlays for one base set a
+/// property differently. Nothing is written but the reports.
+///
+/// Exits with 1 where a pair does not do as it is to: apply, unless the configuration says that it is refused.
+///
+/// The configuration has lines of a word, a pattern of bases and one or several patterns of overlays, which are
+/// then applied one after the other; names are relative to the directories, `*` stands for anything but `/`, `**`
+/// for anything:
+///
+///     apply  rk3399-*.dtb      camera.dtbo display.dtbo
+///     refuse rk3399-puma*.dtb  camera.dtbo
+///     skip   old/**            **
+///
+/// With an `apply` line only what such lines name is tried, else what --pairs says.
+///
+/// Example: kbt dto matrix --bases out/dtb --overlays out/dtbo --pairs compatible --junit matrix.xml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Matrix {
+    /// The directory of the bases
+    #[arg(long, value_name = "DIR")]
+    pub bases: OsString,
+    /// The directory of the overlays; it may be the same
+    #[arg(long, value_name = "DIR")]
+    pub overlays: OsString,
+    /// What belongs together, and what is to be refused
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<OsString>,
+    /// Which pairs are tried
+    #[arg(long, value_name = "WHICH", default_value = "all")]
+    pub pairs: Pairs,
+    /// Write each pair and its outcome as JSON here
+    #[arg(long, value_name = "OUT")]
+    pub report: Option<OsString>,
+    /// Write the same as JUnit XML, for what shows the results of tests
+    #[arg(long, value_name = "OUT")]
+    pub junit: Option<OsString>,
+    /// Exit with 1 where two overlays for one base set a property differently, too
+    #[arg(long)]
+    pub deny_conflicts: bool,
+    /// Let a name without a unit address match a node that has one, as libfdt does
+    #[arg(long)]
+    pub loose_names: bool,
+}
+
+/// Which pairs of a matrix are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pairs {
+    /// Every overlay on every base
+    All,
+    /// Those whose root nodes share a `compatible`; an overlay without one goes with every base
+    Compatible,
+    /// Those of one folder, as a kernel's build lays them out
+    Folder,
 }

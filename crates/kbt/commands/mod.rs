@@ -9,6 +9,7 @@ mod dtbo_unpack;
 pub mod dto_apply;
 mod dto_diff;
 mod dto_lint;
+mod dto_matrix;
 mod dto_show;
 mod dto_verify;
 pub mod jobserver_exec;
@@ -34,6 +35,7 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Dto(Deferred(dto::Command::Diff(args))) => dto_diff::run(&args, report),
         Area::Dto(Deferred(dto::Command::Lint(args))) => dto_lint::run(&args, report),
         Area::Dto(Deferred(dto::Command::Verify(args))) => dto_verify::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Matrix(args))) => dto_matrix::run(&args, jobs, report),
         Area::Dtbo(Deferred(dtbo::Command::Pack(args))) => dtbo_pack::run(*args, jobs, report),
         Area::Dtbo(Deferred(dtbo::Command::Unpack(args))) => dtbo_unpack::run(&args, report),
         Area::Dtbo(Deferred(dtbo::Command::Dump(args))) => dtbo_dump::run(&args, report),
