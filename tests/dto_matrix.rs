@@ -101,14 +101,14 @@ one/slow.dtbo        2        0
 two/lost.dtbo        0        2  unresolved-label 2
 
 not as expected:
-  one/board.dtb + two/lost.dtbo: two/lost.dtbo: fragment@0: property 'target': label 'nobody' is not in the base tree (at byte 96)
-  two/board.dtb + two/lost.dtbo: two/lost.dtbo: fragment@0: property 'target': label 'nobody' is not in the base tree (at byte 96)
+  one/board.dtb + two/lost.dtbo: fragment@0: property 'target': label 'nobody' is not in the base tree (at byte 188)
+  two/board.dtb + two/lost.dtbo: fragment@0: property 'target': label 'nobody' is not in the base tree (at byte 188)
 
 conflicts (the order decides):
   one/board.dtb: one/fast.dtbo, one/slow.dtbo: /serial:mode
   two/board.dtb: one/fast.dtbo, one/slow.dtbo: /serial:mode
 
-6 of 2 bases with 3 overlays: 4 apply, 2 are refused, 2 conflicts
+6 runs on 2 bases with 3 overlays: 4 apply, 2 are refused, 2 conflicts
 ";
     assert_eq!(String::from_utf8_lossy(&one.stdout), expected);
 }

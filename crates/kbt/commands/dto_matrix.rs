@@ -29,7 +29,11 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
     let mut overlays = files::list(&args.overlays, "dtbo")?;
     files::read(&mut bases, jobs, report)?;
     files::read(&mut overlays, jobs, report)?;
-    let runs = runs::choose(&bases, &overlays, args.pairs, &configuration(args)?)?;
+    let runs = runs::choose(&bases, &overlays, args.pairs, &configuration(args)?);
+    let runs = runs.map_err(|failure| match &args.config {
+        Some(word) if failure.code == "bad-config" => failure.at_file(input::name(word)),
+        _ => failure,
+    })?;
     let trial = Trial { args, bases: &bases, overlays: &overlays, runs: &runs };
     let parsed = trial.parse(jobs, report)?;
     let outcomes = trial.try_all(&parsed, jobs, report)?;

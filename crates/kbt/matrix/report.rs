@@ -66,10 +66,10 @@ impl Matrix<'_> {
             .filter(|(run, outcome)| run.refused != outcome.refusal.is_some())
             .take(LINES + 1)
             .map(|(run, outcome)| {
-                let why = outcome
-                    .refusal
-                    .as_ref()
-                    .map_or("applies, and was to be refused".to_owned(), ToString::to_string);
+                let why = match &outcome.refusal {
+                    Some(failure) => self.why(run, failure),
+                    None => "applies, and was to be refused".to_owned(),
+                };
                 format!("{} + {}: {why}", self.base(run), self.stack(run))
             })
             .collect();
@@ -82,11 +82,22 @@ impl Matrix<'_> {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{all} of {bases} bases with {overlays} overlays: {applied} apply, {} are refused, {} conflicts",
+            "{all} runs on {bases} bases with {overlays} overlays: {applied} apply, {} are refused, {} conflicts",
             all - applied,
             self.conflicts.len()
         );
         text
+    }
+
+    /// Why a run was refused, without the name of an overlay that stands in front already.
+    fn why(&self, run: &Run, failure: &Failure) -> String {
+        let mut failure = failure.clone();
+        if let [overlay] = run.overlays[..]
+            && failure.file.as_deref() == Some(self.overlay(overlay))
+        {
+            failure.file = None;
+        }
+        failure.to_string()
     }
 
     fn conflict(&self, it: &Conflict) -> String {
