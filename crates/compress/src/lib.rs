@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod gzip;
 mod lz4;
+mod lz4_legacy;
 mod output;
 mod xz;
 mod zstd;
@@ -19,6 +20,7 @@ use core::fmt;
 
 pub use error::{Error, ErrorKind};
 pub use file::{Decoder, FileCompression, MAX_MEMORY};
+pub use lz4_legacy::{LEGACY_MAGIC, decompress_lz4_legacy};
 
 /// How bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! What a kernel is wrapped in: the stub and the compression of bzImage, zboot, Image.gz and the like.
 
-use kbt_compress::{Compression, Decoder, ErrorKind, FileCompression, decompress};
+use kbt_compress::{Compression, Decoder, ErrorKind, FileCompression, LEGACY_MAGIC};
+use kbt_compress::{decompress, decompress_lz4_legacy};
 
 use crate::report::Failure;
 
@@ -64,24 +65,24 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
 fn is_stream(bytes: &[u8]) -> bool {
     FileCompression::detect(bytes) != FileCompression::None
         || Compression::detect(bytes) == Compression::Lz4
+        || bytes.starts_with(&LEGACY_MAGIC)
         || UNKNOWN.iter().any(|(magic, _)| bytes.starts_with(magic))
 }
 
 /// What kernels may be compressed by and kbt does not read.
-const UNKNOWN: [(&[u8], &str); 4] = [
-    (b"\x02\x21\x4c\x18", "LZ4's legacy frame"),
-    (b"BZh", "bzip2"),
-    (b"\x5d\0\0", "lzma"),
-    (b"\x89LZO", "LZO"),
-];
+const UNKNOWN: [(&[u8], &str); 3] = [(b"BZh", "bzip2"), (b"\x5d\0\0", "lzma"), (b"\x89LZO", "LZO")];
 
 fn decode(stream: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
     if let Some((_, name)) = UNKNOWN.iter().find(|(magic, _)| stream.starts_with(magic)) {
         let message = format!("the kernel is compressed by {name}, which kbt does not read");
         return Err(Failure::new("unknown-compression", message).hint("unpack it by another tool first"));
     }
-    if Compression::detect(stream) == Compression::Lz4 {
-        let read = decompress(Compression::Lz4, stream, limit);
+    let is_legacy = stream.starts_with(&LEGACY_MAGIC);
+    if is_legacy || Compression::detect(stream) == Compression::Lz4 {
+        let read = match is_legacy {
+            true => decompress_lz4_legacy(stream, limit),
+            false => decompress(Compression::Lz4, stream, limit),
+        };
         return read.map(|read| read.bytes).map_err(|error| broken(&error));
     }
     let format = FileCompression::detect(stream);
@@ -111,7 +112,9 @@ fn broken(error: &kbt_compress::Error) -> Failure {
 pub fn inner(bytes: &[u8], limit: usize) -> impl Iterator<Item = Vec<u8>> {
     let starts = (1..bytes.len()).filter(|&at| {
         bytes.get(at..).is_some_and(|rest| {
-            rest.starts_with(b"\x1f\x8b\x08") || FileCompression::detect(rest) > FileCompression::Gzip
+            rest.starts_with(b"\x1f\x8b\x08")
+                || rest.starts_with(&LEGACY_MAGIC)
+                || FileCompression::detect(rest) > FileCompression::Gzip
         })
     });
     starts.take(MAX_TRIES).filter_map(move |at| decode(bytes.get(at..)?, limit).ok())
