@@ -4,6 +4,7 @@
 //! A peer is unpacked beside its place and renamed into it; a stamp, written last, says that it is whole and
 //! which recipe made it. So a second run does nothing, and a broken one leaves nothing half done.
 
+mod kernels;
 mod modules;
 mod packed;
 mod programs;
@@ -16,6 +17,7 @@ use crate::apt::{self, Suite};
 use crate::files::{cannot, create, remove, rename};
 use crate::place;
 use crate::run::{self, Result};
+use kernels::{Kbuild, Kernel};
 use modules::Modules;
 use packed::{Packed, Packer};
 use programs::Programs;
@@ -43,6 +45,10 @@ enum What {
     Modules(Modules),
     /// A set of modules, compressed.
     Packed(Packed),
+    /// Programs of a kernel's build.
+    Kbuild(Kbuild),
+    /// A kernel.
+    Kernel(Kernel),
 }
 
 const PEERS: &[Peer] = &[
@@ -109,6 +115,73 @@ const PEERS: &[Peer] = &[
             home: None,
             library: None,
             headers: &[],
+        }),
+    },
+    Peer {
+        name: "kbuild-5.10",
+        suite: "bullseye",
+        long: false,
+        what: What::Kbuild(Kbuild { release: "5.10" }),
+    },
+    Peer {
+        name: "kbuild-6.1",
+        suite: "bookworm",
+        long: false,
+        what: What::Kbuild(Kbuild { release: "6.1" }),
+    },
+    Peer {
+        name: "kbuild-6.12",
+        suite: "trixie",
+        long: false,
+        what: What::Kbuild(Kbuild { release: "6.12" }),
+    },
+    Peer { name: "kbuild-7", suite: "forky", long: false, what: What::Kbuild(Kbuild { release: "7" }) },
+    // Small kernels are linked for these machines by the tests.
+    Peer {
+        name: "binutils",
+        suite: "trixie",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &[
+                "binutils-aarch64-linux-gnu",
+                "binutils-arm-linux-gnueabi",
+                "binutils-common",
+                "binutils-riscv64-linux-gnu",
+                "binutils-s390x-linux-gnu",
+                "libc6",
+                "libjansson4",
+                "libsframe1",
+                "libzstd1",
+                "zlib1g",
+            ],
+            commands: &[
+                ("aarch64-linux-gnu-as", "aarch64-linux-gnu-as"),
+                ("aarch64-linux-gnu-ld", "aarch64-linux-gnu-ld.bfd"),
+                ("aarch64-linux-gnu-nm", "aarch64-linux-gnu-nm"),
+                ("arm-linux-gnueabi-as", "arm-linux-gnueabi-as"),
+                ("arm-linux-gnueabi-ld", "arm-linux-gnueabi-ld.bfd"),
+                ("arm-linux-gnueabi-nm", "arm-linux-gnueabi-nm"),
+                ("riscv64-linux-gnu-as", "riscv64-linux-gnu-as"),
+                ("riscv64-linux-gnu-ld", "riscv64-linux-gnu-ld.bfd"),
+                ("riscv64-linux-gnu-nm", "riscv64-linux-gnu-nm"),
+                ("s390x-linux-gnu-as", "s390x-linux-gnu-as"),
+                ("s390x-linux-gnu-ld", "s390x-linux-gnu-ld.bfd"),
+                ("s390x-linux-gnu-nm", "s390x-linux-gnu-nm"),
+            ],
+            home: None,
+            library: None,
+            headers: &[],
+        }),
+    },
+    // 590 MB of it is debug information.
+    Peer {
+        name: "cloud-6.1",
+        suite: "bookworm",
+        long: true,
+        what: What::Kernel(Kernel {
+            architecture: "amd64",
+            meta: "linux-image-cloud-amd64",
+            release: "6.1.",
         }),
     },
     Peer {
@@ -294,6 +367,10 @@ fn get(peer: &Peer, directory: &Path) -> Result {
             programs.get(&suite(&apt::native_architecture()?)?, peer.name, &scratch, directory)?
         }
         What::Trees(trees) => trees.get(&suite(trees.architecture)?, peer.name, &scratch, directory)?,
+        What::Kbuild(kbuild) => {
+            kbuild.get(&suite(&apt::native_architecture()?)?, peer.name, &scratch, directory)?
+        }
+        What::Kernel(kernel) => kernel.get(&suite(kernel.architecture)?, peer.name, &scratch, directory)?,
         What::Modules(modules) => {
             modules.get(&suite(modules.architecture)?, peer.name, &scratch, directory)?
         }

@@ -12,6 +12,9 @@
 //! | `trees/arm64-6.12/VENDOR/*.dtb, *.dtbo` | device trees of bookworm-backports' arm64 kernel |
 //! | `trees/arm64-6.1/VENDOR/...` | of bookworm's arm64 kernel |
 //! | `trees/armmp-6.1/...` | of bookworm's armhf kernel |
+//! | `bin/kallsyms-5.10`, `mksysmap-5.10`, `-6.1`, `-6.12`, `-7` | of the kernels of bullseye, bookworm, trixie and forky |
+//! | `bin/aarch64-linux-gnu-as`, `-ld`, `-nm`, ... | trixie's binutils for other machines |
+//! | `kernels/cloud-6.1/vmlinux`, `vmlinuz` | bookworm's kernel for clouds, with debug information |
 //! | `bin/kmod-30/`, `bin/kmod-34/` | `depmod`, `modinfo` and `modprobe` of bookworm and of trixie |
 //! | `modules/SET/lib/modules/VERSION/` | kernel modules: `cloud-6.1`, with `--all` also `amd64-6.1`, `armmp-6.1`, `arm64-6.1` |
 //! | `modules/SET.gz/`, `.xz/`, `.zst/` | the same modules, packed |
@@ -78,6 +81,11 @@ pub fn trees(set: &str) -> Result<PathBuf, Missing> {
 /// or `arm64-6.1`, packed with `.gz`, `.xz` or `.zst` behind the name.
 pub fn modules(set: &str) -> Result<PathBuf, Missing> {
     present(format!("kernel modules '{set}'"), directory().join("modules").join(set))
+}
+
+/// A real kernel: a directory with `vmlinux`, as it was linked, and `vmlinuz`: `cloud-6.1`.
+pub fn kernel(set: &str) -> Result<PathBuf, Missing> {
+    present(format!("kernel '{set}'"), directory().join("kernels").join(set))
 }
 
 /// The reference library for in-process comparisons.

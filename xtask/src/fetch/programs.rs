@@ -79,7 +79,7 @@ impl Programs {
 
 /// Makes `lib` and `usr/lib` one, and likewise the directories of programs, as they are on a system: packages of
 /// older suites still fill both.
-fn merge_usr(root: &Path) -> Result {
+pub fn merge_usr(root: &Path) -> Result {
     for name in ["lib", "bin", "sbin"] {
         let (own, merged) = (root.join(name), Path::new("usr").join(name));
         create(&root.join(&merged))?;
@@ -89,7 +89,7 @@ fn merge_usr(root: &Path) -> Result {
 }
 
 /// The directory of the libraries below `usr/lib`, and the file name of the loader in it.
-fn find_loader(lib: &Path) -> Result<(String, String)> {
+pub fn find_loader(lib: &Path) -> Result<(String, String)> {
     for triplet in names(lib)? {
         let Ok(files) = names(&lib.join(&triplet)) else { continue };
         if let Some(loader) = files.into_iter().find(|name| name.starts_with("ld-linux")) {

@@ -1,0 +1,107 @@
+//! Programs of a kernel's build, and kernels themselves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Scratch;
+use super::programs::{find_loader, merge_usr};
+use super::trees::newest_kernel;
+use crate::apt::{self, Suite};
+use crate::files::{cannot, create, names, rename, replace};
+use crate::run::Result;
+
+/// scripts/kallsyms and scripts/mksysmap of a kernel, as Debian's package linux-kbuild has them.
+pub struct Kbuild {
+    /// The front of the kernel's version, and what the programs' names end with here.
+    pub release: &'static str,
+}
+
+impl Kbuild {
+    /// Puts the programs into `bin` as `kallsyms-RELEASE` and `mksysmap-RELEASE`. Gives the packages.
+    pub fn get(
+        &self,
+        suite: &Suite,
+        name: &str,
+        scratch: &Scratch,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let package = self.package(suite)?;
+        let packages = suite.download(&[&package, "libc6"], &scratch.debs)?;
+        merge_usr(&scratch.unpacked)?;
+        for file in &packages {
+            apt::unpack(file, &[], &scratch.unpacked)?;
+        }
+        let sysroot = directory.join("sysroot").join(name);
+        replace(&scratch.unpacked, &sysroot)?;
+        let (library, loader) = find_loader(&sysroot.join("usr/lib"))?;
+        let scripts = format!("lib/{package}/scripts");
+        create(&directory.join("bin"))?;
+        // Not by --argv0, which the loader of bullseye does not know.
+        let kallsyms = format!(
+            "#!/bin/sh\n\
+             root=\"${{0%/*}}/../sysroot/{name}/usr\"\n\
+             exec \"$root/lib/{library}/{loader}\" --library-path \"$root/lib/{library}\" \
+             \"$root/{scripts}/kallsyms\" \"$@\"\n"
+        );
+        let mksysmap = sysroot.join("usr").join(&scripts).join("mksysmap");
+        let mksysmap = fs::read_to_string(&mksysmap).map_err(|error| cannot("read", &mksysmap, &error))?;
+        for (tool, script) in [("kallsyms", kallsyms), ("mksysmap", mksysmap)] {
+            let command = format!("{tool}-{}", self.release);
+            let fresh = scratch.root.join(&command);
+            fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
+            fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
+                .map_err(|error| cannot("make executable", &fresh, &error))?;
+            rename(&fresh, &directory.join("bin").join(command))?;
+        }
+        Ok(packages)
+    }
+
+    /// The package, found through those that build modules for the newest kernel.
+    fn package(&self, suite: &Suite) -> Result<String> {
+        let meta = format!("linux-headers-{}", apt::native_architecture()?);
+        let headers = format!("linux-headers-{}.", self.release);
+        let kbuild = format!("linux-kbuild-{}", self.release);
+        let find = |package: &str, prefix: &str| -> Result<String> {
+            let dependencies = suite.dependencies(package)?;
+            let found = dependencies.iter().find(|name| name.starts_with(prefix)).cloned();
+            found.ok_or_else(|| format!("{package} depends on {dependencies:?}; none of them is a {prefix}*"))
+        };
+        find(&find(&meta, &headers)?, &kbuild)
+    }
+}
+
+/// A kernel as its package has it, compressed, and as it was linked, with symbols and debug information.
+pub struct Kernel {
+    pub architecture: &'static str,
+    pub meta: &'static str,
+    pub release: &'static str,
+}
+
+impl Kernel {
+    /// Puts `vmlinux` and `vmlinuz` into `kernels/NAME`. Gives the packages.
+    pub fn get(
+        &self,
+        suite: &Suite,
+        name: &str,
+        scratch: &Scratch,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let package = newest_kernel(suite, self.meta, self.release)?;
+        let packages = suite.download(&[&package, &format!("{package}-dbg")], &scratch.debs)?;
+        for file in &packages {
+            let is_debug = file.file_name().is_some_and(|name| name.to_string_lossy().contains("-dbg_"));
+            let pattern = if is_debug { "./usr/lib/debug/boot/vmlinux-*" } else { "./boot/vmlinuz-*" };
+            apt::unpack(file, &[pattern], &scratch.unpacked)?;
+        }
+        let fresh = scratch.root.join("kernel");
+        create(&fresh)?;
+        for (from, to) in [("usr/lib/debug/boot", "vmlinux"), ("boot", "vmlinuz")] {
+            let from = scratch.unpacked.join(from);
+            let file = names(&from)?.into_iter().next().ok_or_else(|| format!("no {to} in {package}"))?;
+            rename(&from.join(file), &fresh.join(to))?;
+        }
+        replace(&fresh, &directory.join("kernels").join(name))?;
+        Ok(packages)
+    }
+}
