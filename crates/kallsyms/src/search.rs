@@ -32,15 +32,17 @@ const MIN_BYTES: usize = 8;
 /// Bytes between markers and tokens: the sequence numbers of 2^24 symbols.
 const MAX_SEQS: usize = 3 * seqs::MAX_SYMBOLS + MAX_SLACK;
 
-/// Finds the table in the bytes of an image. `address_of` gives the address of a byte of it.
+/// Finds the table in the bytes of an image. `address_of` gives the address of a byte of it; `class` is how wide
+/// addresses are, where that is known: place-relative tables do not tell, and are taken for those of 64 bits unless the
+/// image lies in the upper half of 32.
 ///
 /// # Errors
 ///
 /// No table, or none of a layout that is known.
-pub fn search(data: &[u8], address_of: impl Fn(u64) -> u64) -> Result<Located, Error> {
+pub fn search(data: &[u8], class: Option<Class>, address_of: impl Fn(u64) -> u64) -> Result<Located, Error> {
     let mut steps = 0;
     for endian in [Endianness::Little, Endianness::Big] {
-        let image = Image { data, endian };
+        let image = Image { data, endian, class };
         let mut from = 0;
         while let Some(tokens) = Tokens::find(&image, from) {
             from = tokens.index + 4;
@@ -58,6 +60,7 @@ pub fn search(data: &[u8], address_of: impl Fn(u64) -> u64) -> Result<Located, E
 struct Image<'data> {
     data: &'data [u8],
     endian: Endianness,
+    class: Option<Class>,
 }
 
 impl<'data> Image<'data> {
@@ -247,6 +250,8 @@ struct Way {
     addresses: AddressTable,
     class: Class,
     order: ArrayOrder,
+    /// Bytes behind the addresses that are not used.
+    slack: usize,
 }
 
 fn find_addresses(
@@ -269,12 +274,23 @@ fn find_addresses(
         (CountFirst, Absolute, Class::Elf64),
         (CountFirst, Absolute, Class::Elf32),
     ];
-    // A way whose sequence numbers were found is right; without them, the first that fits.
-    let found = WAYS.into_iter().filter_map(|(order, addresses, class)| {
-        place(image, tokens, names, &Way { addresses, class, order }, address_of)
-    });
-    let found: Vec<Located> = found.collect();
-    found.iter().find(|located| located.layout.seqs).or(found.first()).cloned()
+    // First without reserves: with them, more places look like addresses.
+    for slack in (0..=MAX_SLACK).step_by(4) {
+        // Of a place-relative table the class is not known before.
+        let may_be = |&(_, addresses, class): &(_, _, Class)| {
+            addresses == PlaceRelative || image.class.is_none_or(|known| known == class)
+        };
+        let found = WAYS.into_iter().filter(may_be).filter_map(|(order, addresses, class)| {
+            place(image, tokens, names, &Way { addresses, class, order, slack }, address_of)
+        });
+        let found: Vec<Located> = found.collect();
+        // A way whose sequence numbers were found is right; without them, the first that fits.
+        let best = found.iter().find(|located| located.layout.seqs).or(found.first());
+        if let Some(best) = best {
+            return Some(best.clone());
+        }
+    }
+    None
 }
 
 /// The table in one way, if the data bear it out.
@@ -294,45 +310,59 @@ fn place(
     let size = names.count.checked_mul(entry)?;
     let base_size = if way.addresses.has_base() { word } else { 0 };
     let full = size.next_multiple_of(align);
-    for slack in (0..=MAX_SLACK).step_by(align) {
-        let (start, base_at) = match way.order {
-            ArrayOrder::AddressesFirst => {
-                let base_at = names.count_at.checked_sub(base_size)?;
-                (base_at.checked_sub(full)?.checked_sub(slack)?, base_at)
-            }
-            ArrayOrder::CountFirst => {
-                let start = (tokens.index + 512).next_multiple_of(align);
-                (start, start.checked_add(full)?.checked_add(slack)?)
-            }
-        };
-        let base = if base_size > 0 { layout.read_word(image.data.get(base_at..)?)? } else { 0 };
-        if !is_base(base, way.class) {
-            continue;
-        }
-        let stored = image.bytes(start, size)?;
-        let at = address_of(start as u64);
-        let addresses = how(stored, &layout, at, base);
-        let settled = Layout { addresses, ..layout };
-        if !ascends(stored, &settled, at, base) {
-            continue;
-        }
-        let seqs_from = match way.order {
-            ArrayOrder::AddressesFirst => names.markers + 4 * names.count.div_ceil(MARKER_STEP),
-            ArrayOrder::CountFirst => base_at + base_size,
-        };
-        let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
-        if way.order == ArrayOrder::CountFirst && seqs.is_none() {
-            continue;
-        }
-        let layout = Layout { seqs: seqs.is_some(), ..settled };
-        return Some(located(image, tokens, names, layout, (start, base_at, seqs), address_of));
+    if !way.slack.is_multiple_of(align) {
+        return None;
     }
-    None
+    let (start, base_at) = match way.order {
+        ArrayOrder::AddressesFirst => {
+            let base_at = names.count_at.checked_sub(base_size)?;
+            (base_at.checked_sub(full)?.checked_sub(way.slack)?, base_at)
+        }
+        ArrayOrder::CountFirst => {
+            let start = (tokens.index + 512).next_multiple_of(align);
+            (start, start.checked_add(full)?.checked_add(way.slack)?)
+        }
+    };
+    let base = if base_size > 0 { layout.read_word(image.data.get(base_at..)?)? } else { 0 };
+    if !is_base(base, way.class) {
+        return None;
+    }
+    let stored = image.bytes(start, size)?;
+    let at = address_of(start as u64);
+    let addresses = how(stored, &layout, at, base);
+    let settled = Layout { addresses, ..layout };
+    if !ascends(stored, &settled, at, base) || !are_addresses(stored, &settled) {
+        return None;
+    }
+    let seqs_from = match way.order {
+        ArrayOrder::AddressesFirst => names.markers + 4 * names.count.div_ceil(MARKER_STEP),
+        ArrayOrder::CountFirst => base_at + base_size,
+    };
+    let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
+    if way.order == ArrayOrder::CountFirst && seqs.is_none() {
+        return None;
+    }
+    let upper_half = 1 << 31..=u64::from(u32::MAX);
+    let class = match (way.addresses, image.class) {
+        (AddressTable::PlaceRelative, Some(class)) => class,
+        (AddressTable::PlaceRelative, None) if upper_half.contains(&address_of(0)) => Class::Elf32,
+        _ => way.class,
+    };
+    let layout = Layout { class, seqs: seqs.is_some(), ..settled };
+    Some(located(image, tokens, names, layout, (start, base_at, seqs), address_of))
 }
 
 /// Whether it may be an address of a kernel: those of 64 bits lie at one of few ends.
 fn is_base(base: u64, class: Class) -> bool {
-    class == Class::Elf32 || matches!(base >> 48, 0 | 0xffff | 0xc000 | 0x9000 | 0xa800)
+    // ppc64, LoongArch and MIPS have theirs at the start of a region.
+    let is_high = matches!(base >> 32, 0xc000_0000 | 0x9000_0000 | 0xa800_0000);
+    class == Class::Elf32 || matches!(base >> 48, 0 | 0xffff) || is_high
+}
+
+/// Whether words may be addresses of a kernel.
+fn are_addresses(stored: &[u8], layout: &Layout) -> bool {
+    let mut words = addresses::decode(stored, layout, 0, 0);
+    layout.addresses != AddressTable::Absolute || words.all(|(address, _)| is_base(address, layout.class))
 }
 
 /// Whether these are addresses: ascending, and not just zeros.
@@ -364,12 +394,20 @@ fn find_seqs(image: &Image<'_>, tokens: &Tokens, names: &Names, from: usize, ali
     (from..=from + MAX_SLACK).step_by(align).find(|&at| {
         let Some(bytes) = image.bytes(at, 3 * names.count) else { return false };
         let first: Option<Vec<Vec<u8>>> = seqs::decode(bytes).take(few).map(name).collect();
-        let in_range = || seqs::decode(bytes).all(|seq| (seq as usize) < names.count);
-        let in_order =
-            first.is_some_and(|first| first.is_sorted() && first.iter().any(|name| !name.is_empty()));
-        let differ = few < 2 || !seqs::decode(bytes).take(few).all(|seq| seq == 0);
-        in_order && differ && in_range()
+        let in_order = first.is_some_and(|first| first.is_sorted());
+        in_order && is_permutation(seqs::decode(bytes), names.count)
     })
+}
+
+/// Whether every number below `count` is there.
+fn is_permutation(numbers: impl Iterator<Item = u32>, count: usize) -> bool {
+    let mut seen = vec![false; count];
+    numbers.into_iter().for_each(|number| {
+        if let Some(seen) = seen.get_mut(number as usize) {
+            *seen = true;
+        }
+    });
+    seen.into_iter().all(|seen| seen)
 }
 
 fn located(

@@ -11,8 +11,8 @@ use crate::symbol::SymbolEntry;
 /// Symbols that three bytes count.
 pub const MAX_SYMBOLS: usize = 1 << 24;
 
-/// The places of the symbols, which are in the table's order, by name and then by place. `cut` compares names up to
-/// their first dot only (`--lto-clang`, before 6.10).
+/// The places of the symbols, which are in the table's order, by name and then by place. `cut` compares names
+/// without what LTO appends (`--lto-clang`, before 6.10).
 pub fn order_by_name(symbols: &[SymbolEntry<'_>], cut: bool) -> Result<Vec<u32>, Error> {
     if symbols.len() > MAX_SYMBOLS {
         return Err(ErrorKind::TooManySymbols { count: symbols.len() }.into());
@@ -32,7 +32,7 @@ pub fn order_by_name(symbols: &[SymbolEntry<'_>], cut: bool) -> Result<Vec<u32>,
 
 /// What is compared of a name.
 fn key<'a>(symbol: &SymbolEntry<'a>, cut: bool) -> &'a [u8] {
-    if cut { before_dot(symbol.name) } else { symbol.name }
+    if cut { before_llvm(symbol.name) } else { symbol.name }
 }
 
 /// The first eight bytes as a number that sorts as they do.
@@ -47,8 +47,11 @@ fn rest(name: &[u8]) -> &[u8] {
     name.get(8..).unwrap_or_default()
 }
 
-fn before_dot(name: &[u8]) -> &[u8] {
-    name.split(|&byte| byte == b'.').next().unwrap_or_default()
+/// The name without what clang's LTO appends to local symbols that it makes global.
+pub(crate) fn before_llvm(name: &[u8]) -> &[u8] {
+    const SUFFIX: &[u8] = b".llvm.";
+    let start = name.windows(SUFFIX.len()).position(|window| window == SUFFIX);
+    name.get(..start.unwrap_or(name.len())).unwrap_or_default()
 }
 
 /// The bytes of the array.
@@ -75,7 +78,7 @@ mod tests {
         let names: [&[u8]; 6] = [b"long_name_b", b"b", b"long_name_a", b"b", b"b.llvm.1", b"b\xc3\xa4"];
         let symbols: Vec<_> = names.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
         assert_eq!(order_by_name(&symbols, false).unwrap(), [1, 3, 4, 5, 2, 0]);
-        let suffixed: [&[u8]; 2] = [b"b.z", b"b.a"];
+        let suffixed: [&[u8]; 2] = [b"b.llvm.9", b"b.llvm.1"];
         let suffixed: Vec<_> = suffixed.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
         assert_eq!(order_by_name(&suffixed, false).unwrap(), [1, 0]);
         assert_eq!(order_by_name(&suffixed, true).unwrap(), [0, 1]);

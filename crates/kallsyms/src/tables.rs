@@ -33,7 +33,7 @@ pub struct Origin {
     pub text: u64,
     /// What offsets count from; [`addresses::relative_base`] is the generator's choice.
     pub base: u64,
-    /// Whether `kallsyms_seqs_of_names` looks at names up to their first dot only (`--lto-clang` of 6.1 to 6.9).
+    /// Whether `kallsyms_seqs_of_names` looks at names without `.llvm.` and what follows (`--lto-clang` of 6.1 to 6.9).
     pub cut_names: bool,
 }
 

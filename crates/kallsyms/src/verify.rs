@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::layout::{AddressTable, Array};
 use crate::select::Ranges;
+use crate::seqs::before_llvm;
 use crate::symbol::{SymbolEntry, sort_symbols};
 use crate::table::Table;
 
@@ -111,8 +112,6 @@ fn seqs(entries: &[SymbolEntry<'_>], table: &Table<'_>) -> Option<Difference> {
     let seqs = table.seqs.as_ref()?;
     let array = Array::SeqsOfNames;
     let mut seen = vec![false; entries.len()];
-    // clang's LTO compares names up to their first dot.
-    let cut = |name: &'_ [u8]| name.iter().position(|&byte| byte == b'.').unwrap_or(name.len());
     let mut last: Option<(&[u8], u32)> = None;
     let (mut ordered, mut ordered_cut) = (None, None);
     for (index, &seq) in seqs.iter().enumerate() {
@@ -124,7 +123,8 @@ fn seqs(entries: &[SymbolEntry<'_>], table: &Table<'_>) -> Option<Difference> {
             return Some(Difference { array, index, message });
         };
         if let Some((name, before)) = last {
-            let is_cut = (&name[..cut(name)], before) > (&entry.name[..cut(entry.name)], seq);
+            // clang's LTO has them sorted without what it appends.
+            let is_cut = (before_llvm(name), before) > (before_llvm(entry.name), seq);
             if (name, before) > (entry.name, seq) {
                 ordered.get_or_insert(index);
             }

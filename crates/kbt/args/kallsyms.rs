@@ -44,7 +44,7 @@ pub struct Generate {
     /// How addresses are kept [default: as that kernel does]
     #[arg(long, value_enum, value_name = "HOW")]
     pub addresses: Option<Addresses>,
-    /// Compare names up to their first dot (6.1 to 6.9, clang's LTO)
+    /// Sort names without `.llvm.` and what follows it (6.1 to 6.9, clang's LTO)
     #[arg(long)]
     pub lto_clang: bool,
     /// Cut each name into the fewest tokens: smaller than scripts/kallsyms' by 1 to 2 percent, and read by every kernel

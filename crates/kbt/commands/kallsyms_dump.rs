@@ -59,7 +59,8 @@ fn of_bytes(bytes: &[u8], args: &Dump) -> Result<Vec<u8>, Error> {
             let sections = elf.and_then(|elf| elf.sections().ok());
             let sections: Vec<_> = sections.iter().flat_map(kbt_elf::SectionTable::iter).collect();
             let base = args.base.unwrap_or(0);
-            search(bytes, |offset| {
+            let class = elf.map(|elf| elf.header().class);
+            search(bytes, class, |offset| {
                 let within = |section: &&kbt_elf::Section| {
                     section.address != 0
                         && (section.offset..section.offset.saturating_add(section.size)).contains(&offset)

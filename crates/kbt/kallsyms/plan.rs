@@ -17,7 +17,7 @@ pub struct Plan {
     pub addresses: AddressTable,
     /// Which symbols.
     pub choice: Choice,
-    /// Whether names are compared up to their first dot.
+    /// Whether names are sorted without what clang's LTO appends.
     pub cut_names: bool,
     /// Whether names are cut into the fewest tokens.
     pub optimal: bool,

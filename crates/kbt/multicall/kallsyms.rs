@@ -34,7 +34,7 @@ struct Args {
     /// Keep addresses as offsets from one (before 6.12, where it is always so)
     #[arg(long, overrides_with = "base_relative")]
     base_relative: bool,
-    /// Compare names up to their first dot (6.1 to 6.9)
+    /// Sort names without `.llvm.` and what follows it (6.1 to 6.9)
     #[arg(long, overrides_with = "lto_clang")]
     lto_clang: bool,
     /// Keep addresses as offsets from their own place (7.0 and later)
