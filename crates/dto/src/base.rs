@@ -22,7 +22,7 @@ impl<'a> Base<'a> {
     /// What makes it unsound, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, Input::Base))?;
-        let tree = blob.tree().map_err(|error| source::malformed(error, Input::Base))?;
+        let tree = blob.nodes().map_err(|error| source::malformed(error, Input::Base))?;
         Ok(Self { blob, tree })
     }
 

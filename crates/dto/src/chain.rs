@@ -55,9 +55,18 @@ impl<T: Copy> Chains<T> {
     }
 
     pub(crate) fn set(&mut self, link: u32, item: T) {
-        if let Some(slot) = self.links.get_mut(link as usize) {
-            slot.0 = item;
+        self.change(link, |old| *old = item);
+    }
+
+    pub(crate) fn change(&mut self, link: u32, change: impl FnOnce(&mut T)) {
+        if let Some((item, _)) = self.links.get_mut(link as usize) {
+            change(item);
         }
+    }
+
+    /// Makes room for `count` more links at once.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.links.reserve(count);
     }
 
     /// The first item of `chain` and the rest of it.

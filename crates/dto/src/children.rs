@@ -68,8 +68,20 @@ impl Live<'_> {
         found
     }
 
+    /// Notes that children of `parent` will be looked up again and again: if they may be many, the next look-up makes a
+    /// table of them.
+    pub(crate) fn expect_look_ups(&mut self, parent: NodeId) {
+        if (self.node(parent).subtree_end.0 - parent.node.0) as usize > WIDE {
+            self.patch_mut(parent).walks = WALKS;
+        }
+    }
+
     /// Compares the children one by one; says whether there may be many.
     fn walk_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> (Option<NodeId>, bool) {
+        // To the names in the block a NUL is an end.
+        if name.contains(&0) {
+            return (None, false);
+        }
         let source = self.source(parent.source);
         let matches = Matcher::new(name, loose);
         let (mut found, mut second) = (None, None);

@@ -15,44 +15,52 @@ use crate::wide::PropertyTables;
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
 pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
-    let id = overlay.source;
     let (mut siblings, mut places) = (Siblings::default(), Places::default());
     for index in 0..overlay.wanted_labels.len() {
-        let Label { at, name: label } = overlay.wanted_labels[index];
-        let Some(property) = live.source(id).original.property(at) else { continue };
-        let wanted = resolve_label(live, label, &mut siblings);
-        let wanted = wanted.map_err(|kind| place(live, overlay, &property, kind))?;
+        let Label { property, name: label } = overlay.wanted_labels[index];
+        let Some(wanted) = find_labelled(live, label, &mut siblings) else {
+            let kind = why_not_found(live, label);
+            return Err(place(live, overlay, &property, kind));
+        };
         write_phandle(live, overlay, &property, wanted, &mut places)?;
     }
     Ok(())
 }
 
 /// The node that a label stands for, and its phandle.
-fn resolve_label<'a>(
+fn find_labelled<'a>(
     live: &mut Live<'a>,
     label: NameId,
     siblings: &mut Siblings<'a>,
-) -> Result<(u32, NodeId), ErrorKind> {
-    let Some(Symbol { property, .. }) = live.names.symbol(label) else {
-        return Err(unresolved(live, label));
-    };
-    let made;
-    let (path, node) = if property.source == SourceId::MADE {
+) -> Option<(u32, NodeId)> {
+    let Symbol { property, .. } = live.names.symbol(label)?;
+    let node = if property.source == SourceId::MADE {
         // What was made moves when it grows; the inputs outlive the merge.
-        made = live.value_of(property).to_vec();
-        let path = path_in(&made);
-        (path, path.and_then(|path| Siblings::default().resolve(live, path)))
+        let made = live.value_of(property).to_vec();
+        Siblings::default().resolve(live, path_in(&made)?)?
     } else {
         let block = live.source(property.source).original;
-        let path = block.property(property.at).and_then(|property| path_in(block.value(&property)));
-        (path, path.and_then(|path| siblings.resolve(live, path)))
+        siblings.resolve(live, path_in(block.value(&block.property(property.at)?))?)?
     };
-    match (path, node) {
-        (_, Some(node)) => Ok((phandle_of(live, node)?, node)),
-        (Some(path), None) if !path.contains(&0) => {
-            Err(ErrorKind::SymbolPathMissing { label: text(live.names.text(label)), path: text(path) })
-        }
-        _ => Err(ErrorKind::BadSymbol { label: text(live.names.text(label)) }),
+    Some((phandle_of(live, node)?, node))
+}
+
+/// Why there is no node, or none that can have a phandle.
+#[cold]
+fn why_not_found(live: &mut Live<'_>, label: NameId) -> ErrorKind {
+    let symbol = live.names.symbol(label);
+    let label = text(live.names.text(label));
+    let Some(Symbol { property, .. }) = symbol else {
+        return match live.symbols {
+            None => ErrorKind::NoSymbols { label },
+            Some(symbols) => ErrorKind::UnresolvedLabel { near: suggest::near(live, symbols, &label), label },
+        };
+    };
+    let value = live.value_of(property).to_vec();
+    match path_in(&value).filter(|path| !path.contains(&0)) {
+        Some(path) if Siblings::default().resolve(live, path).is_some() => ErrorKind::PhandlesUsedUp,
+        Some(path) => ErrorKind::SymbolPathMissing { label, path: text(path) },
+        None => ErrorKind::BadSymbol { label },
     }
 }
 
@@ -62,27 +70,20 @@ fn path_in(value: &[u8]) -> Option<&[u8]> {
     (*nul == 0 && path.first() == Some(&b'/')).then_some(path)
 }
 
-#[cold]
-fn unresolved(live: &Live<'_>, label: NameId) -> ErrorKind {
-    let label = text(live.names.text(label));
-    match live.symbols {
-        None => ErrorKind::NoSymbols { label },
-        Some(symbols) => ErrorKind::UnresolvedLabel { near: suggest::near(live, symbols, &label), label },
-    }
+/// The node's phandle; a new one where it has none, if any is left.
+#[inline]
+fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Option<u32> {
+    live.phandle(node).or_else(|| give_phandle(live, node))
 }
 
-/// The node's phandle; a new one where it has none.
-fn phandle_of(live: &mut Live<'_>, node: NodeId) -> Result<u32, ErrorKind> {
-    if let Some(phandle) = live.phandle(node) {
-        return Ok(phandle);
-    }
-    let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX);
-    let phandle = phandle.ok_or(ErrorKind::PhandlesUsedUp)?;
+#[inline(never)]
+fn give_phandle(live: &mut Live<'_>, node: NodeId) -> Option<u32> {
+    let phandle = live.phandles.max.checked_add(1).filter(|&phandle| phandle <= crate::phandles::MAX)?;
     let name = live.names.offset(NameId::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, name, property);
     live.phandles.set(phandle, node);
-    Ok(phandle)
+    Some(phandle)
 }
 
 /// Where the next place is likely to be, and what was learnt of the last ones.

@@ -100,7 +100,7 @@ pub struct Merged {
 /// partly.
 pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
     let blob = Blob::parse(base).map_err(|error| source::malformed(error, Input::Base))?;
-    let tree = blob.tree().map_err(|error| source::malformed(error, Input::Base))?;
+    let tree = blob.nodes().map_err(|error| source::malformed(error, Input::Base))?;
     merge_into(&blob, tree, overlays, options)
 }
 
@@ -164,6 +164,7 @@ impl<'a, 'o> Merge<'a, 'o> {
             .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
             .collect::<Result<_, _>>()?;
         live.names.locate_in_base();
+        live.reserve_properties(placements.iter().map(Placement::len).sum());
         for placement in placements {
             placement.write(&mut live);
         }

@@ -21,7 +21,6 @@ use crate::names::Names;
 use crate::phandles::{self, Phandles};
 use crate::properties::Slot;
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
-use crate::table::Map;
 
 /// More warnings than this are not kept.
 const MAX_WARNINGS: usize = 100;
@@ -63,10 +62,7 @@ pub(crate) struct Live<'a> {
     pub(crate) patches: Vec<Patch>,
     pub(crate) children: Chains<NodeId>,
     pub(crate) additions: Chains<Option<PropertyRef>>,
-    /// Numbers of overrides.
-    pub(crate) overridden: Chains<u32>,
-    /// Of a property that a source has, what stands in its place.
-    pub(crate) overrides: Map<Override>,
+    pub(crate) overrides: Chains<Override>,
     pub(crate) warnings: Vec<Warning>,
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
@@ -79,7 +75,7 @@ pub(crate) struct Live<'a> {
 impl<'a> Live<'a> {
     pub(crate) fn new(sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
         let more = sources.iter().skip(1).map(|source| source.tree.phandles().len()).sum();
-        let phandles = Phandles::new(sources[0].tree.phandles(), more);
+        let phandles = Phandles::new(sources[0].tree.largest_phandle(), more);
         let added: usize = sources.iter().skip(1).map(|source| source.tree.nodes().len()).sum();
         Self {
             sources,
@@ -88,8 +84,7 @@ impl<'a> Live<'a> {
             patches: Vec::with_capacity(added),
             children: Chains::default(),
             additions: Chains::default(),
-            overridden: Chains::default(),
-            overrides: Map::default(),
+            overrides: Chains::default(),
             warnings: Vec::new(),
             symbols: None,
             indexed_children: Lookup::default(),
@@ -192,6 +187,7 @@ impl<'a> Live<'a> {
     /// The phandle of a node as it is now: its `phandle`, else its `linux,phandle`.
     ///
     /// A value that cannot be one is none, as for libfdt.
+    #[inline]
     pub(crate) fn phandle(&mut self, node: NodeId) -> Option<u32> {
         // A node keeps the phandle that it was read with, whatever is merged into it.
         let source = self.source(node.source);
@@ -199,6 +195,12 @@ impl<'a> Live<'a> {
         if phandle != 0 {
             return Some(phandle.wrapping_add(source.shift)).filter(is_phandle);
         }
+        self.later_phandle(node)
+    }
+
+    /// The phandle that a node was given after it was read.
+    #[inline(never)]
+    fn later_phandle(&mut self, node: NodeId) -> Option<u32> {
         if self.patch(node).is_none_or(|patch| patch.additions.is_empty() && patch.overridden.is_empty()) {
             return None;
         }

@@ -91,7 +91,7 @@ impl<'a> Names<'a> {
     }
 
     /// The id of the string at the start of `bytes`, new or not; none where no NUL ends it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn intern(&mut self, bytes: &'a [u8]) -> Option<NameId> {
         let (length, hash) = self.seed.hash_string(bytes)?;
         let text = &bytes[..length];
@@ -134,15 +134,20 @@ impl<'a> Names<'a> {
 
     /// Notes the entries of the base's `/__symbols__` that are wanted; the first one of a name counts.
     pub(crate) fn note_symbols(&mut self, symbols: Properties<'_>) {
-        // Compilers put the labels into the strings block in the order of the symbols.
-        let mut next = 0;
+        // Compilers put the labels into the strings block in the order of the symbols, so that what comes between two of
+        // the names there is none of them.
+        let (mut next, mut from) = (0, StringsOffset(0));
         for entry in symbols {
-            let id = match self.in_base.get(next) {
+            let expected = self.in_base.get(next);
+            let id = match expected {
                 Some(&(place, id)) if place == entry.name => {
-                    next += 1;
+                    (next, from) = (next + 1, place);
                     Some(id)
                 }
-                _ => self.find_in_base(entry.name, &mut next),
+                Some(&(place, _)) if from < entry.name && entry.name < place && self.tells(entry.name) => {
+                    None
+                }
+                _ => self.find_in_base(entry.name, &mut next, &mut from),
             };
             if let Some(id) = id {
                 let property = PropertyRef { source: SourceId::BASE, at: entry.at };
@@ -152,22 +157,29 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The name that stands at `offset` of the base's strings block, if it is one of those here. `next` is where the
-    /// search begins, and becomes where the place behind `offset` is to be expected.
-    fn find_in_base(&self, offset: StringsOffset, next: &mut usize) -> Option<NameId> {
-        if self.repeated || !self.base.starts_at(offset) {
+    /// Whether the place of a string of the base tells which of the names it is.
+    #[inline]
+    fn tells(&self, offset: StringsOffset) -> bool {
+        !self.repeated && self.base.starts_at(offset)
+    }
+
+    /// The name that stands at `offset` of the base's strings block, if it is one of those here; `next` becomes the
+    /// number in `in_base` of the next one behind it, `from` a place that none is between and the next one.
+    #[inline(never)]
+    fn find_in_base(
+        &self,
+        offset: StringsOffset,
+        next: &mut usize,
+        from: &mut StringsOffset,
+    ) -> Option<NameId> {
+        if !self.tells(offset) {
             let bytes = self.base.from(offset);
             let (length, hash) = self.seed.hash_string(bytes)?;
             return self.find(&bytes[..length], hash);
         }
-        let (before, behind) = self.in_base.split_at_checked(*next)?;
-        if before.last().is_none_or(|last| last.0 < offset)
-            && behind.first().is_none_or(|first| offset < first.0)
-        {
-            return None;
-        }
         let found = self.in_base.binary_search_by_key(&offset, |(place, _)| *place);
         *next = found.map_or_else(|next| next, |found| found + 1);
+        *from = offset;
         found.ok().map(|found| self.in_base[found].1)
     }
 
@@ -197,15 +209,24 @@ impl<'a> Names<'a> {
     }
 
     /// The name's place in the merged block, where it is appended if it is not there yet.
+    #[inline]
     pub(crate) fn offset(&mut self, id: NameId) -> StringsOffset {
+        match self.table[id.0].offset {
+            Some(offset) => offset,
+            None => self.append(id),
+        }
+    }
+
+    #[cold]
+    fn append(&mut self, id: NameId) -> StringsOffset {
+        // The total is checked when the tree is written.
+        let place = self.base.bytes().len() + self.added.len();
+        let offset = StringsOffset(u32::try_from(place).unwrap_or(u32::MAX));
         let name = &mut self.table[id.0];
-        *name.offset.get_or_insert_with(|| {
-            // The total is checked when the tree is written.
-            let place = self.base.bytes().len() + self.added.len();
-            self.added.extend_from_slice(name.text);
-            self.added.push(0);
-            StringsOffset(u32::try_from(place).unwrap_or(u32::MAX))
-        })
+        name.offset = Some(offset);
+        self.added.extend_from_slice(name.text);
+        self.added.push(0);
+        offset
     }
 
     /// Whether the string at `offset` of the merged block is `text`.

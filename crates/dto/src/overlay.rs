@@ -35,7 +35,7 @@ pub(crate) struct LocalReference {
 /// A property that is named like a label.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label {
-    pub(crate) at: StructureOffset,
+    pub(crate) property: Property,
     pub(crate) name: NameId,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Overlay<'a> {
     pub(crate) fn new(id: SourceId, source: &Source<'a>) -> Self {
         let mut overlay = Self {
             source: id,
-            fragments: Vec::new(),
+            fragments: Vec::with_capacity(source.tree.children(NodeIndex::ROOT).count()),
             end: StructureOffset(0),
             names_ascend: true,
             local_references: Vec::new(),
@@ -81,11 +81,8 @@ impl<'a> Overlay<'a> {
             let key = (name.len(), name.last_chunk().map_or(0, |end| u64::from_be_bytes(*end)));
             ascending &= last < key;
             last = key;
-            match name {
-                b"__symbols__" => _ = overlay.symbols.get_or_insert(node),
-                b"__fixups__" => _ = overlay.fixups.get_or_insert(node),
-                b"__local_fixups__" => _ = overlay.local_fixups.get_or_insert(node),
-                _ => {}
+            if name.starts_with(b"__") {
+                overlay.note_part(name, node);
             }
             let first = NodeIndex(node.0 + 1);
             let content = tree.find_child(node, first, |child| block.name_is(child, b"__overlay__"));
@@ -104,6 +101,15 @@ impl<'a> Overlay<'a> {
             }
         }
         overlay
+    }
+
+    fn note_part(&mut self, name: &[u8], node: NodeIndex) {
+        match name {
+            b"__symbols__" => _ = self.symbols.get_or_insert(node),
+            b"__fixups__" => _ = self.fixups.get_or_insert(node),
+            b"__local_fixups__" => _ = self.local_fixups.get_or_insert(node),
+            _ => {}
+        }
     }
 
     /// The fragment of that number, if no other child of the root can have its name.
@@ -166,13 +172,17 @@ fn intern_labels(live: &mut Live<'_>, id: SourceId, node: Option<NodeIndex>) -> 
     let Some(node) = node else { return Vec::new() };
     let labels = source.properties(node).filter_map(|property| {
         let name = names.intern(source.strings.from(property.name))?;
-        Some(Label { at: property.at, name })
+        Some(Label { property, name })
     });
-    let labels: Vec<Label> = labels.collect();
-    names.has_labels |= !labels.is_empty();
-    labels
+    let record = source.tree.node(node);
+    let mut list = Vec::with_capacity((record.end.index() - record.body.index()) / BYTES_A_LABEL);
+    list.extend(labels);
+    names.has_labels |= !list.is_empty();
+    list
 }
 
+/// What a label takes at least in practice: a property of three words, and a path.
+const BYTES_A_LABEL: usize = 24;
 /// How many names an [`Interner`] remembers.
 const RECENT: usize = 32;
 /// What a property of a fragment takes at least in practice: itself, its node, the fragment.
@@ -240,6 +250,11 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
+    /// How many properties there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Points them into the merged strings block.
     pub(crate) fn write(&self, live: &mut Live<'_>) {
         let Live { sources, names, .. } = live;

@@ -1,6 +1,6 @@
 //! Absolute paths of nodes in the merged tree.
 
-use kbt_fdt::{find_byte, find_either, same};
+use kbt_fdt::{find_byte, same};
 
 use crate::live::Live;
 use crate::source::NodeId;
@@ -37,30 +37,40 @@ pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// No node may be added between two look-ups.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings<'p> {
-    /// The last path up to its last slash, and the node that this leads to.
-    above: Option<(&'p [u8], NodeId)>,
+    last: Option<Above<'p>>,
+}
+
+#[derive(Debug)]
+struct Above<'p> {
+    /// The last path up to its last slash.
+    path: &'p [u8],
+    /// The node that this leads to.
+    parent: NodeId,
+    /// Whether another path led to a child of that as well.
+    again: bool,
 }
 
 impl<'p> Siblings<'p> {
-    /// The node at an absolute path; none where the path has a NUL.
+    /// The node at an absolute path; none where the path has a NUL, which no name has.
     pub(crate) fn resolve(&mut self, live: &mut Live<'_>, path: &'p [u8]) -> Option<NodeId> {
         if path.len() > LONGEST_PATH {
             return None;
         }
-        if let Some((above, parent)) = self.above
-            && let Some((start, name)) = path.split_at_checked(above.len())
-            && same(start, above)
+        if let Some(above) = &mut self.last
+            && let Some((start, name)) = path.split_at_checked(above.path.len())
+            && same(start, above.path)
             && !name.is_empty()
-            && find_either(name, b'/', 0).is_none()
+            && find_byte(name, b'/').is_none()
         {
-            return live.find_child(parent, name);
+            if !above.again {
+                above.again = true;
+                live.expect_look_ups(above.parent);
+            }
+            return live.find_child(above.parent, name);
         }
         let end = path.iter().rposition(|&byte| byte == b'/')?;
-        if find_byte(path, 0).is_some() {
-            return None;
-        }
         let parent = resolve_absolute(live, &path[..end])?;
-        self.above = Some((&path[..=end], parent));
+        self.last = Some(Above { path: &path[..=end], parent, again: false });
         match &path[end + 1..] {
             [] => Some(parent),
             name => live.find_child(parent, name),

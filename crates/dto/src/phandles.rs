@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, PhandleProperty, Tree};
+use kbt_fdt::{NodeIndex, Tree};
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
@@ -27,9 +27,8 @@ pub(crate) struct Phandles {
 }
 
 impl Phandles {
-    /// `base`: those of the base; `more`: how many the overlays have.
-    pub(crate) fn new(base: &[PhandleProperty], more: usize) -> Self {
-        let max = base.iter().map(|entry| entry.value).max().unwrap_or(0);
+    /// `max`: the largest of the base; `more`: how many the overlays have.
+    pub(crate) fn new(max: u32, more: usize) -> Self {
         Self { base: None, base_max: max, added: Numbers::new(more + NEW), max }
     }
 
@@ -55,13 +54,14 @@ impl Live<'_> {
 }
 
 fn base_numbers(base: &Tree) -> Numbers {
+    let nodes = || base.nodes().iter().map(|node| node.phandle).zip(0..).filter(|(phandle, _)| *phandle != 0);
     // Some numbers of a real tree are not in use.
-    let bound = base.phandles().len() * 2 + NEW;
-    let values = base.phandles().iter().map(|entry| entry.value as usize);
-    let mut numbers = Numbers::new(bound.min(values.max().unwrap_or(0) + 1));
-    // The first one is the last to be set.
-    for entry in base.phandles().iter().rev() {
-        numbers.set(entry.value, NodeId { source: SourceId::BASE, node: entry.node });
+    let bound = nodes().count() * 2 + NEW;
+    let mut numbers = Numbers::new(bound.min(base.largest_phandle() as usize + 1));
+    for (phandle, node) in nodes() {
+        if numbers.get(phandle).is_none() {
+            numbers.set(phandle, NodeId { source: SourceId::BASE, node: NodeIndex(node) });
+        }
     }
     numbers
 }

@@ -1,5 +1,6 @@
 //! The live tree's properties: looking them up, setting them, making new ones.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use kbt_fdt::{Property, StringsOffset, StructureOffset, Tag};
@@ -13,6 +14,8 @@ use crate::source::{NodeId, PropertyRef, SourceId};
 pub(crate) enum Slot {
     /// Among its own, at this place.
     Source(StructureOffset),
+    /// The same where something else was put there, as this link.
+    Overridden(u32),
     /// Among those appended, as this link.
     Added(u32),
 }
@@ -50,10 +53,8 @@ impl Live<'_> {
             found
         };
         match found {
-            Some(slot) => {
-                self.replace_property(node, slot, Some(property));
-                slot
-            }
+            Some(Slot::Source(at)) => self.override_at(patch, node, at, Some(property)),
+            Some(slot) => self.replace_property(node, slot, Some(property)),
             None => self.append_to(patch, property),
         }
     }
@@ -74,13 +75,19 @@ impl Live<'_> {
         is: impl Fn(StringsOffset) -> bool,
     ) -> (Option<Slot>, usize) {
         let mut seen = 0;
+        let (additions, overridden) = patch.map_or_else(Default::default, |patch| {
+            let patch = &self.patches[patch as usize];
+            (patch.additions, patch.overridden)
+        });
         for property in self.own_properties(node) {
             if is(property.name) {
-                return (Some(Slot::Source(property.at)), seen);
+                // There are few: of a node with many properties those far behind are found in the table.
+                let mut overrides = self.overrides.iter(overridden);
+                let link = overrides.find(|(_, entry)| entry.at == property.at).map(|(link, _)| link);
+                return (Some(link.map_or(Slot::Source(property.at), Slot::Overridden)), seen);
             }
             seen += 1;
         }
-        let additions = patch.map(|patch| self.patches[patch as usize].additions).unwrap_or_default();
         for (link, addition) in self.additions.iter(additions) {
             if addition.is_some_and(|addition| is(self.property_at(addition).name)) {
                 return (Some(Slot::Added(link)), seen);
@@ -103,23 +110,31 @@ impl Live<'_> {
 
     fn index_properties(&mut self, node: NodeId) {
         let owner = self.touch(node);
-        let own = self.own_properties(node).map(|property| (Slot::Source(property.at), property.name));
         let added = self.additions.iter(self.patches[owner as usize].additions);
         let added = added.filter_map(|(link, addition)| {
             addition.map(|addition| (Slot::Added(link), self.property_at(addition).name))
         });
-        let items: Vec<_> = own.chain(added).collect();
+        let items: Vec<_> = self.own_slots(node).into_iter().chain(added).collect();
         self.indexed_properties.reserve(items.len());
         for item in items {
-            self.index_property(owner, item);
+            self.index_property(owner, item, false);
         }
         self.patches[owner as usize].properties_indexed = true;
     }
 
-    fn index_property(&mut self, owner: u32, item: (Slot, StringsOffset)) {
+    fn index_property(&mut self, owner: u32, item: (Slot, StringsOffset), replace: bool) {
         let text = self.names.get(item.1);
         let is = |(_, name)| self.names.is(name, text);
-        self.indexed_properties.insert(owner, text, item, is, false);
+        self.indexed_properties.insert(owner, text, item, is, replace);
+    }
+
+    /// The slots of the node's own properties, with their names.
+    fn own_slots(&self, node: NodeId) -> Vec<(Slot, StringsOffset)> {
+        let overridden = self.patch(node).map(|patch| patch.overridden).unwrap_or_default();
+        let links = self.overrides.iter(overridden).map(|(link, entry)| (entry.at, link));
+        let links: BTreeMap<StructureOffset, u32> = links.collect();
+        let slot = |at| links.get(&at).map_or(Slot::Source(at), |&link| Slot::Overridden(link));
+        self.own_properties(node).map(|property| (slot(property.at), property.name)).collect()
     }
 
     /// The properties of the node's own source, names in the merged strings block.
@@ -136,10 +151,8 @@ impl Live<'_> {
     /// The property in a slot as it is now.
     pub(crate) fn current(&self, node: NodeId, slot: Slot) -> Option<PropertyRef> {
         match slot {
-            Slot::Source(at) => {
-                let own = PropertyRef { source: node.source, at };
-                self.overrides.get(own.packed()).map_or(Some(own), |found| found.replacement)
-            }
+            Slot::Source(at) => Some(PropertyRef { source: node.source, at }),
+            Slot::Overridden(link) => self.overrides.get(link)?.replacement,
             Slot::Added(link) => self.additions.get(link).flatten(),
         }
     }
@@ -155,6 +168,13 @@ impl Live<'_> {
         self.source(property.source).value(&self.property_at(property))
     }
 
+    /// Makes room for so many properties that come in place of others or behind them. What is not needed is not
+    /// touched.
+    pub(crate) fn reserve_properties(&mut self, count: usize) {
+        self.additions.reserve(count);
+        self.overrides.reserve(count);
+    }
+
     /// Appends a property that `node` is known to lack.
     pub(crate) fn append_property(&mut self, node: NodeId, property: PropertyRef) -> Slot {
         let patch = self.touch(node);
@@ -167,29 +187,49 @@ impl Live<'_> {
         let slot = Slot::Added(self.additions.push(&mut patch.additions, Some(property)));
         if patch.properties_indexed {
             let name = self.property_at(property).name;
-            self.index_property(number, (slot, name));
+            self.index_property(number, (slot, name), false);
         }
         slot
     }
 
-    /// Puts `property`, or nothing, into a slot of `node`.
-    pub(crate) fn replace_property(&mut self, node: NodeId, slot: Slot, property: Option<PropertyRef>) {
+    /// Puts `property`, or nothing, into a slot of `node`; gives the slot that it has from now on.
+    pub(crate) fn replace_property(
+        &mut self,
+        node: NodeId,
+        slot: Slot,
+        property: Option<PropertyRef>,
+    ) -> Slot {
         match slot {
             Slot::Added(link) => self.additions.set(link, property),
+            Slot::Overridden(link) => self.overrides.change(link, |entry| entry.replacement = property),
             Slot::Source(at) => {
-                let own = PropertyRef { source: node.source, at };
-                let replaced = Override { at, replacement: property };
-                if let Some(number) = self.overrides.insert(own.packed(), replaced) {
-                    let owner = self.touch(node);
-                    self.overridden.push(&mut self.patches[owner as usize].overridden, number);
-                }
+                let patch = self.touch(node);
+                return self.override_at(patch, node, at, property);
             }
         }
+        slot
+    }
+
+    #[inline]
+    fn override_at(
+        &mut self,
+        number: u32,
+        node: NodeId,
+        at: StructureOffset,
+        replacement: Option<PropertyRef>,
+    ) -> Slot {
+        let patch = &mut self.patches[number as usize];
+        let slot = Slot::Overridden(self.overrides.push(&mut patch.overridden, Override { at, replacement }));
+        if patch.properties_indexed {
+            let name = self.property_at(PropertyRef { source: node.source, at }).name;
+            self.index_property(number, (slot, name), true);
+        }
+        slot
     }
 
     /// The properties of a node as they are now.
     pub(crate) fn properties(&self, node: NodeId) -> Vec<(Slot, PropertyRef)> {
-        let own = self.own_properties(node).map(|property| Slot::Source(property.at));
+        let own = self.own_slots(node).into_iter().map(|(slot, _)| slot);
         let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
         let added = self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
         own.chain(added).filter_map(|slot| Some((slot, self.current(node, slot)?))).collect()

@@ -18,6 +18,9 @@ pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
     let mut later: Vec<NodeIndex> = Vec::new();
     let source = live.source(overlay.source);
     for fragment in &overlay.fragments {
+        if !source.tree.may_have_siblings_below(fragment.overlay) {
+            continue;
+        }
         let end = source.tree.node(fragment.overlay).subtree_end;
         for node in (fragment.overlay.0..end.0).map(NodeIndex) {
             if source.tree.may_have_siblings_below(node) && may_share_names(source, node) {

@@ -53,13 +53,6 @@ pub(crate) struct PropertyRef {
     pub(crate) at: StructureOffset,
 }
 
-impl PropertyRef {
-    /// The same as a number.
-    pub(crate) fn packed(self) -> u64 {
-        u64::from(self.source.0) << 32 | u64::from(self.at.0)
-    }
-}
-
 /// One tree.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {

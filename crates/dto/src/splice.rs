@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, StructureOffset, Tag};
+use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag, padded};
 
 use crate::chain::Chain;
 use crate::live::{Live, Override, Patch};
@@ -149,30 +149,37 @@ impl Writer<'_, '_> {
     /// Writes up to the end of the last of the properties that are replaced.
     fn overridden(&mut self, range: &mut Range, overridden: Chain) {
         let live = self.live;
-        let numbers = live.overridden.iter(overridden).map(|(_, number)| number);
-        let overrides = numbers.filter_map(|number| live.overrides.entry(number));
+        let Some((first, rest)) = live.overrides.pop_front(overridden) else { return };
+        let overrides = live.overrides.iter(overridden).map(|(_, entry)| entry);
         // Mostly it is one, or they come in order.
-        if overrides.clone().is_sorted_by_key(|entry| entry.at) {
+        if rest.is_empty() {
+            self.overridden_property(range, first);
+        } else if overrides.clone().is_sorted_by_key(|entry| entry.at) {
             overrides.for_each(|entry| self.overridden_property(range, entry));
         } else {
-            let mut overrides: Vec<&Override> = overrides.collect();
+            let mut overrides: Vec<Override> = overrides.collect();
             overrides.sort_unstable_by_key(|entry| entry.at);
             overrides.into_iter().for_each(|entry| self.overridden_property(range, entry));
         }
     }
 
-    fn overridden_property(&mut self, range: &mut Range, entry: &Override) {
+    fn overridden_property(&mut self, range: &mut Range, entry: Override) {
         self.copy(range.source, range.from, entry.at);
         if let Some(replacement) = entry.replacement {
             self.property(replacement);
         }
-        let own = PropertyRef { source: range.source, at: entry.at };
-        range.from = self.live.property_at(own).end();
+        range.from = self.end_of(PropertyRef { source: range.source, at: entry.at });
     }
 
     fn property(&mut self, property: PropertyRef) {
-        let end = self.live.property_at(property).end();
-        self.copy(property.source, property.at, end);
+        self.copy(property.source, property.at, self.end_of(property));
+    }
+
+    /// Where the next token behind a property stands.
+    #[inline]
+    fn end_of(&self, property: PropertyRef) -> StructureOffset {
+        let length = self.live.source(property.source).copy().word(property.at.plus(Tag::SIZE));
+        property.at.plus(Property::HEADER_SIZE).plus(padded(length.unwrap_or(0)))
     }
 
     #[inline]

@@ -46,7 +46,8 @@ impl<T> Table<T> {
     /// The number of the entry under `hash` that `is` accepts; where there is none, `entry` is put there.
     #[inline(always)]
     pub(crate) fn find_or_insert(&mut self, hash: u32, is: impl FnMut(&T) -> bool, entry: T) -> Option<u32> {
-        if self.entries.len() * 2 >= self.slots.len() {
+        // There are twice as many slots as there is room for entries.
+        if self.entries.len() == self.entries.capacity() {
             self.reserve(1);
         }
         match self.probe(hash, is) {
@@ -83,7 +84,7 @@ impl<T> Table<T> {
         if wanted <= self.slots.len() {
             return;
         }
-        self.entries.reserve(wanted / 2 - self.entries.len());
+        self.entries.reserve_exact(wanted / 2 - self.entries.len());
         self.slots = alloc::vec![0; wanted];
         for (number, (hash, _)) in (1..).zip(&self.entries) {
             let mut at = *hash as usize & (wanted - 1);

@@ -20,10 +20,12 @@ pub(crate) fn find_target(
     fragment: &Fragment<'_>,
     options: &Options,
 ) -> Result<NodeId, Error> {
-    let found = only_target(live, id, fragment).map_or_else(|| read_target(live, id, fragment, options), Ok);
-    let source = live.source(id);
-    let found = found.map_err(|error| error.fragment(fragment.name))?;
+    let found = match only_target(live, id, fragment) {
+        Some(found) => found,
+        None => read_target(live, id, fragment, options).map_err(|error| error.fragment(fragment.name))?,
+    };
     if options.forbid_root && found == NodeId::ROOT {
+        let source = live.source(id);
         let error = source.error(ErrorKind::RootForbidden, id, source.tree.node(fragment.node).begin);
         return Err(error.fragment(fragment.name));
     }
@@ -41,6 +43,7 @@ fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &Fragment<'_>) -> Op
     }
 }
 
+#[inline(never)]
 fn read_target(
     live: &mut Live<'_>,
     id: SourceId,

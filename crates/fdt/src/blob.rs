@@ -60,8 +60,20 @@ impl<'a> Blob<'a> {
     /// # Errors
     /// The first token that is malformed or misplaced, with its byte offset in the blob.
     pub fn tree(&self) -> Result<Tree, Error> {
-        Tree::scan(self.structure, self.strings)
-            .map_err(|error| Error { offset: error.offset + self.header.off_dt_struct as usize, ..error })
+        Tree::scan(self.structure, self.strings).map_err(|error| self.locate(error))
+    }
+
+    /// The same without the list of phandle properties ([`Tree::scan_nodes`]).
+    ///
+    /// # Errors
+    /// As [`Blob::tree`].
+    pub fn nodes(&self) -> Result<Tree, Error> {
+        Tree::scan_nodes(self.structure, self.strings).map_err(|error| self.locate(error))
+    }
+
+    /// An error in the structure block, at its place in the blob.
+    fn locate(&self, error: Error) -> Error {
+        Error { offset: error.offset + self.header.off_dt_struct as usize, ..error }
     }
 
     /// The header.

@@ -6,18 +6,8 @@
 /// search that is made for long inputs.
 #[inline]
 pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
-    find_either(bytes, byte, byte)
-}
-
-/// Where the first of two bytes stands in `bytes`.
-#[inline(always)]
-pub fn find_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
-    let (one_eight, other_eight) = (u64::from_ne_bytes([one; 8]), u64::from_ne_bytes([other; 8]));
-    let find = |eight: &[u8; 8]| {
-        let eight = u64::from_le_bytes(*eight);
-        // What the subtraction of a byte borrows from the next one comes behind the first that was found.
-        first_nul_of(nul_bits(eight ^ one_eight) | nul_bits(eight ^ other_eight))
-    };
+    let pattern = u64::from_ne_bytes([byte; 8]);
+    let find = |eight: &[u8; 8]| first_nul(u64::from_le_bytes(*eight) ^ pattern);
     let mut start = 0;
     while let Some(eight) = bytes.get(start..).and_then(<[u8]>::first_chunk::<8>) {
         if let Some(found) = find(eight) {
@@ -28,7 +18,7 @@ pub fn find_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
     // The last eight once more, where there are as many: what was seen already has none.
     match bytes.last_chunk::<8>() {
         Some(last) => find(last).map(|found| bytes.len() - 8 + found),
-        None => bytes.iter().position(|&found| found == one || found == other),
+        None => bytes.iter().position(|&other| other == byte),
     }
 }
 
@@ -60,12 +50,8 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
 /// Which of the eight bytes of a word in little-endian order is the first that is 0.
 #[inline(always)]
 pub fn first_nul(word: u64) -> Option<usize> {
-    first_nul_of(nul_bits(word))
-}
-
-#[inline(always)]
-fn first_nul_of(bits: u64) -> Option<usize> {
-    (bits != 0).then_some((bits.trailing_zeros() >> 3) as usize)
+    let nul = nul_bits(word);
+    (nul != 0).then_some((nul.trailing_zeros() >> 3) as usize)
 }
 
 /// A word whose lowest bit that is set stands in the lowest byte that is 0.
@@ -96,20 +82,6 @@ mod tests {
                 let mut other = bytes.clone();
                 other[at] = b'b';
                 assert!(!same(&bytes, &other), "{at} of {length}");
-            }
-        }
-    }
-
-    #[test]
-    fn finds_the_first_of_two() {
-        for length in 0..40 {
-            for (at, other) in (0..length).flat_map(|at| (0..length).map(move |other| (at, other))) {
-                let mut bytes = vec![b'a'; length];
-                bytes[at] = b'/';
-                bytes[other] = 0;
-                assert_eq!(find_either(&bytes, b'/', 0), Some(at.min(other)));
-                assert_eq!(find_either(&bytes, 0, b'/'), Some(at.min(other)));
-                assert_eq!(find_either(&bytes, b'x', b':'), None);
             }
         }
     }

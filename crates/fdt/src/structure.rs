@@ -252,10 +252,10 @@ impl Iterator for PropertiesBelow<'_> {
             }
             let Properties { words, at } = &mut self.properties;
             let tag = *words.get(*at)?;
-            *at += 1;
             if tag == Tag::BEGIN_NODE.to_be_bytes() {
                 *at += words_of_name(words.get(*at..)?);
             }
+            *at += 1;
             // Properties on both sides of FDT_NOP are one node's.
             first |= tag != Tag::NOP.to_be_bytes();
         }

@@ -60,14 +60,6 @@ pub struct PhandleProperty {
     pub legacy: bool,
 }
 
-impl PhandleProperty {
-    /// A property `phandle` of node number `node`, at word number `at`.
-    #[inline(always)]
-    fn new(value: [u8; 4], node: usize, at: usize) -> Self {
-        Self { value: u32::from_be_bytes(value), node: index(node), at: offset(at), legacy: false }
-    }
-}
-
 // The tags as they stand in the block, so that the scan need not turn every word round.
 const BEGIN_NODE: u32 = Tag::BEGIN_NODE.to_be();
 const END_NODE: u32 = Tag::END_NODE.to_be();
@@ -79,6 +71,9 @@ const NOP: u32 = Tag::NOP.to_be();
 pub struct Tree {
     nodes: Vec<Node>,
     phandles: Vec<PhandleProperty>,
+    /// Whether `phandles` is wanted.
+    lists_phandles: bool,
+    largest_phandle: u32,
     depth: u32,
     size: u32,
 }
@@ -93,6 +88,22 @@ impl Tree {
     /// # Errors
     /// The first token that is malformed or misplaced; the offset is in the structure block.
     pub fn scan(structure: StructureBlock<'_>, strings: StringsBlock<'_>) -> Result<Self, Error> {
+        Self::scan_listing(structure, strings, true)
+    }
+
+    /// The same without the list of phandle properties; the nodes have their phandles all the same.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub fn scan_nodes(structure: StructureBlock<'_>, strings: StringsBlock<'_>) -> Result<Self, Error> {
+        Self::scan_listing(structure, strings, false)
+    }
+
+    fn scan_listing(
+        structure: StructureBlock<'_>,
+        strings: StringsBlock<'_>,
+        lists_phandles: bool,
+    ) -> Result<Self, Error> {
         let (words, _) = structure.bytes().as_chunks::<4>();
         let size = structure.bytes().len();
         if u32::try_from(size).is_err() {
@@ -100,7 +111,9 @@ impl Tree {
         }
         let mut tree = Self {
             nodes: Vec::with_capacity(size / BYTES_A_RECORD + 1),
-            phandles: Vec::with_capacity(size / BYTES_A_RECORD + 1),
+            phandles: Vec::with_capacity(if lists_phandles { size / BYTES_A_RECORD + 1 } else { 0 }),
+            lists_phandles,
+            largest_phandle: 0,
             depth: 0,
             size: 0,
         };
@@ -139,11 +152,13 @@ impl Tree {
         let (mut open, mut room) = (0, 0_i32);
         // A place of the name `phandle`, once it was met: mostly there is one for the whole tree.
         let mut phandle = StringsOffset(u32::MAX);
+        // The node whose phandle is a `linux,phandle`.
+        let mut legacy_of = usize::MAX;
         let mut at = root;
         while let Some(tag) = words.get(at) {
             let tag = u32::from_ne_bytes(*tag);
             if tag == BEGIN_NODE {
-                let name = words_of_name(&words[at + 1..]);
+                let name = words_of_name(&words[at..]);
                 if name == 0 {
                     break;
                 }
@@ -168,9 +183,7 @@ impl Tree {
                         let all = words.len();
                         if name == phandle && self.note_first_phandle(*value, open, at, all) {
                             // Done.
-                        } else if self
-                            .note_phandle(PhandleProperty::new(*value, open, at), strings.from(name))
-                        {
+                        } else if self.note_phandle(*value, strings.from(name), open, at, &mut legacy_of) {
                             phandle = name;
                         }
                     }
@@ -187,7 +200,7 @@ impl Tree {
                 }
                 open = node.parent.index();
                 room += 1;
-            } else if let Some(next) = self.rare_token(words, strings, open, at) {
+            } else if let Some(next) = self.rare_token(words, strings, open, at, &mut legacy_of) {
                 at = next;
             } else {
                 break;
@@ -213,13 +226,14 @@ impl Tree {
         strings: StringsBlock<'_>,
         open: usize,
         at: usize,
+        legacy_of: &mut usize,
     ) -> Option<usize> {
         if words.get(at) == Some(&NOP.to_ne_bytes()) {
             return Some(at + 1);
         }
         let Checked { length, name, next } = check_property(words, strings, at)?;
         if length == 4 {
-            self.note_phandle(PhandleProperty::new(*words.get(at + 3)?, open, at), strings.from(name));
+            self.note_phandle(*words.get(at + 3)?, strings.from(name), open, at, legacy_of);
         }
         Some(next)
     }
@@ -228,33 +242,48 @@ impl Tree {
     /// whether it is so. `all` is the count of words in the tree.
     #[inline(always)]
     fn note_first_phandle(&mut self, value: [u8; 4], open: usize, at: usize, all: usize) -> bool {
-        let Some(node) = self.nodes.last_mut().filter(|node| node.phandle == 0) else { return false };
-        let entry = PhandleProperty::new(value, open, at);
-        node.phandle = entry.value;
-        if self.phandles.len() == self.phandles.capacity() {
-            make_room(&mut self.phandles, at, all);
+        let value = u32::from_be_bytes(value);
+        let Some(node) = self.nodes.get_mut(open).filter(|node| node.phandle == 0) else { return false };
+        node.phandle = value;
+        self.largest_phandle = self.largest_phandle.max(value);
+        if self.lists_phandles {
+            if self.phandles.len() == self.phandles.capacity() {
+                make_room(&mut self.phandles, at, all);
+            }
+            let (node, at) = (index(open), offset(at));
+            self.phandles.push(PhandleProperty { value, node, at, legacy: false });
         }
-        self.phandles.push(entry);
         true
     }
 
-    /// Remembers a property of four bytes if its name, at the start of `name`, is that of a phandle; says whether it is
-    /// `phandle`.
+    /// Remembers a property of four bytes of node number `open` if its name, at the start of `name`, is that of a
+    /// phandle; says whether it is `phandle`. `legacy_of` is the node that has its phandle from the older name.
     #[inline(never)]
-    fn note_phandle(&mut self, entry: PhandleProperty, name: &[u8]) -> bool {
+    fn note_phandle(
+        &mut self,
+        value: [u8; 4],
+        name: &[u8],
+        open: usize,
+        at: usize,
+        legacy_of: &mut usize,
+    ) -> bool {
         let legacy = !name.starts_with(b"phandle\0");
         if legacy && !name.starts_with(b"linux,phandle\0") {
             return false;
         }
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        let last = self.nodes.len() == entry.node.index() + 1;
+        let last = self.nodes.len() == open + 1;
         if let Some(node) = self.nodes.last_mut().filter(|_| last) {
-            let mut earlier = self.phandles.iter().rev().take_while(|other| other.node == entry.node);
+            let value = u32::from_be_bytes(value);
             // The first `phandle` counts, else the first `linux,phandle`.
-            if node.phandle == 0 || !legacy && earlier.all(|other| other.legacy) {
-                node.phandle = entry.value;
+            if node.phandle == 0 || !legacy && *legacy_of == open {
+                node.phandle = value;
+                *legacy_of = if legacy { open } else { usize::MAX };
             }
-            self.phandles.push(PhandleProperty { legacy, ..entry });
+            self.largest_phandle = self.largest_phandle.max(value);
+            if self.lists_phandles {
+                self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+            }
         }
         !legacy
     }
@@ -273,7 +302,12 @@ impl Tree {
         &self.nodes[index.index()]
     }
 
-    /// All phandle properties, in the order of their nodes.
+    /// The largest value of a phandle property; 0 where there is none.
+    pub fn largest_phandle(&self) -> u32 {
+        self.largest_phandle
+    }
+
+    /// All phandle properties, in the order of their nodes, if [`Tree::scan`] listed them.
     pub fn phandles(&self) -> &[PhandleProperty] {
         &self.phandles
     }
@@ -395,7 +429,7 @@ struct Checked {
 /// The property at word number `at`, if there is one and it is sound.
 #[inline(always)]
 fn check_property(words: &[[u8; 4]], strings: StringsBlock<'_>, at: usize) -> Option<Checked> {
-    let [tag, length, name] = words.get(at..)?.first_chunk()?;
+    let [tag, length, name] = words.get(at..at + 3)?.first_chunk()?;
     if u32::from_ne_bytes(*tag) != PROP {
         return None;
     }
@@ -414,12 +448,13 @@ fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
     matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
 }
 
-/// How many words a node's name takes, with its NUL and padding; 0 where the block ends before.
+/// How many words a node's name takes, with its NUL and padding, behind the first of `words`; 0 where they end before.
 #[inline(always)]
 pub(crate) fn words_of_name(words: &[[u8; 4]]) -> usize {
-    let bytes = words.as_flattened();
     // Most names end within four words, and the shift is free here.
-    if let Some([first, second]) = bytes.first_chunk::<16>().map(|chunk| chunk.as_chunks::<8>().0) {
+    if let Some([_, name @ ..]) = words.first_chunk::<5>()
+        && let [first, second] = name.as_flattened().as_chunks::<8>().0
+    {
         let nul = nul_bits(u64::from_le_bytes(*first));
         if nul != 0 {
             return 1 + (nul.trailing_zeros() >> 5) as usize;
@@ -429,12 +464,12 @@ pub(crate) fn words_of_name(words: &[[u8; 4]]) -> usize {
             return 3 + (nul.trailing_zeros() >> 5) as usize;
         }
     }
-    words_of_long_name(bytes)
+    words_of_long_name(words)
 }
 
 #[inline(never)]
-fn words_of_long_name(bytes: &[u8]) -> usize {
-    find_byte(bytes, 0).map_or(0, |length| length / 4 + 1)
+fn words_of_long_name(words: &[[u8; 4]]) -> usize {
+    find_byte(words[1..].as_flattened(), 0).map_or(0, |length| length / 4 + 1)
 }
 
 /// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
