@@ -331,6 +331,7 @@ fn help_and_version() {
     let room = Room::new();
     for (words, name) in [
         ("--help", "kbt.txt"),
+        ("install-links --help", "kbt-install-links.txt"),
         ("dto --help", "kbt-dto.txt"),
         ("dto apply --help", "kbt-dto-apply.txt"),
         ("dto show --help", "kbt-dto-show.txt"),

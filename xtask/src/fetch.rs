@@ -117,6 +117,19 @@ const PEERS: &[Peer] = &[
             headers: &[],
         }),
     },
+    // Reads man pages, and says what is wrong with them.
+    Peer {
+        name: "mandoc",
+        suite: "bookworm",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &["libc6", "mandoc", "zlib1g"],
+            commands: &[("mandoc", "mandoc")],
+            home: None,
+            library: None,
+            headers: &[],
+        }),
+    },
     Peer {
         name: "kbuild-5.10",
         suite: "bullseye",

@@ -5,6 +5,7 @@ pub mod depfile;
 pub mod depmod;
 pub mod dtbo;
 pub mod dto;
+pub mod install_links;
 pub mod jobserver;
 pub mod kallsyms;
 pub mod kallsyms_link;
@@ -55,6 +56,8 @@ pub enum Area {
     /// The table of symbols that a kernel carries (kallsyms)
     #[command(subcommand)]
     Kallsyms(Deferred<kallsyms::Command>),
+    /// Links by which kbt answers under the names of the tools that it replaces
+    InstallLinks(Deferred<install_links::InstallLinks>),
 }
 
 /// Parses the process's arguments.

@@ -12,6 +12,7 @@ mod dto_lint;
 mod dto_matrix;
 mod dto_show;
 mod dto_verify;
+mod install_links;
 pub mod jobserver_exec;
 mod jobserver_pool;
 mod jobserver_status;
@@ -30,6 +31,7 @@ use crate::workers::Jobs;
 /// Runs what was asked for.
 pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     match command {
+        Area::InstallLinks(Deferred(args)) => install_links::run(&args, report),
         Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(&args, report),
         Area::Dto(Deferred(dto::Command::Show(args))) => dto_show::run(&args, report),
         Area::Dto(Deferred(dto::Command::Diff(args))) => dto_diff::run(&args, report),

@@ -23,6 +23,11 @@ const TABLE: &[(&str, Entry)] = &[
     ("mkdtboimg.py", mkdtboimg::run),
 ];
 
+/// The names that kbt answers for.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(name, _)| *name)
+}
+
 /// The entry for this `argv[0]`, if its file name is one of the table's.
 pub fn by_name(argv0: &OsStr) -> Option<Entry> {
     let name = Path::new(argv0).file_name()?;

@@ -70,8 +70,17 @@ const OWNED: &[(&str, &[&str])] = &[
 ];
 
 /// Outside crates that no release carries: peers and tools of the tests.
-const TESTS_ONLY: &[&str] =
-    &["allocation-counter", "assert_cmd", "dtoolkit", "fdt-rs", "proptest", "snapbox", "trycmd"];
+const TESTS_ONLY: &[&str] = &[
+    "allocation-counter",
+    "assert_cmd",
+    "clap_complete",
+    "clap_mangen",
+    "dtoolkit",
+    "fdt-rs",
+    "proptest",
+    "snapbox",
+    "trycmd",
+];
 
 /// A crate of the workspace.
 pub struct Package {
