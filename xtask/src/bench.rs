@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it.
 
+mod depmod;
 mod dto;
 mod matrix;
 mod table;
@@ -14,6 +15,7 @@ struct Area {
 }
 
 const AREAS: &[Area] = &[
+    Area { name: "depmod", help: "the whole command, against kmod 30 and 34", run: depmod::run },
     Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run },
     Area {
         name: "matrix",

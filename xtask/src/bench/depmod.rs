@@ -1,0 +1,302 @@
+//! `cargo xtask bench depmod`: kbt's depmod beside kmod's, on the modules of Debian's kernel in four compressions.
+//!
+//! Times are user and system time of whole processes that take turns; only their ratios say something. Each figure is
+//! the median of the rounds, each ratio the median of the rounds' own ratios. Wall times are the least of the rounds.
+
+mod process;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use self::process::{Usage, allocations, measure, peak};
+use crate::bench::table::{Table, grouped};
+use crate::callgrind;
+use crate::files;
+use crate::run::{self, Result};
+use crate::{fetch, place};
+
+/// The set of modules, fetched with the long ones.
+const SET: &str = "amd64-6.1";
+
+/// How often each program runs, after once for the cache.
+const ROUNDS: usize = 9;
+
+/// A row: a compression, and what kbt may take of others' time at one thread.
+struct Format {
+    name: &'static str,
+    suffix: &'static str,
+    /// Of kmod 34's and of kmod 30's; those of Debian read no gzip.
+    of_kmod: Option<(f64, f64)>,
+    /// Of reading and decoding alone.
+    of_floor: Option<f64>,
+}
+
+const FORMATS: [Format; 4] = [
+    Format { name: "none", suffix: "", of_kmod: Some((1.0 / 4.0, 1.0 / 4.0)), of_floor: None },
+    Format { name: "zst", suffix: ".zst", of_kmod: Some((1.0 / 1.5, 1.0 / 1.6)), of_floor: None },
+    Format { name: "gz", suffix: ".gz", of_kmod: None, of_floor: Some(1.25) },
+    Format { name: "xz", suffix: ".xz", of_kmod: Some((1.0, 0.72)), of_floor: None },
+];
+
+/// Numbers of threads.
+const THREADS: [usize; 4] = [1, 2, 4, 8];
+
+/// The programs that are compared.
+struct Programs {
+    kbt: PathBuf,
+    floor: PathBuf,
+    kmod_34: PathBuf,
+    kmod_30: PathBuf,
+    /// Where outputs go.
+    scratch: PathBuf,
+}
+
+impl Programs {
+    fn build(scratch: &Path) -> Result<Self> {
+        run::run(&mut run::cargo(["build", "--release", "--bin", "kbt", "--bench", "depmod"]))?;
+        let release = run::target_directory()?.join("release");
+        let peer = |version: &str| place::peers().join("bin").join(version).join("depmod");
+        Ok(Self {
+            kbt: release.join("kbt"),
+            floor: newest(&release.join("deps"), "depmod-")?,
+            kmod_34: peer("kmod-34"),
+            kmod_30: peer("kmod-30"),
+            scratch: scratch.to_owned(),
+        })
+    }
+
+    fn kbt(&self, root: &Path, version: &str, threads: usize) -> Vec<String> {
+        let words = ["depmod", "--jobs", &threads.to_string(), "-b", &text(root), version];
+        [vec![text(&self.kbt)], words.map(ToOwned::to_owned).to_vec()].concat()
+    }
+
+    fn kmod(&self, program: &Path, root: &Path, version: &str) -> Vec<String> {
+        [&text(program), "-b", &text(root), version].map(ToOwned::to_owned).to_vec()
+    }
+
+    /// A root of its own for a set of modules, and the kernel's version: kmod 30 can only write where it reads. The
+    /// modules themselves are linked to.
+    fn root(&self, set: &str) -> Result<(PathBuf, String)> {
+        let modules = place::peers().join("modules").join(set).join("lib/modules");
+        let version = files::names(&modules)?.pop().ok_or("no modules")?;
+        let root = self.scratch.join(set);
+        let own = root.join("lib/modules").join(&version);
+        files::create(&own)?;
+        for name in files::names(&modules.join(&version))? {
+            let (from, to) = (modules.join(&version).join(&name), own.join(&name));
+            if from.is_dir() {
+                symlink(&from, &to).map_err(|error| files::cannot("link", &to, &error))?;
+            } else {
+                files::copy(&from, &own)?;
+            }
+        }
+        Ok((root, version))
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The executable of that prefix that was built last.
+fn newest(directory: &Path, prefix: &str) -> Result<PathBuf> {
+    let mut found: Vec<_> = files::names(directory)?
+        .into_iter()
+        .filter(|name| name.starts_with(prefix) && !name.contains('.'))
+        .map(|name| directory.join(name))
+        .collect();
+    found.sort_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok());
+    found.pop().ok_or_else(|| format!("no {prefix}* in {}", directory.display()))
+}
+
+/// The area. `--rounds N` makes it shorter or longer.
+///
+/// # Errors
+/// Where something cannot be run, and, behind the tables, where a figure is over its limit.
+pub fn run(words: &[String]) -> Result {
+    let rounds = match words {
+        [] => ROUNDS,
+        [flag, number] if flag == "--rounds" => {
+            number.parse().ok().filter(|&rounds| rounds > 0).ok_or("--rounds takes a number")?
+        }
+        _ => return Err("it takes --rounds N".to_owned()),
+    };
+    fetch::fetch(true)?;
+    let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
+    files::create(&scratch)?;
+    let over = Programs::build(&scratch).and_then(|programs| tables(&programs, rounds));
+    files::remove(&scratch)?;
+    match over?.as_slice() {
+        [] => Ok(()),
+        over => Err(format!("over the limit:\n  {}", over.join("\n  "))),
+    }
+}
+
+fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
+    let mut over = Vec::new();
+    let mut times = Table::new(&[
+        "modules",
+        "kmod 34.2, s",
+        "kmod 30, s",
+        "decoding, s",
+        "kbt, s",
+        "of 34.2",
+        "limit",
+        "of 30",
+        "limit",
+        "of decoding",
+        "limit",
+    ]);
+    let mut walls = Table::new(&["modules", "1 thread, s", "2", "4", "8"]);
+    let mut costs = Table::new(&[
+        "modules",
+        "kbt, MiB",
+        "2 threads, MiB",
+        "kmod 34.2, MiB",
+        "allocations",
+        "instructions",
+    ]);
+    for format in &FORMATS {
+        let (root, version) = programs.root(&format!("{SET}{}", format.suffix))?;
+        eprintln!("measuring {}", format.name);
+        let rows = Rows::measure(programs, format, &root, &version, rounds)?;
+        over.extend(rows.judge(format, &mut times));
+        let wall = |index: usize| rows.kbt.get(index).map_or(0.0, |usages| least(usages));
+        walls.row([
+            format.name.to_owned(),
+            seconds(wall(0)),
+            seconds(wall(1)),
+            seconds(wall(2)),
+            seconds(wall(3)),
+        ]);
+        let memory = |words: &[String]| peak(words).map(|bytes| (bytes >> 20).to_string());
+        let kbt = programs.kbt(&root, &version, 1);
+        let reads = format.of_kmod.is_some();
+        costs.row([
+            format.name.to_owned(),
+            memory(&kbt)?,
+            memory(&programs.kbt(&root, &version, 2))?,
+            if reads { memory(&programs.kmod(&programs.kmod_34, &root, &version))? } else { "-".to_owned() },
+            allocations(&kbt).map_or("-".to_owned(), grouped),
+            callgrind::instructions(&programs.kbt, kbt.iter().skip(1), None, &programs.scratch)
+                .map_or("-".to_owned(), grouped),
+        ]);
+    }
+    println!("{times}\n{walls}\n{costs}");
+    Ok(over)
+}
+
+/// What the runs on one tree took, round by round.
+struct Rows {
+    kmod: Option<[Vec<Usage>; 2]>,
+    floor: Option<Vec<Usage>>,
+    /// One for each of [`THREADS`].
+    kbt: Vec<Vec<Usage>>,
+}
+
+impl Rows {
+    fn measure(
+        programs: &Programs,
+        format: &Format,
+        root: &Path,
+        version: &str,
+        rounds: usize,
+    ) -> Result<Self> {
+        let mut commands = Vec::new();
+        if format.of_kmod.is_some() {
+            commands.push(programs.kmod(&programs.kmod_34, root, version));
+            commands.push(programs.kmod(&programs.kmod_30, root, version));
+        }
+        if !format.suffix.is_empty() {
+            let modules = place::peers().join("modules").join(format!("{SET}{}", format.suffix));
+            commands.push(vec![text(&programs.floor), text(&modules)]);
+        }
+        commands.extend(THREADS.map(|threads| programs.kbt(root, version, threads)));
+        let mut usages: Vec<Vec<Usage>> = commands.iter().map(|_| Vec::new()).collect();
+        for round in 0..=rounds {
+            for (command, usages) in commands.iter().zip(&mut usages) {
+                let usage = measure(command)?;
+                // The first fills the cache.
+                if round > 0 {
+                    usages.push(usage);
+                }
+            }
+        }
+        let mut usages = usages.into_iter();
+        let kmod =
+            format.of_kmod.map(|_| [usages.next().unwrap_or_default(), usages.next().unwrap_or_default()]);
+        let floor = if format.suffix.is_empty() { None } else { usages.next() };
+        Ok(Self { kmod, floor, kbt: usages.collect() })
+    }
+
+    /// Adds the row, and gives what is over its limit.
+    fn judge(&self, format: &Format, table: &mut Table) -> Vec<String> {
+        let mut over = Vec::new();
+        let own = self.kbt.first().map_or(&[][..], Vec::as_slice);
+        let mut limit = |what: &str, other: Option<&Vec<Usage>>, limit: Option<f64>| match (other, limit) {
+            (Some(other), limit) => {
+                let ratio = ratio(own, other);
+                if limit.is_some_and(|limit| ratio > limit) {
+                    over.push(format!("{}: {ratio:.3} of {what}", format.name));
+                }
+                [format!("{ratio:.3}"), limit.map_or("-".to_owned(), |limit| format!("{limit:.3}"))]
+            }
+            (None, _) => ["-".to_owned(), "-".to_owned()],
+        };
+        let kmod = self.kmod.as_ref();
+        let [of_34, limit_34] = limit("kmod 34.2", kmod.map(|kmod| &kmod[0]), format.of_kmod.map(|it| it.0));
+        let [of_30, limit_30] = limit("kmod 30", kmod.map(|kmod| &kmod[1]), format.of_kmod.map(|it| it.1));
+        let [of_floor, limit_floor] = limit("decoding", self.floor.as_ref(), format.of_floor);
+        let cpu =
+            |usages: Option<&Vec<Usage>>| usages.map_or("-".to_owned(), |usages| seconds(median(usages)));
+        table.row([
+            format.name.to_owned(),
+            cpu(kmod.map(|kmod| &kmod[0])),
+            cpu(kmod.map(|kmod| &kmod[1])),
+            cpu(self.floor.as_ref()),
+            cpu(self.kbt.first()),
+            of_34,
+            limit_34,
+            of_30,
+            limit_30,
+            of_floor,
+            limit_floor,
+        ]);
+        over
+    }
+}
+
+fn seconds(time: f64) -> String {
+    format!("{time:.3}")
+}
+
+fn middle(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn median(usages: &[Usage]) -> f64 {
+    middle(usages.iter().map(|usage| usage.processor).collect())
+}
+
+fn least(usages: &[Usage]) -> f64 {
+    usages.iter().map(|usage| usage.wall).fold(f64::INFINITY, f64::min)
+}
+
+/// The median of what each round gave.
+fn ratio(own: &[Usage], other: &[Usage]) -> f64 {
+    middle(own.iter().zip(other).map(|(own, other)| own.processor / other.processor).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_of_the_rounds() {
+        let usages = |times: [f64; 3]| times.map(|processor| Usage { processor, wall: processor }).to_vec();
+        assert_eq!(ratio(&usages([1.0, 4.0, 3.0]), &usages([2.0, 4.0, 4.0])), 0.75);
+        assert_eq!(median(&usages([3.0, 1.0, 2.0])), 2.0);
+        assert_eq!(least(&usages([3.0, 1.0, 2.0])), 1.0);
+    }
+}
