@@ -1,7 +1,7 @@
 //! What the fuzzers found worth keeping, through the same bodies: a regression test without a fuzzer.
 
 // The bodies say with `expect` what must hold.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
@@ -26,11 +26,15 @@ mod fdt;
 mod fdt_round_trip;
 #[path = "../fuzz/bodies/makeflags.rs"]
 mod makeflags;
+#[path = "../fuzz/bodies/module.rs"]
+mod module;
+#[path = "../fuzz/bodies/module_file.rs"]
+mod module_file;
 
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 12] = [
     ("compress", compress::run),
     ("dtbo_config", dtbo_config::run),
     ("dtbo_image", dtbo_image::run),
@@ -41,6 +45,8 @@ const TARGETS: [Target; 10] = [
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),
     ("makeflags", makeflags::run),
+    ("module", module::run),
+    ("module_file", module_file::run),
 ];
 
 #[test]
