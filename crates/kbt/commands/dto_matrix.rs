@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kbt_dto::{Base, Error, Options};
 
-use crate::args::dto::Matrix as Arguments;
+use crate::args::dto::{Matrix as Arguments, Pairs};
 use crate::input;
 use crate::matrix::config;
 use crate::matrix::conflicts::{self, Conflict, Content};
@@ -27,13 +27,22 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
     outputs.iter().flatten().try_for_each(|output| output.leave_json(report))?;
     let mut bases = files::list(&args.bases, "dtb")?;
     let mut overlays = files::list(&args.overlays, "dtbo")?;
-    files::read(&mut bases, jobs, report)?;
-    files::read(&mut overlays, jobs, report)?;
+    if args.pairs == Pairs::Compatible {
+        files::read(&mut bases, |_| true, jobs, report)?;
+        files::read(&mut overlays, |_| true, jobs, report)?;
+    }
     let runs = runs::choose(&bases, &overlays, args.pairs, &configuration(args)?);
     let runs = runs.map_err(|failure| match &args.config {
         Some(word) if failure.code == "bad-config" => failure.at_file(input::name(word)),
         _ => failure,
     })?;
+    let [mut base_wanted, mut overlay_wanted] = [vec![false; bases.len()], vec![false; overlays.len()]];
+    for run in &runs {
+        base_wanted[run.base] = true;
+        run.overlays.iter().for_each(|&overlay| overlay_wanted[overlay] = true);
+    }
+    files::read(&mut bases, |index| base_wanted[index], jobs, report)?;
+    files::read(&mut overlays, |index| overlay_wanted[index], jobs, report)?;
     let trial = Trial { args, bases: &bases, overlays: &overlays, runs: &runs };
     let parsed = trial.parse(jobs, report)?;
     let outcomes = trial.try_all(&parsed, jobs, report)?;

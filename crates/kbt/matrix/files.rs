@@ -6,8 +6,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kbt_fdt::Header;
-
 use crate::input;
 use crate::report::{Failure, Report};
 use crate::workers::{self, Jobs};
@@ -47,7 +45,14 @@ pub fn list(directory: &OsStr, extension: &str) -> Result<Vec<File>, Failure> {
             if kind.is_dir() && depth < MAX_DEPTH {
                 open.push((path, depth + 1));
             } else if path.extension().is_some_and(|own| own.as_bytes() == extension.as_bytes()) {
-                let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                let metadata = fs::metadata(&path);
+                let metadata = metadata.map_err(|error| Failure::io("read", path.display(), &error))?;
+                // What is no file may have no end, and no tree is as large as that.
+                if !metadata.is_file() || metadata.len() > input::MAX_FILE {
+                    let message = "this is no file of less than 4 GiB";
+                    return Err(Failure::new("no-file", message).at_file(path.display()));
+                }
+                let size = metadata.len();
                 let name = relative(&path, Path::new(directory));
                 files.push(File { name, path, size, bytes: Vec::new() });
             }
@@ -65,18 +70,26 @@ fn relative(path: &Path, directory: &Path) -> String {
     path.strip_prefix(directory).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// Reads the files on as many threads as there may be.
-pub fn read(files: &mut [File], jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
+/// Reads those of the files that are wanted and were not read yet, on as many threads as there may be.
+pub fn read(
+    files: &mut [File],
+    wanted: impl Fn(usize) -> bool,
+    jobs: Jobs,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let unread = |(index, file): &(usize, &File)| file.bytes.is_empty() && wanted(*index);
+    let tasks: Vec<(usize, &File)> = files.iter().enumerate().filter(unread).collect();
     // A file in the cache costs about this.
-    let cost = |file: &File| Duration::from_micros(15 + file.size / 4096);
-    let read = workers::map(jobs, report, "files read", files, cost, |file| {
-        input::read_headed(file.path.as_os_str(), |head| match Header::parse(head) {
-            Ok(header) => u64::from(header.totalsize),
-            Err(_) => 0,
-        })
+    let cost = |(_, file): &(usize, &File)| Duration::from_micros(15 + file.size / 4096);
+    let read = workers::map(jobs, report, "files read", &tasks, cost, |&(index, file)| {
+        let read = fs::read(&file.path);
+        let bytes = read.map_err(|error| Failure::io("read", file.path.display(), &error))?;
+        Ok((index, bytes))
     })?;
-    for (file, bytes) in files.iter_mut().zip(read) {
-        file.bytes = bytes;
+    for (index, bytes) in read {
+        if let Some(file) = files.get_mut(index) {
+            file.bytes = bytes;
+        }
     }
     Ok(())
 }

@@ -33,8 +33,9 @@ times
 "#;
 
 const MATRIX: &str = r#"
-"$2" --json --jobs 1 dto matrix --bases "$1" --overlays "$1" --pairs folder --loose-names |
-    grep -o '"applied":[0-9]*' | tr '":' '  '
+text=$("$2" --jobs 1 dto matrix --bases "$1" --overlays "$1" --pairs folder --loose-names 2>/dev/null)
+text=${text##* overlays: }
+echo "applied ${text%% apply,*}"
 times
 "#;
 
