@@ -58,8 +58,7 @@ impl Options {
             "absolute32" if generator.kernel == "7.0" => {}
             _ => return None,
         }
-        let fits =
-            !(self.percpu && generator.kernel == "7.0") && !(self.lto_clang && generator.kernel != "6.1");
+        let fits = !(self.percpu && generator.kernel == "7.0" || self.lto_clang && generator.kernel != "6.1");
         fits.then_some(words)
     }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: whole stories from the outside, too long for the default run.
 
 mod capi;
+mod package;
 
 use crate::run::Result;
 
@@ -11,11 +12,18 @@ struct Area {
     run: fn(&[String]) -> Result,
 }
 
-const AREAS: &[Area] = &[Area {
-    name: "capi",
-    help: "an arm64 kernel boots with a tree that the C library merged, and shows it",
-    run: capi::run,
-}];
+const AREAS: &[Area] = &[
+    Area {
+        name: "capi",
+        help: "an arm64 kernel boots with a tree that the C library merged, and shows it",
+        run: capi::run,
+    },
+    Area {
+        name: "package",
+        help: "the Debian package in a system that has nothing else, and beside kmod",
+        run: package::run,
+    },
+];
 
 /// The verb: the area, then the area's own words.
 pub fn run(words: &[String]) -> Result {

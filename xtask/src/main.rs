@@ -5,6 +5,7 @@ mod bench;
 mod callgrind;
 mod demo;
 mod differential;
+mod dist;
 mod e2e;
 mod fetch;
 mod files;
@@ -60,6 +61,12 @@ const VERBS: &[Verb] = &[
         options: "[--all]",
         help: "compare with the replaced tools on real trees (--all: every set and pair)",
         run: differential::run,
+    },
+    Verb {
+        name: "dist",
+        options: "",
+        help: "make what a distribution takes: binaries, man pages, completions, a Debian package",
+        run: dist::run,
     },
     Verb {
         name: "e2e",

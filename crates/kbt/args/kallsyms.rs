@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kbt_kallsyms::{AddressTable, Kernel};
 
+use super::depfile::Depfile;
+
 use super::kallsyms_link::{Offset, Pad, Patch, Patchfile};
 
 /// Commands on the table of symbols that a kernel carries.
@@ -56,6 +58,8 @@ pub struct Generate {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Which symbols.

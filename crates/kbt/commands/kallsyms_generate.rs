@@ -6,11 +6,12 @@ use kbt_elf::{Class, Pieces, Target};
 use kbt_kallsyms::{Choice, Kernel, Located, Table, parse_nm, read_symbols};
 
 use crate::args::kallsyms::Generate;
+use crate::depfile::Depfile;
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::plan::Plan;
 use crate::kallsyms::refusal;
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 /// Makes a table.
@@ -22,7 +23,11 @@ pub fn run(args: &Generate, report: &mut Report) -> Result<(), Failure> {
         (None, Some(word)) => of_elf(args, word, is_text(&output), report),
         (None, None) => Err(Failure::usage("no input is given")),
     }?;
-    output.write(&bytes, args.sync)
+    let mut depfile = Depfile::new(&args.depfile);
+    [&args.vmlinux, &args.from_nm, &args.like].into_iter().flatten().for_each(|word| depfile.input(word));
+    let mut files = Set::default();
+    depfile.add(&output, &mut files)?;
+    output.write_with(files, &bytes, args.sync)
 }
 
 fn is_text(output: &Output) -> bool {

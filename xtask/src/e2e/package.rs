@@ -1,0 +1,153 @@
+//! `cargo xtask e2e package`: the Debian package in a system that has nothing else, and in one that has kmod.
+//!
+//! The systems are directories with Debian's dpkg, shell and C library unpacked in them; a chroot in a user namespace
+//! makes one the root, so that neither this system nor its package database is touched.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::apt::{self, Suite};
+use crate::files::{cannot, create, remove};
+use crate::run::{self, Result};
+use crate::{dist, place};
+
+const SUITE: &str = "bookworm";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What dpkg needs to install a package and to run its scripts.
+const BASE: [&str; 18] = [
+    "coreutils",
+    "dash",
+    "diffutils",
+    "dpkg",
+    "libacl1",
+    "libbz2-1.0",
+    "libc-bin",
+    "libc6",
+    "libgcc-s1",
+    "libgmp10",
+    "liblzma5",
+    "libmd0",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libzstd1",
+    "sed",
+    "tar",
+    "zlib1g",
+];
+/// Whose depmod must not be touched.
+const KMOD: [&str; 3] = ["kmod", "libkmod2", "libssl3"];
+
+/// The story.
+pub fn run(words: &[String]) -> Result {
+    run::no_words(words)?;
+    apt::check_present()?;
+    let (_, package) = dist::package()?;
+    let package = package.ok_or("no package was made")?;
+    let scratch = std::env::temp_dir().join(format!("kbt-e2e-package-{}", std::process::id()));
+    let debs = scratch.join("debs");
+    create(&debs)?;
+    let suite = Suite::open(&place::peers().join(".apt"), SUITE, &apt::native_architecture()?)?;
+    let files = suite.download(&[&BASE[..], &KMOD].concat(), &debs)?;
+
+    let bare = System::make(&scratch.join("bare"), &files, false)?;
+    bare.install(&package)?;
+    for name in ["kbt", "depmod", "fdtoverlay", "jobserver-exec", "kallsyms"] {
+        bare.answers(name)?;
+    }
+    bare.run(&["dpkg", "--verify", "kbt"])?;
+    bare.run(&["dpkg", "--remove", "kbt"])?;
+    for path in ["usr/bin/kbt", "usr/sbin/depmod", "usr/bin/fdtoverlay", "usr/lib/kbt"] {
+        bare.has_not(path)?;
+    }
+    println!("in an empty system: installed, every name answers, removed without a trace");
+
+    let with_kmod = System::make(&scratch.join("with-kmod"), &files, true)?;
+    let theirs = with_kmod.run(&["depmod", "--version"])?;
+    let link = fs::read_link(with_kmod.root.join("usr/sbin/depmod"));
+    with_kmod.install(&package)?;
+    if with_kmod.run(&["depmod", "--version"])? != theirs {
+        return Err("kmod's depmod does not answer any more".to_owned());
+    }
+    if fs::read_link(with_kmod.root.join("usr/sbin/depmod")).ok() != link.ok() {
+        return Err("kmod's link was changed".to_owned());
+    }
+    with_kmod.answers("/usr/lib/kbt/bin/depmod")?;
+    with_kmod.answers("fdtoverlay")?;
+    with_kmod.run(&["dpkg", "--remove", "kbt"])?;
+    println!("beside kmod: its depmod is untouched, and kbt's answers in /usr/lib/kbt/bin");
+    remove(&scratch)
+}
+
+/// A directory that is a system.
+struct System {
+    root: PathBuf,
+}
+
+impl System {
+    fn make(root: &Path, debs: &[PathBuf], with_kmod: bool) -> Result<Self> {
+        for directory in ["bin", "sbin", "lib", "lib64"] {
+            create(&root.join("usr").join(directory))?;
+            let link = root.join(directory);
+            symlink(format!("usr/{directory}"), &link).map_err(|error| cannot("link", &link, &error))?;
+        }
+        let is_kmods = |file: &Path| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            KMOD.iter().any(|package| name.starts_with(&format!("{package}_")))
+        };
+        for file in debs.iter().filter(|file| with_kmod || !is_kmods(file)) {
+            apt::unpack(file, &[], root)?;
+        }
+        for directory in
+            ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "var/log", "etc", "tmp"]
+        {
+            create(&root.join(directory))?;
+        }
+        let status = root.join("var/lib/dpkg/status");
+        fs::write(&status, "").map_err(|error| cannot("write", &status, &error))?;
+        let dash = root.join("usr/bin/sh");
+        if !dash.exists() {
+            symlink("dash", &dash).map_err(|error| cannot("link", &dash, &error))?;
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Installs the package; what it depends on is there, but not in the database.
+    fn install(&self, package: &Path) -> Result {
+        let here = self.root.join("tmp/kbt.deb");
+        fs::copy(package, &here).map_err(|error| cannot("copy", package, &error))?;
+        self.run(&["dpkg", "--force-depends", "--install", "/tmp/kbt.deb"]).map(drop)
+    }
+
+    /// Whether this name's version is kbt's.
+    fn answers(&self, program: &str) -> Result {
+        let said = self.run(&[program, "--version"])?;
+        let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+        let expected = [format!("{name} {VERSION}\n"), format!("{name} (kbt) {VERSION}\n")];
+        if expected.contains(&said) {
+            Ok(())
+        } else {
+            Err(format!("{program} --version says '{}'", said.trim_end()))
+        }
+    }
+
+    fn has_not(&self, path: &str) -> Result {
+        match fs::symlink_metadata(self.root.join(path)) {
+            Err(_) => Ok(()),
+            Ok(_) => Err(format!("/{path} is still there")),
+        }
+    }
+
+    /// Runs a program with this system as the root.
+    fn run(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "chroot"]).arg(&self.root).args(words);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        run::text(&mut command)
+    }
+}
