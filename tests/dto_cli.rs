@@ -351,12 +351,20 @@ fn help_and_version() {
         ("kallsyms patch --help", "kbt-kallsyms-patch.txt"),
         ("kallsyms offset --help", "kbt-kallsyms-offset.txt"),
         ("kallsyms patchfile --help", "kbt-kallsyms-patchfile.txt"),
+        ("jobserver --help", "kbt-jobserver.txt"),
+        ("jobserver exec --help", "kbt-jobserver-exec.txt"),
+        ("jobserver exec -h", "kbt-jobserver-exec-short.txt"),
+        ("jobserver pool --help", "kbt-jobserver-pool.txt"),
+        ("jobserver status --help", "kbt-jobserver-status.txt"),
     ] {
         let output = room.run(words);
         ok(&output);
         golden(name, &output.stdout);
     }
     golden("fdtoverlay.txt", &room.fdtoverlay("--help").stdout);
+    let output = room.kbt().arg0("jobserver-exec").arg("--help").output().unwrap();
+    ok(&output);
+    golden("jobserver-exec.txt", &output.stdout);
     for (words, name) in [("help", "mkdtboimg.txt"), ("help all", "mkdtboimg-all.txt")] {
         let output = room.kbt().arg0("mkdtboimg.py").args(words.split_whitespace()).output().unwrap();
         ok(&output);

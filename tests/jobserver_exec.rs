@@ -4,6 +4,8 @@
 
 mod jobserver_cli;
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
@@ -111,22 +113,116 @@ fn without_a_jobserver_a_stale_count_is_removed() {
     }
 }
 
+const PLUS: &str =
+    "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job";
+const LOOK: &str = "look at MAKEFLAGS; going on with one job";
+
+/// One job, and this warning.
+#[track_caller]
+fn warns(output: &Output, reason: &str, hint: &str) {
+    let expected = format!("kbt: warning: make's jobserver cannot be used: {reason}\n  hint: {hint}\n");
+    assert_eq!((stdout(output), stderr(output)), ("1\n".to_owned(), expected));
+    assert_eq!(code(output.status), 0);
+}
+
 #[test]
 fn a_jobserver_that_cannot_be_used_is_one_job_and_a_warning() {
-    let plus = "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job";
-    let look = "look at MAKEFLAGS; going on with one job";
     for (redirections, auth, reason, hint) in [
-        ("3<&- 4<&-", "3,4", "descriptor 3 is not open", plus),
-        ("3</proc/self/status 4>/dev/null", "3,4", "descriptor 3 is a regular file instead of a pipe", plus),
-        ("3</ 4>/dev/null", "3,4", "descriptor 3 is a directory instead of a pipe", plus),
-        ("3</dev/null 4>/dev/null", "3,4", "descriptor 3 is a character device instead of a pipe", plus),
-        ("", "fifo:/nope", "cannot open /nope: No such file or directory", look),
-        ("", "sem:7", "--jobserver-auth has the unknown value 'sem:7'", look),
+        ("3<&- 4<&-", "3,4", "descriptor 3 is not open", PLUS),
+        ("3</proc/self/status 4>/dev/null", "3,4", "descriptor 3 is a regular file instead of a pipe", PLUS),
+        ("3</ 4>/dev/null", "3,4", "descriptor 3 is a directory instead of a pipe", PLUS),
+        ("3</dev/null 4>/dev/null", "3,4", "descriptor 3 is a character device instead of a pipe", PLUS),
+        ("3</dev/zero 4>/dev/zero", "3,4", "descriptor 3 is a character device instead of a pipe", PLUS),
+        ("3<>/dev/ptmx 4>&3", "3,4", "descriptor 3 is a character device instead of a pipe", PLUS),
+        ("", "fifo:/nope", "cannot open /nope: No such file or directory", LOOK),
+        ("", "fifo:/", "/ is a directory instead of a FIFO", LOOK),
+        ("", "fifo:/etc/passwd", "/etc/passwd is a regular file instead of a FIFO", LOOK),
+        ("", "fifo:/dev/zero", "/dev/zero is a device of the system instead of a FIFO", LOOK),
+        ("", "fifo:/dev/null", "/dev/null is a device of the system instead of a FIFO", LOOK),
+        ("", "fifo:/dev/full", "/dev/full is a device of the system instead of a FIFO", LOOK),
+        ("", "fifo:/dev/ptmx", "/dev/ptmx is a terminal instead of a FIFO", LOOK),
+        ("", "sem:7", "--jobserver-auth has the unknown value 'sem:7'", LOOK),
     ] {
-        let output = with_descriptors(redirections, &format!(" -j4 --jobserver-auth={auth}"));
-        let expected = format!("kbt: warning: make's jobserver cannot be used: {reason}\n  hint: {hint}\n");
-        assert_eq!((stdout(&output), stderr(&output)), ("1\n".to_owned(), expected), "{redirections}");
-        assert_eq!(code(output.status), 0);
+        warns(&with_descriptors(redirections, &format!(" -j4 --jobserver-auth={auth}")), reason, hint);
+    }
+}
+
+#[test]
+fn ends_of_pipes_that_are_no_pool() {
+    let room = tempfile::tempdir().unwrap();
+    let fifo = |name: &str| {
+        let path = room.path().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path.display().to_string()
+    };
+    let (one, two) = (fifo("one"), fifo("two"));
+    for (redirections, reason) in [
+        (format!("5<>{one} 3>{one} 4>{one}"), "descriptor 3 is not open to read"),
+        (format!("5<>{one} 3<{one} 4<{one}"), "descriptor 4 is not open to write"),
+        (format!("3<>{one} 4<>{two}"), "descriptors 3 and 4 are not the ends of one pipe"),
+    ] {
+        warns(&with_descriptors(&redirections, " -j4 --jobserver-auth=3,4"), reason, LOOK);
+    }
+    // Both ways round, and both in one: a pool.
+    for redirections in [format!("5<>{one} 3<{one} 4>{one}"), format!("3<>{one} 4>&3")] {
+        let output = with_descriptors(&redirections, " -j4 --jobserver-auth=3,4");
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("1\n", ""), "an empty one");
+    }
+}
+
+#[test]
+fn sockets_are_no_pool() {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("socket");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let mut command = kbt(&["jobserver", "exec"]);
+    let makeflags = format!(" -j4 --jobserver-auth=fifo:{}", path.display());
+    let output = command.args(SHOW).env("MAKEFLAGS", makeflags).output().unwrap();
+    warns(&output, &format!("{} is a socket instead of a FIFO", path.display()), LOOK);
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut command = kbt(&["jobserver", "exec"]);
+    command.args(SHOW).env("MAKEFLAGS", " -j4 --jobserver-auth=0,0").stdin(OwnedFd::from(ours));
+    warns(&command.output().unwrap(), "descriptor 0 is a socket instead of a pipe", PLUS);
+}
+
+#[test]
+fn a_result_for_machines() {
+    let [pool, _] = Pool::both();
+    let json = |words: &[&str]| {
+        let output = pool.exec(&[&["--json"], words].concat()).output().unwrap();
+        (code(output.status), stdout(&output))
+    };
+    let ended =
+        |exit_code| format!("{{\"exit_code\":{exit_code},\"ok\":true,\"tokens\":7,\"warnings\":[]}}\n");
+    assert_eq!(json(&["true"]), (0, ended(0)));
+    assert_eq!(json(&["sh", "-c", "exit 3"]), (3, ended(3)));
+    assert_eq!(json(&["sh", "-c", "kill -TERM $$"]), (143, ended(143)));
+    let (code, text) = json(&["/nope"]);
+    assert_eq!(code, 127);
+    let error = r#"{"code":"io","file":"/nope","message":"cannot run: No such file or directory"}"#;
+    assert_eq!(text, format!("{{\"error\":{error},\"ok\":false,\"warnings\":[]}}\n"));
+    let output = kbt(&["jobserver", "exec", "--json", "true"]).output().unwrap();
+    assert_eq!(stdout(&output), "{\"exit_code\":0,\"ok\":true,\"tokens\":null,\"warnings\":[]}\n");
+    pool.is_whole();
+}
+
+/// The examples in the help are what somebody types first.
+#[test]
+fn examples_of_the_help_run() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("files"), "files\n").unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kbt"), room.path().join("kbt")).unwrap();
+    std::os::unix::fs::symlink("/bin/true", room.path().join("ninja")).unwrap();
+    for name in ["exec", "pool", "status"] {
+        let help = stdout(&kbt(&["jobserver", name, "--help"]).output().unwrap());
+        // clap breaks lines; an example ends at the empty line.
+        let (_, example) = help.split_once("Example: ").unwrap();
+        let example = example.split("\n\n").next().unwrap().replace('\n', " ");
+        let mut command = Command::new("sh");
+        clean(&mut command).args(["-c", &example]).current_dir(room.path());
+        let path = format!("{}:{}", room.path().display(), std::env::var("PATH").unwrap());
+        let output = command.env("PATH", path).output().unwrap();
+        assert_eq!((code(output.status), stderr(&output).as_str()), (0, ""), "{example}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod depmod;
 mod dto;
+mod jobserver;
 mod matrix;
 mod table;
 
@@ -21,6 +22,11 @@ const AREAS: &[Area] = &[
         name: "matrix",
         help: "every overlay on every base of Debian's trees, against a loop of fdtoverlay",
         run: matrix::run,
+    },
+    Area {
+        name: "jobserver",
+        help: "a start beside a script's, work by several threads, tokens kept by mode",
+        run: jobserver::run,
     },
 ];
 

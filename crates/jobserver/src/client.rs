@@ -13,6 +13,9 @@ use crate::makeflags::Auth;
 use crate::open::Pool;
 use crate::token::Token;
 
+/// What the largest pipe holds, in bytes, that an ordinary user may have (`/proc/sys/fs/pipe-max-size`, pipe(7)).
+const MOST: usize = 1 << 20;
+
 /// What tells one file of the system from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileId {
@@ -65,13 +68,13 @@ impl Client {
         }
     }
 
-    /// All tokens that are free now, at most `limit`.
+    /// All tokens that are free now, at most `limit`, and never more than a pipe can hold: a device might not end.
     ///
     /// # Errors
     /// As [`Client::try_acquire`]; what was read before the error has gone back.
     pub fn acquire_free(&self, limit: usize) -> io::Result<Vec<Token>> {
         let mut tokens = Vec::new();
-        while tokens.len() < limit {
+        while tokens.len() < limit.min(MOST) {
             match self.try_acquire()? {
                 Some(token) => tokens.push(token),
                 None => break,

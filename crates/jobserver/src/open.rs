@@ -1,7 +1,7 @@
 //! A pool that was opened and looked at: bytes out, bytes in, never blocking by itself.
 
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, major};
 use rustix::io::Errno;
 
 use crate::environment::Unusable;
@@ -48,14 +48,19 @@ impl Pool {
     }
 
     /// Open for both, so that the pool lives on while make is gone, and a write never meets a FIFO that
-    /// nobody reads. A character device is what Gentoo's steve has instead of a FIFO.
+    /// nobody reads. A character device is what Gentoo's steve has instead of a FIFO; but a terminal would take tokens
+    /// for keys, and `/dev/zero` would give them without end.
     fn open_fifo(path: &[u8]) -> Result<Self, Unusable> {
         let metadata = std::fs::metadata(Path::new(std::ffi::OsStr::from_bytes(path)))
             .map_err(|error| Unusable::Io { path: path.to_vec(), error })?;
         if !metadata.file_type().is_fifo() && !metadata.file_type().is_char_device() {
             return Err(Unusable::NotAFifo { path: path.to_vec(), what: kind(&metadata) });
         }
-        Ok(Self::new(open_path(path, OFlags::RDWR)?, None))
+        let pool = open_path(path, OFlags::RDWR)?;
+        match unlike_a_pool(&metadata, &pool) {
+            Some(what) => Err(Unusable::NotAFifo { path: path.to_vec(), what }),
+            None => Ok(Self::new(pool, None)),
+        }
     }
 
     fn new(read: OwnedFd, write: Option<OwnedFd>) -> Self {
@@ -147,6 +152,19 @@ fn inherited(fd: u32, direction: u32, wanted: &'static str) -> Result<Metadata, 
         return Err(Unusable::WrongDirection { fd, wanted });
     }
     Ok(behind)
+}
+
+/// What a character device is, if it is one of those that every system has.
+fn unlike_a_pool(metadata: &Metadata, opened: &OwnedFd) -> Option<&'static str> {
+    // /dev/null, zero, full, random and their like (devices.txt of the kernel's documents).
+    const MEMORY: u32 = 1;
+    if !metadata.file_type().is_char_device() {
+        None
+    } else if major(metadata.rdev()) == MEMORY {
+        Some("a device of the system")
+    } else {
+        opened.is_terminal().then_some("a terminal")
+    }
 }
 
 fn link(fd: u32) -> String {

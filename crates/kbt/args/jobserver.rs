@@ -13,6 +13,10 @@ pub enum Command {
     Exec(Exec),
     Pool(Pool),
     /// Show the jobserver that MAKEFLAGS names: its style, its size, how many tokens are free, who has it open
+    ///
+    /// No token is taken for that. Processes of other users are seen by root only.
+    ///
+    /// Example: kbt jobserver pool -j4 -- kbt jobserver status
     Status,
 }
 
@@ -26,7 +30,9 @@ pub enum Command {
 /// Signals are forwarded, and all tokens go back when the command ends or kbt is killed. The exit code is the
 /// command's, 128+N after signal N, 126 or 127 where it cannot be run or found, 124 after --timeout.
 ///
-/// Example, in a makefile: +kbt jobserver exec -- sh -c 'sphinx-build -j $$PARALLELISM ...'
+/// In a makefile the recipe's line begins with `+`, so that make hands its jobserver on, and `$` is written twice.
+///
+/// Example: kbt jobserver exec -- sh -c 'xargs -P ${PARALLELISM:-1} -n 1 gzip -k < files'
 #[derive(Debug, Args)]
 pub struct Exec {
     /// Run at most N jobs, that is, take at most N-1 tokens

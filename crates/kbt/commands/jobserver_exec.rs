@@ -37,7 +37,7 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
         Claimed::Nothing => None,
         Claimed::Tokens(count) => Some(count),
         Claimed::Stopped(signal) => {
-            report.exit_as(exit::of_signal(signal));
+            ended_with(exit::of_signal(signal), report);
             return Ok(());
         }
     };
@@ -49,8 +49,16 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
     if let Err(error) = keeper.release(jobserver.client()) {
         report.warn(not_returned(claimed.unwrap_or(0), &error));
     }
-    report.exit_as(ended.reap().map_err(|error| not_started(&error))??);
+    let code = ended.reap().map_err(|error| not_started(&error))??;
+    report.field("tokens", claimed);
+    ended_with(code, report);
     Ok(())
+}
+
+/// Makes this the exit code, and tells it to machines, who may have it from a pipe.
+pub fn ended_with(code: u8, report: &mut Report) {
+    report.field("exit_code", code);
+    report.exit_as(code);
 }
 
 /// How many tokens to take.

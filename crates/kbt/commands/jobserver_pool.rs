@@ -8,6 +8,7 @@ use kbt_jobserver::{Jobserver, Server};
 use serde_json::json;
 
 use crate::args::jobserver::Pool;
+use crate::commands::jobserver_exec::ended_with;
 use crate::exit;
 use crate::jobserver::holders::{self, Holder};
 use crate::jobserver::keeper::Keeper;
@@ -35,7 +36,8 @@ pub fn run(args: &Pool, jobs: Jobs, report: &mut Report) -> Result<(), Failure> 
     tell_leaks(pool.server(), report).map_err(|error| Failure::io("count the tokens", "pool", &error))?;
     // It holds no token, so there is none to lose.
     let _ = keeper.release(None);
-    report.exit_as(ended.reap().map_err(|error| not_started(&error))??);
+    let code = ended.reap().map_err(|error| not_started(&error))??;
+    ended_with(code, report);
     Ok(())
 }
 
