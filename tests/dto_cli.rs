@@ -449,3 +449,23 @@ fn fdtoverlay_refuses_with_1() {
     );
     assert!(!room.path("out.dtb").exists());
 }
+
+#[test]
+fn a_closed_standard_output_is_no_success() {
+    let room = Room::new();
+    let run = |words: &str| {
+        let line = format!("exec \"$0\" {words} >&-");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_kbt")]).current_dir(room.path(""));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let lost = "kbt: error: standard output: cannot write: Bad file descriptor\n";
+    for words in ["dto apply -q base.dtb base.dtb -o -", "jobserver status", "jobserver status --json"] {
+        assert_eq!(run(words), (Some(1), lost.to_owned()), "{words}");
+    }
+    assert_eq!(run("--version"), (Some(1), lost.to_owned()));
+    // Nothing is to be written there.
+    assert_eq!(run("dto apply -q base.dtb base.dtb -o out.dtb"), (Some(0), String::new()));
+    assert_eq!(run("jobserver exec true"), (Some(0), String::new()));
+}

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::output::stdout_is_open;
+use crate::report::{Failure, Report};
+
 /// Everything asked for was done.
 pub const OK: u8 = 0;
 /// The input was refused or the system failed; no result was written.
@@ -25,9 +28,13 @@ pub fn of_signal(signal: i32) -> u8 {
 
 /// The exit code of what clap returned instead of arguments: help and version are a success.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    match error.print() {
+    let printed = if error.use_stderr() { Ok(()) } else { stdout_is_open() };
+    match printed.and_then(|()| error.print()) {
         // A reader that went away, as in `kbt --help | head`, has what it wanted.
-        Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(FAILURE),
+        Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => {
+            let failure = Failure::io("write", "standard output", &failed);
+            Report::new("kbt", false, false).finish(Err(failure))
+        }
         _ => ExitCode::from(if error.use_stderr() { USAGE } else { OK }),
     }
 }

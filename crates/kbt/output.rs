@@ -43,8 +43,8 @@ impl Output {
         match self {
             Self::Stdout => {
                 let mut stdout = io::stdout().lock();
-                stdout
-                    .write_all(bytes)
+                stdout_is_open()
+                    .and_then(|()| stdout.write_all(bytes))
                     .and_then(|()| stdout.flush())
                     .map_err(|error| Failure::io("write", "standard output", &error))
             }
@@ -63,6 +63,11 @@ impl Output {
         }
         files.publish(sync)
     }
+}
+
+/// Refuses a standard output that was closed when kbt began: what is written there now goes to `/dev/null`.
+pub fn stdout_is_open() -> io::Result<()> {
+    if kbt_streams::stdout_was_closed() { Err(rustix::io::Errno::BADF.into()) } else { Ok(()) }
 }
 
 /// Replaces `path` by a file that holds `bytes`; nobody sees half of it.

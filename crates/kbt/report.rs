@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exit;
+use crate::output::stdout_is_open;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -162,7 +163,9 @@ impl Report {
             }
             object.insert("warnings".into(), self.warnings.iter().map(json).collect());
             object.append(&mut self.fields);
-            if let Err(error) = writeln!(anstream::stdout(), "{}", Value::Object(object)) {
+            let told =
+                stdout_is_open().and_then(|()| writeln!(anstream::stdout(), "{}", Value::Object(object)));
+            if let Err(error) = told {
                 return self.unheard(&error, code);
             }
         } else if let Err(failure) = &result {

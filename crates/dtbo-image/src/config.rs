@@ -92,8 +92,10 @@ impl Config {
             defaults: EntryOptions::default(),
             entries: Vec::new(),
         };
-        let (mut line, mut offset) = (0, 0);
-        for raw in text.split_inclusive('\n') {
+        // Some editors put a byte order mark in front.
+        let lines = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (mut line, mut offset) = (0, text.len() - lines.len());
+        for raw in lines.split_inclusive('\n') {
             line += 1;
             config.line(raw, line).map_err(|kind| ConfigError { kind, line, offset })?;
             offset += raw.len();

@@ -219,8 +219,9 @@ pub struct Dump {
     /// Decompress what -b writes
     #[arg(long, requires = "prefix")]
     pub decompress: bool,
-    #[command(flatten)]
-    pub limit: Limit,
+    /// Refuse entries larger than N when decompressed (K, M and G are understood)
+    #[arg(long, value_name = "N", default_value = "64M", value_parser = bytes, requires = "decompress")]
+    pub max_size: usize,
     /// Wait until the files are on the disk
     #[arg(long)]
     pub sync: bool,

@@ -32,7 +32,7 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         _ => depfile.add(&output, &mut files)?,
     }
     if let Some(prefix) = &args.prefix {
-        let limit = args.decompress.then_some(args.limit.max_size);
+        let limit = args.decompress.then_some(args.max_size);
         add_entries(&table, prefix, limit, &mut files)
             .map_err(|failure| failure.at_file_unless_named(&name))?;
     }

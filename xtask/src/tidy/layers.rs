@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kbt-fork", &[]),
     ("kbt-jobserver", &[]),
     ("kbt-parallel", &[]),
+    ("kbt-streams", &[]),
     // L1: one format each, and no other.
     ("kbt-dto", &["kbt-fdt"]),
     ("kbt-dtbo-image", &["kbt-fdt"]),
@@ -39,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-jobserver",
             "kbt-kallsyms",
             "kbt-parallel",
+            "kbt-streams",
         ],
     ),
     // For development only.
@@ -61,7 +63,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("zstd", &["kbt-compress"]),
     ("zstd-safe", &["kbt-compress"]),
     // Its calls are unsafe.
-    ("libc", &["kbt-fork"]),
+    ("libc", &["kbt-fork", "kbt-streams"]),
     ("jobserver", &["kbt-jobserver", "kbt-parallel"]),
     ("rayon", &["kbt-jobserver", "kbt-parallel"]),
     ("anstream", &["kbt"]),
