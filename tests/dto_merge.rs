@@ -53,6 +53,36 @@ fn properties_are_replaced_in_place_and_appended_behind() {
 }
 
 #[test]
+fn of_many_properties_each_is_replaced_again_and_again() {
+    let wide =
+        |value: u32| (0..60).fold(Node::default(), |node, n| node.cells(&format!("p{n}"), &[value + n]));
+    let base = board().child(Node { name: "wide".into(), ..wide(0) });
+    let overlays = [100, 200, 300].map(|value| {
+        let mut overlay = one(Target::path("/wide"), wide(value));
+        overlay.fragment(Target::path("/wide"), Node::default().cells("p59", &[value]).cells("p1", &[value]));
+        overlay
+    });
+    let tree = apply(base, overlays.into());
+    let wide = at(&tree, "/wide");
+    assert_eq!(wide.properties.len(), 60);
+    for (n, (name, _)) in (0..).zip(&wide.properties) {
+        assert_eq!(name, &format!("p{n}"));
+        let expected = if n == 1 || n == 59 { 300 } else { 300 + n };
+        assert_eq!(wide.property_cell(name), Some(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_label_leads_to_its_own_node_where_two_have_one_phandle() {
+    let twin = |name: &str| Node::new(name).phandle(9);
+    let symbols = Node::new("__symbols__").text("second", "/second");
+    let base = Node::new("").child(twin("first")).child(twin("second")).child(symbols);
+    let tree = apply(base, vec![one(Target::label("second"), Node::default().flag("new"))]);
+    assert!(at(&tree, "/second").property("new").is_some());
+    assert!(at(&tree, "/first").property("new").is_none());
+}
+
+#[test]
 fn nodes_are_appended_behind_the_others_and_properties_before_children() {
     let content = Node::default().flag("late").child(Node::new("spi@3000").child(Node::new("flash@0")));
     let tree = apply(board(), vec![one(Target::label("soc"), content)]);
