@@ -2,9 +2,61 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::depfile;
+
+/// `kbt depmod` itself, or a command below it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Command {
+    #[command(flatten)]
+    pub depmod: Depmod,
+    #[command(subcommand)]
+    pub below: Option<Below>,
+}
+
+/// What looks at modules and writes nothing beside them.
+#[derive(Debug, Subcommand)]
+pub enum Below {
+    /// Show which modules need which
+    Graph(Graph),
+}
+
+/// `kbt depmod graph`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: kbt depmod graph ext4 --format svg -o ext4.svg")]
+pub struct Graph {
+    #[command(flatten)]
+    pub place: Place,
+    /// The version of the kernel [default: that of the running one]
+    #[arg(short, long, value_name = "VERSION")]
+    pub kernel: Option<OsString>,
+    /// Show who needs the modules, not what they need
+    #[arg(short, long)]
+    pub reverse: bool,
+    /// How it is shown
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Where it is written; '-' is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: OsString,
+    /// The modules to begin with, by name [default: all]
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// How a graph is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For Graphviz
+    #[default]
+    Dot,
+    /// A drawing
+    Svg,
+    /// Names, paths and needs
+    Json,
+}
 
 /// Options that say which module directory is meant.
 #[derive(Debug, Default, Args)]

@@ -49,7 +49,7 @@ pub enum Area {
     #[command(subcommand)]
     Dtbo(Deferred<dtbo::Command>),
     /// modules.dep and the other files that modprobe reads, made of a directory of kernel modules
-    Depmod(Deferred<Box<depmod::Depmod>>),
+    Depmod(Deferred<Box<depmod::Command>>),
     /// GNU make's jobserver: commands that share the jobs of `make -jN`
     #[command(subcommand)]
     Jobserver(Deferred<jobserver::Command>),

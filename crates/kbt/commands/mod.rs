@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 mod depmod;
+mod depmod_graph;
 pub mod dtbo_dump;
 mod dtbo_extract;
 mod dtbo_list;
@@ -43,7 +44,10 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
         Area::Dtbo(Deferred(dtbo::Command::Dump(args))) => dtbo_dump::run(&args, report),
         Area::Dtbo(Deferred(dtbo::Command::List(args))) => dtbo_list::run(&args, report),
         Area::Dtbo(Deferred(dtbo::Command::Extract(args))) => dtbo_extract::run(&args, report),
-        Area::Depmod(Deferred(args)) => depmod::run(&args, jobs, report),
+        Area::Depmod(Deferred(args)) => match &args.below {
+            Some(crate::args::depmod::Below::Graph(graph)) => depmod_graph::run(graph, jobs, report),
+            None => depmod::run(&args.depmod, jobs, report),
+        },
         Area::Jobserver(Deferred(jobserver::Command::Exec(args))) => jobserver_exec::run(args, jobs, report),
         Area::Jobserver(Deferred(jobserver::Command::Pool(args))) => jobserver_pool::run(&args, jobs, report),
         Area::Jobserver(Deferred(jobserver::Command::Status)) => jobserver_status::run(report),

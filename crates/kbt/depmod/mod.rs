@@ -8,6 +8,7 @@
 
 mod config_files;
 mod find;
+pub mod graph;
 mod incremental;
 mod log;
 mod publish;

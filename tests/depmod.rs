@@ -1,0 +1,385 @@
+//! `kbt depmod` as a program: what is its own, beside what the comparisons with kmod cover.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as its body does")]
+
+mod depmod_room;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use depmod_room::{OUTPUTS, Room, VERSION, module, stderr};
+use kbt_testkit::module::{Encoding, Module};
+use kbt_testkit::{peers, random::Random};
+use serde_json::Value;
+
+#[test]
+fn all_files_appear_and_nothing_else() {
+    let room = Room::small();
+    let output = room.ok(&[]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(room.outputs().len(), OUTPUTS.len());
+    assert_eq!(room.strays(), [""; 0]);
+    let dep = "kernel/b.ko: kernel/deep/c-c.ko\n";
+    assert!(room.outputs()["modules.dep"].starts_with(dep.as_bytes()));
+}
+
+#[test]
+fn json_tells_what_came_of_it() {
+    let room = Room::small();
+    room.write("kernel/bad.ko", b"no module at all");
+    let output = room.ok(&["--json"]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["modules"], 4);
+    assert_eq!(result["unreadable"], 1);
+    assert_eq!(result["symbols"], 2);
+    assert_eq!(result["files"]["modules.dep"], room.outputs()["modules.dep"].len());
+    let told = result["warnings"][0]["message"].as_str().unwrap();
+    assert!(told.contains("/kernel/bad.ko: "), "{told}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn strict_writes_nothing_where_a_module_is_bad() {
+    let room = Room::small();
+    room.ok(&[]);
+    let before = room.outputs();
+    room.write("kernel/bad.ko", b"no module at all");
+    let output = room.run(&["--strict"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.starts_with("depmod: ERROR: failed to load symbols from /"), "{told}");
+    assert!(told.contains("kbt: error: 1 modules cannot be read; nothing was written"), "{told}");
+    assert_eq!(room.outputs(), before);
+    assert_eq!(room.run(&[]).status.code(), Some(0));
+    assert_ne!(room.outputs(), before);
+}
+
+#[test]
+fn by_name_the_outcome_does_not_depend_on_the_file_system() {
+    let outcome = |order: &[&str]| {
+        let room = Room::new();
+        for directory in order {
+            room.module(&format!("kernel/{directory}/same.ko"), &module(directory));
+        }
+        room.ok(&["--order=name"]);
+        room.outputs()
+    };
+    let names: Vec<String> = (0..30).map(|number| format!("d{number:02}")).collect();
+    let forward: Vec<&str> = names.iter().map(String::as_str).collect();
+    let backward: Vec<&str> = forward.iter().rev().copied().collect();
+    let outputs = outcome(&forward);
+    assert_eq!(outputs["modules.dep"], b"kernel/d00/same.ko:\n");
+    assert_eq!(outcome(&backward), outputs);
+}
+
+#[test]
+fn a_hostile_alias_leaves_the_old_files() {
+    let room = Room::small();
+    room.ok(&[]);
+    let before = room.outputs();
+    room.module("kernel/evil.ko", &module("caf\u{e9}"));
+    let output = room.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("modules.alias.bin") && told.contains("/kernel/evil.ko: byte 0xc3"), "{told}");
+    assert_eq!((room.outputs(), room.strays()), (before, Vec::new()));
+}
+
+#[test]
+fn a_cycle_leaves_the_old_files() {
+    let room = Room::small();
+    room.ok(&[]);
+    let before = room.outputs();
+    room.module("kernel/deep/c-c.ko", &module("3").export("from_c", 8).import("from_b"));
+    let output = room.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.starts_with("depmod: ERROR: Cycle detected: b -> c_c -> b\n"), "{told}");
+    assert_eq!((room.outputs(), room.strays()), (before, Vec::new()));
+}
+
+#[test]
+fn a_link_that_leads_back_is_not_followed() {
+    let room = Room::small();
+    std::os::unix::fs::symlink("..", room.modules().join("kernel/deep/up")).unwrap();
+    let output = room.ok(&[]);
+    assert!(stderr(&output).contains("/kernel/deep/up leads back to a directory above it"));
+    assert_eq!(room.outputs()["modules.dep"].iter().filter(|byte| **byte == b'\n').count(), 3);
+}
+
+/// Runs as a user where the test is root, whom permissions do not stop.
+fn as_user(room: &Room, words: &[&str]) -> Command {
+    let plain = room.command(words);
+    if !rustix::process::geteuid().is_root() {
+        return plain;
+    }
+    // The binary lies where a user may not look. A process of its own copies it: a child that another test starts
+    // meanwhile would hold our copy open for writing, and the system would call it busy.
+    let copy = room.root().join("kbt");
+    assert!(Command::new("cp").arg(plain.get_program()).arg(&copy).status().unwrap().success());
+    fs::set_permissions(room.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy).args(plain.get_args());
+    command
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_one_message() {
+    let room = Room::small();
+    room.ok(&[]);
+    let before = room.outputs();
+    room.module("kernel/new.ko", &module("9"));
+    fs::set_permissions(room.modules(), fs::Permissions::from_mode(0o555)).unwrap();
+    let output = as_user(&room, &[]).output().unwrap();
+    fs::set_permissions(room.modules(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("modules.dep: cannot write: Permission denied"), "{told}");
+    assert_eq!(room.outputs(), before);
+}
+
+#[test]
+fn an_unreadable_module_is_listed_without_dependencies() {
+    let room = Room::small();
+    let path = room.modules().join("kernel/b.ko");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    let out = room.root().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).unwrap();
+    let output = as_user(&room, &["-o", out.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).ends_with("/kernel/b.ko: Permission denied\n"), "{}", stderr(&output));
+    assert!(room.outputs_at(&out)["modules.dep"].starts_with(b"kernel/b.ko:\n"));
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_files() {
+    let room = Room::small();
+    for number in 0..40 {
+        let many = (0..100).fold(module("x"), |many, alias| {
+            many.info("alias", &format!("a-long-alias-that-takes-its-room:{number}:{alias}*"))
+        });
+        room.module(&format!("kernel/many{number}.ko"), &many);
+    }
+    let out = room.root().join("out");
+    let modules = out.join("lib/modules").join(VERSION);
+    fs::create_dir(&out).unwrap();
+    let run = room.command(&["-o", out.to_str().unwrap()]);
+    let words: Vec<String> = std::iter::once(run.get_program()).chain(run.get_args()).map(quoted).collect();
+    let script = format!(
+        "mount -t tmpfs -o size=256k tmpfs {out} && mkdir -p {modules} && cd {modules} && echo old >modules.dep && \
+         {run}; echo exit=$?; cat modules.dep; ls -A",
+        out = out.display(),
+        modules = modules.display(),
+        run = words.join(" ")
+    );
+    let output = Command::new("unshare").args(["-rm", "sh", "-c", &script]).output().unwrap();
+    let told = stderr(&output);
+    if told.contains("unshare") || told.contains("mount:") {
+        peers::skip("a_full_disk_leaves_the_old_files", &format!("no tmpfs by 'unshare -rm': {told}"));
+        return;
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "exit=1\nold\nmodules.dep\n", "{told}");
+    assert!(told.contains("No space left on device"), "{told}");
+}
+
+fn quoted(word: &std::ffi::OsStr) -> String {
+    format!("'{}'", word.to_str().unwrap())
+}
+
+/// Each file is an old or a new one; how many of each.
+fn mixture(room: &Room, states: &[BTreeMap<&'static str, Vec<u8>>; 2]) -> [usize; 2] {
+    let mut counts = [0, 0];
+    for (name, bytes) in room.outputs() {
+        let state = states.iter().position(|state| state[name] == bytes);
+        counts[state.unwrap_or_else(|| panic!("{name} is neither old nor new"))] += 1;
+    }
+    counts
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_whole_files_and_the_next_run_mends() {
+    let room = Room::small();
+    // All eleven files differ between the two states.
+    let turn = |state: usize| {
+        let numbers = format!("char-major-10-{state}");
+        let own = module(&format!("turn{state}"))
+            .info("alias", &numbers)
+            .info("alias", &format!("devname:d{state}"));
+        let own = own.info("softdep", &format!("pre: s{state}")).info("weakdep", &format!("w{state}"));
+        room.module(
+            "kernel/turn.ko",
+            &own.export(&format!("turn{state}"), 1).import(["from_b", "from_c"][state]),
+        );
+        room.write("modules.builtin", format!("kernel/inside{state}.ko\n").as_bytes());
+        room.write("modules.builtin.modinfo", format!("inside.alias=x{state}\0").as_bytes());
+    };
+    let states = [0, 1].map(|state| {
+        turn(state);
+        room.ok(&[]);
+        room.outputs()
+    });
+    assert!(OUTPUTS.iter().all(|name| states[0][name] != states[1][name]));
+    let mut random = Random::new(7);
+    let (mut killed, mut mixed) = (0, 0);
+    for run in 0..100 {
+        turn(run % 2);
+        let mut child = room.command(&[]).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_micros(random.below(30_000) as u64));
+        let _ = child.kill();
+        killed += usize::from(!child.wait().unwrap().success());
+        let [old, new] = mixture(&room, &states);
+        assert_eq!(old + new, OUTPUTS.len());
+        mixed += usize::from(old > 0 && new > 0);
+        if run % 10 == 9 {
+            room.ok(&[]);
+            assert_eq!(room.outputs(), states[run % 2]);
+            assert_eq!(room.strays(), [""; 0]);
+        }
+    }
+    assert!(killed > 10, "only {killed} of 100 runs were killed");
+    // Between two renames there is no other state; it is a matter of microseconds.
+    assert!(mixed <= killed / 4, "{mixed} of {killed} killed runs left old and new files");
+}
+
+#[test]
+fn incremental_reads_only_what_changed() {
+    let room = Room::small();
+    let cache = format!("--incremental={}", room.root().join("cache").display());
+    thread::sleep(Duration::from_millis(50));
+    let reused = || {
+        let output = room.ok(&[&cache, "--json"]);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        result["reused"].as_u64().unwrap()
+    };
+    assert_eq!(reused(), 0);
+    assert_eq!(reused(), 3);
+    let before = room.outputs();
+    let index = fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino();
+    room.module("kernel/a.ko", &module("1").import("from_c"));
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(reused(), 2);
+    assert_ne!(room.outputs()["modules.dep"], before["modules.dep"]);
+    assert_eq!(fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino(), index, "it was right");
+    room.ok(&["-o", room.root().join("full").to_str().unwrap()]);
+    assert_eq!(room.outputs(), room.outputs_at(&room.root().join("full")));
+}
+
+#[test]
+fn a_broken_cache_is_no_cache() {
+    let room = Room::small();
+    let cache = room.root().join("cache");
+    let word = format!("--incremental={}", cache.display());
+    thread::sleep(Duration::from_millis(50));
+    room.ok(&[&word]);
+    let expected = room.outputs();
+    let file = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&file).unwrap();
+    for at in [0, 9, good.len() / 2, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, &bytes[..]).unwrap();
+        room.ok(&[&word]);
+        assert_eq!(room.outputs(), expected);
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let output = room.ok(&[&word, "--json"]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["reused"], 0, "a cache that others may write is not believed");
+}
+
+/// Some change of the tree.
+fn change(room: &Room, random: &mut Random) {
+    let name = format!("kernel/r{}.ko", random.below(12));
+    let path = room.modules().join(&name);
+    let number = random.below(10);
+    let own = Module::new(Encoding::X86_64)
+        .info("alias", &format!("random:{number}"))
+        .export(&format!("r{number}"), 1)
+        .import("from_c");
+    match random.below(7) {
+        // In place and of the same size; most often within one tick.
+        0 | 1 => fs::write(&path, own.write()).unwrap(),
+        // The same with the time of before.
+        2 => {
+            let modified = fs::metadata(&path).and_then(|status| status.modified());
+            fs::write(&path, own.write()).unwrap();
+            if let Ok(modified) = modified {
+                fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            }
+        }
+        3 => {
+            let beside = room.root().join("beside");
+            fs::write(&beside, own.write()).unwrap();
+            fs::rename(beside, &path).unwrap();
+        }
+        4 => drop(fs::remove_file(&path)),
+        5 => room.module(&format!("updates/r{}.ko", random.below(12)), &own),
+        _ => {
+            let order: String = (0..5).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
+            room.write("modules.order", order.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn incremental_gives_the_bytes_of_a_full_run() {
+    for (seed, verify) in [(1, false), (2, false), (3, true)] {
+        let room = Room::small();
+        let cache = format!("--incremental={}", room.root().join("cache").display());
+        let words: &[&str] = if verify { &[&cache, "--verify"] } else { &[&cache] };
+        let full = room.root().join("full");
+        let mut random = Random::new(seed);
+        for step in 0..60 {
+            for _ in 0..random.below(4) {
+                change(&room, &mut random);
+            }
+            if random.below(4) == 0 {
+                let mut child = room.command(words).stderr(Stdio::null()).spawn().unwrap();
+                thread::sleep(Duration::from_micros(random.below(20_000) as u64));
+                let _ = child.kill();
+                child.wait().unwrap();
+                change(&room, &mut random);
+            }
+            room.ok(words);
+            room.ok(&["-o", full.to_str().unwrap()]);
+            assert!(room.outputs() == room.outputs_at(&full), "seed {seed}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn the_graph_shows_what_is_needed_and_who_needs_it() {
+    let room = Room::small();
+    let graph = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+        command
+            .args(["depmod", "graph", "-C", "/nonexistent", "-k", VERSION, "-b"])
+            .arg(room.root())
+            .args(words);
+        command.output().unwrap()
+    };
+    let text = |words: &[&str]| {
+        let output = graph(words);
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dot = text(&["b"]);
+    assert!(dot.contains("  \"b\" -> \"c_c\";\n") && !dot.contains("\"a\""), "{dot}");
+    let dot = text(&["--reverse", "b.ko"]);
+    assert!(dot.contains("  \"a\" -> \"b\";\n") && !dot.contains("\"c_c\""), "{dot}");
+    let json: Value = serde_json::from_str(&text(&["--format=json"])).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 3);
+    let svg = text(&["a", "--format=svg"]);
+    assert_eq!(svg.matches("<path class=\"e\"").count(), 2, "{svg}");
+    assert!(svg.contains(">c_c</text>"), "{svg}");
+    let output = graph(&["nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no module 'nobody'"), "{}", stderr(&output));
+}
