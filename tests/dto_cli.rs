@@ -347,6 +347,7 @@ fn help_and_version() {
         ("dtbo list --help", "kbt-dtbo-list.txt"),
         ("dtbo extract --help", "kbt-dtbo-extract.txt"),
         ("depmod --help", "kbt-depmod.txt"),
+        ("depmod graph --help", "kbt-depmod-graph.txt"),
         ("kallsyms pad --help", "kbt-kallsyms-pad.txt"),
         ("kallsyms patch --help", "kbt-kallsyms-patch.txt"),
         ("kallsyms offset --help", "kbt-kallsyms-offset.txt"),

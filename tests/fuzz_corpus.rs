@@ -8,6 +8,10 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies/compress.rs"]
 mod compress;
+#[path = "../fuzz/bodies/depmod_index.rs"]
+mod depmod_index;
+#[path = "../fuzz/bodies/depmod_texts.rs"]
+mod depmod_texts;
 #[path = "../fuzz/bodies/dtbo_config.rs"]
 mod dtbo_config;
 #[path = "../fuzz/bodies/dtbo_image.rs"]
@@ -34,8 +38,10 @@ mod module_file;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 14] = [
     ("compress", compress::run),
+    ("depmod_index", depmod_index::run),
+    ("depmod_texts", depmod_texts::run),
     ("dtbo_config", dtbo_config::run),
     ("dtbo_image", dtbo_image::run),
     ("dto_apply", dto_apply::run),

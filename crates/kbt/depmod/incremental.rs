@@ -344,3 +344,22 @@ fn write_own(file: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut set = Set::default();
     set.add_name(file, bytes).and_then(|()| set.publish(false)).map_err(|failure| failure.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_in_this_tick_is_not_kept() {
+        let now = Now { there: Some((1, (100, 500))), here: (200, 0) };
+        let changed = |device, changed| FileIdentity { device, changed, ..FileIdentity::default() };
+        assert!(now.is_after(&changed(1, (100, 499))));
+        assert!(!now.is_after(&changed(1, (100, 500))), "it may change again and keep its time");
+        assert!(!now.is_after(&changed(1, (101, 0))));
+        // Another device has another clock.
+        assert!(now.is_after(&changed(2, (197, 999))));
+        assert!(!now.is_after(&changed(2, (198, 0))));
+        let nowhere = Now { there: None, here: (200, 0) };
+        assert!(!nowhere.is_after(&changed(1, (199, 0))));
+    }
+}
