@@ -28,6 +28,10 @@ mod dts;
 mod fdt;
 #[path = "../fuzz/bodies/fdt_round_trip.rs"]
 mod fdt_round_trip;
+#[path = "../fuzz/bodies/kallsyms_nm.rs"]
+mod kallsyms_nm;
+#[path = "../fuzz/bodies/kallsyms_table.rs"]
+mod kallsyms_table;
 #[path = "../fuzz/bodies/makeflags.rs"]
 mod makeflags;
 #[path = "../fuzz/bodies/module.rs"]
@@ -38,7 +42,7 @@ mod module_file;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 16] = [
     ("compress", compress::run),
     ("depmod_index", depmod_index::run),
     ("depmod_texts", depmod_texts::run),
@@ -50,6 +54,8 @@ const TARGETS: [Target; 14] = [
     ("dts", dts::run),
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),
+    ("kallsyms_nm", kallsyms_nm::run),
+    ("kallsyms_table", kallsyms_table::run),
     ("makeflags", makeflags::run),
     ("module", module::run),
     ("module_file", module_file::run),

@@ -3,6 +3,7 @@
 mod depmod;
 mod dto;
 mod jobserver;
+mod kallsyms;
 mod matrix;
 mod table;
 
@@ -18,6 +19,11 @@ struct Area {
 const AREAS: &[Area] = &[
     Area { name: "depmod", help: "the whole command, against kmod 30 and 34", run: depmod::run },
     Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run },
+    Area {
+        name: "kallsyms",
+        help: "the table of a kernel's symbols, against nm, mksysmap, scripts/kallsyms and gcc",
+        run: kallsyms::run,
+    },
     Area {
         name: "matrix",
         help: "every overlay on every base of Debian's trees, against a loop of fdtoverlay",

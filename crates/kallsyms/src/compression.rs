@@ -22,7 +22,7 @@
 //!
 //! # Limits
 //!
-//! Places are 32 bits. Memory: 2 bytes a byte of text, 4 a place in phase 2, 4 a replaced pair in phase 3.
+//! Counts and places are 31 bits. Memory: 2 bytes a byte of text, 4 a place in phase 2, 4 a replaced pair in phase 3.
 
 use crate::error::{Error, ErrorKind};
 use crate::symbol::SymbolEntry;
@@ -89,8 +89,8 @@ struct Text {
     cells: Vec<u16>,
     /// Bytes that occur.
     used: [bool; 256],
-    /// How often each pair of neighbours occurs.
-    counts: Vec<u32>,
+    /// How often each pair of neighbours occurs; signed, since every machine compares such vectors.
+    counts: Vec<i32>,
     /// Places of pairs of bytes, ascending for each pair.
     places: Vec<u32>,
     /// Where the places of each pair start in `places`; one more entry ends the last.
@@ -104,7 +104,8 @@ struct Text {
 impl Text {
     fn new(symbols: &[SymbolEntry<'_>]) -> Result<Self, Error> {
         let len = symbols.iter().map(|symbol| symbol.name.len() + 2).sum::<usize>() + 1;
-        if u32::try_from(len).is_err() {
+        // Counts are signed.
+        if i32::try_from(len).is_err() {
             return Err(ErrorKind::TooMuchText { len }.into());
         }
         let mut cells = Vec::with_capacity(len);
@@ -134,16 +135,23 @@ impl Text {
 
     /// The pair that occurs most often, the first of them; `None` where none occurs.
     fn find_best_pair(&self) -> Option<(u8, u8)> {
-        let most = self.counts.iter().copied().max().filter(|&most| most > 0)?;
-        let best = u16::try_from(self.counts.iter().position(|&count| count == most)?).ok()?;
-        let [first, second] = best.to_le_bytes();
-        Some((first, second))
+        // Row by row: the largest of a row is found without a branch an entry.
+        let (mut most, mut best) = (0, None);
+        for (second, row) in (0..=u8::MAX).zip(self.counts.chunks_exact(256)) {
+            let largest = row.iter().fold(0, |most, &count| count.max(most));
+            if largest > most {
+                (most, best) = (largest, Some((second, row)));
+            }
+        }
+        let (second, row) = best?;
+        let first = row.iter().position(|&count| count == most)?;
+        Some((u8::try_from(first).ok()?, second))
     }
 
     /// Replaces every `first`, `second` by `code`, from left to right.
     fn replace(&mut self, first: u8, second: u8, code: u8) {
         self.widths[usize::from(code)] = self.width(first) + self.width(second);
-        let mut new = Vec::with_capacity(self.counts[pair(first, second)] as usize);
+        let mut new = Vec::with_capacity(usize::try_from(self.counts[pair(first, second)]).unwrap_or(0));
         let [of_first, of_second] = [first, second].map(|half| &self.learned[usize::from(half)]);
         // A byte has no list, and every learned code a list that is not empty.
         let by_second = !of_second.is_empty() && (of_first.is_empty() || of_second.len() < of_first.len());
@@ -222,12 +230,12 @@ impl Text {
 }
 
 /// The places of every pair of bytes, and where those of each pair start.
-fn sort_places(cells: &[u16], counts: &[u32]) -> (Vec<u32>, Vec<u32>) {
+fn sort_places(cells: &[u16], counts: &[i32]) -> (Vec<u32>, Vec<u32>) {
     let mut starts = Vec::with_capacity(PAIRS + 1);
-    let mut sum = 0;
+    let mut sum = 0_u32;
     for &count in counts {
         starts.push(sum);
-        sum += count;
+        sum += count.cast_unsigned();
     }
     starts.push(sum);
     let mut next = starts.clone();

@@ -165,8 +165,11 @@ fn find_names(image: &Image<'_>, tokens: &Tokens, steps: &mut usize) -> Option<N
     // One marker, which is 0: the count is at most 256, and all of it is near.
     let lowest = tokens.table.saturating_sub(MARKER_STEP * (MAX_NAME + 3) + 3 * MAX_SLACK);
     let starts = (lowest..tokens.table).rev().filter(|start| start % 4 == 0);
-    starts.into_iter().take_while(|_| *steps < MAX_STEPS).find_map(|start| {
-        let names = names_at(image, tokens, start, &[0])?;
+    starts.into_iter().find_map(|start| {
+        if *steps >= MAX_STEPS {
+            return None;
+        }
+        let names = names_at(image, tokens, start, &[0], steps)?;
         let gap = tokens.table.checked_sub(names.markers + 4)?;
         (gap <= 3 * names.count + MAX_SLACK).then_some(names)
     })
@@ -206,7 +209,8 @@ fn names_before(
         if *steps >= MAX_STEPS {
             return None;
         }
-        let names = names_at(image, tokens, start, markers).filter(|names| names.names_end <= markers_at);
+        let names =
+            names_at(image, tokens, start, markers, steps).filter(|names| names.names_end <= markers_at);
         if let Some(names) = names {
             return Some(Names { markers: markers_at, ..names });
         }
@@ -215,7 +219,13 @@ fn names_before(
 }
 
 /// Names at a place: the count in front of it, as many markers as that asks for, and names that start where those say.
-fn names_at(image: &Image<'_>, tokens: &Tokens, start: usize, markers: &[usize]) -> Option<Names> {
+fn names_at(
+    image: &Image<'_>,
+    tokens: &Tokens,
+    start: usize,
+    markers: &[usize],
+    steps: &mut usize,
+) -> Option<Names> {
     let fits = |count: &usize| count.div_ceil(MARKER_STEP) == markers.len();
     let near = start.checked_sub(4)?;
     let count = image.u32(near)?;
@@ -229,6 +239,7 @@ fn names_at(image: &Image<'_>, tokens: &Tokens, start: usize, markers: &[usize])
         let layout = Layout { long_lengths, ..image.any_layout() };
         let mut reader = NamesReader::new(image.data.get(start..)?, &layout);
         for index in 0..count {
+            *steps += 1;
             if index % MARKER_STEP == 0 && markers.get(index / MARKER_STEP) != Some(&reader.offset()) {
                 return None;
             }

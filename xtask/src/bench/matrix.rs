@@ -115,7 +115,7 @@ fn turn(script: &str, words: &[PathBuf]) -> Result<Turn> {
 }
 
 /// `1m2.345s` in seconds.
-fn minutes(text: &str) -> Result<f64> {
+pub fn minutes(text: &str) -> Result<f64> {
     let parts = text.strip_suffix('s').and_then(|text| text.split_once('m'));
     let number = parts.and_then(|(minutes, seconds)| {
         Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
