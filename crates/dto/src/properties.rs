@@ -24,8 +24,8 @@ impl Live<'_> {
     /// Where `node` keeps the property `name`.
     pub(crate) fn find_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
         let patch = self.patch_number(node);
-        if patch.is_some_and(|patch| self.patches[patch as usize].properties_indexed) {
-            return self.find_indexed_property(node, name);
+        if let Some(patch) = patch.filter(|&patch| self.patches[patch as usize].properties_indexed) {
+            return self.find_indexed_property(patch, name);
         }
         let (found, seen) = self.walk_properties(node, patch, |other| self.names.is(other, name));
         if seen > WIDE {
@@ -39,8 +39,7 @@ impl Live<'_> {
     pub(crate) fn set_property(&mut self, node: NodeId, name: StringsOffset, property: PropertyRef) -> Slot {
         let patch = self.touch(node);
         let found = if self.patches[patch as usize].properties_indexed {
-            let text = self.names.get(name).to_vec();
-            self.find_indexed_property(node, &text)
+            self.find_indexed_property(patch, self.names.get(name))
         } else {
             let first = self.names.first_byte(name);
             let is = |other| {
@@ -60,8 +59,7 @@ impl Live<'_> {
     }
 
     #[cold]
-    fn find_indexed_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
-        let owner = self.touch(node);
+    fn find_indexed_property(&self, owner: u32, name: &[u8]) -> Option<Slot> {
         let is = |(_, other)| self.names.is(other, name);
         self.indexed_properties.find(owner, name, is).map(|(slot, _)| slot)
     }
