@@ -32,17 +32,21 @@ mod fdt_round_trip;
 mod kallsyms_nm;
 #[path = "../fuzz/bodies/kallsyms_table.rs"]
 mod kallsyms_table;
+#[path = "../fuzz/bodies/linker_script.rs"]
+mod linker_script;
 #[path = "../fuzz/bodies/makeflags.rs"]
 mod makeflags;
 #[path = "../fuzz/bodies/module.rs"]
 mod module;
 #[path = "../fuzz/bodies/module_file.rs"]
 mod module_file;
+#[path = "../fuzz/bodies/pad_file.rs"]
+mod pad_file;
 
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 16] = [
+const TARGETS: [Target; 18] = [
     ("compress", compress::run),
     ("depmod_index", depmod_index::run),
     ("depmod_texts", depmod_texts::run),
@@ -56,9 +60,11 @@ const TARGETS: [Target; 16] = [
     ("fdt_round_trip", fdt_round_trip::run),
     ("kallsyms_nm", kallsyms_nm::run),
     ("kallsyms_table", kallsyms_table::run),
+    ("linker_script", linker_script::run),
     ("makeflags", makeflags::run),
     ("module", module::run),
     ("module_file", module_file::run),
+    ("pad_file", pad_file::run),
 ];
 
 #[test]

@@ -1,6 +1,8 @@
 //! `cargo xtask e2e`: whole stories from the outside, too long for the default run.
 
 mod capi;
+mod initramfs;
+mod kernel;
 mod package;
 
 use crate::run::Result;
@@ -17,6 +19,11 @@ const AREAS: &[Area] = &[
         name: "capi",
         help: "an arm64 kernel boots with a tree that the C library merged, and shows it",
         run: capi::run,
+    },
+    Area {
+        name: "kernel",
+        help: "kernels that were linked once boot and know their symbols: [--version 6.1|6.12|7.x] [--arch x86_64|arm64]",
+        run: kernel::run,
     },
     Area {
         name: "package",

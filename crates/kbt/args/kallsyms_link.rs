@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kbt_kallsyms::Kernel;
 
+use super::depfile::Depfile;
 use super::kallsyms::kernel;
 
 /// Make the table before the link: an object with room for any table that the linked kernel can need
@@ -47,6 +48,8 @@ pub struct Pad {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Write the table of a linked kernel into the room that it has, or change nothing

@@ -4,6 +4,7 @@ use kbt_kallsyms::linker_script::ScriptError;
 use kbt_kallsyms::{LinkerScript, PadOptions, Superset, pad};
 
 use crate::args::kallsyms_link::Pad;
+use crate::depfile::Depfile;
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::refusal;
@@ -44,6 +45,9 @@ pub fn run(args: &Pad, report: &mut Report) -> Result<(), Failure> {
     let sizes = pad.record.slots.iter().map(|(array, size)| (array.to_string(), (*size).into()));
     report.field("sizes", serde_json::Value::Object(sizes.collect()));
     let mut set = Set::default();
+    let mut depfile = Depfile::new(&args.depfile);
+    args.objects.iter().chain(&args.lds).for_each(|word| depfile.input(word));
+    depfile.add(&output, &mut set)?;
     if let Some(path) = &args.pad_file {
         set.add(path, pad.record.to_text().as_bytes())?;
     }

@@ -51,6 +51,8 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
         set.add(map, &system_map(&table.map, digits))?;
     }
     match place {
+        // What is right already is not touched.
+        _ if table.edits.is_empty() && args.output.is_none() => {}
         Some(place) => place.apply(&table.edits, args.sync)?,
         None => set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?,
     }

@@ -4,7 +4,6 @@
 //! that board with the merged tree; its first process sends /proc/device-tree back over the console; and that has to
 //! be the merged tree, but for what boot loader (qemu) and kernel add.
 
-mod initramfs;
 mod machine;
 
 use std::fs;

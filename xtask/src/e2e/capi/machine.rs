@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::initramfs::Initramfs;
+use super::super::initramfs::Initramfs;
 use crate::apt::{self, Suite};
 use crate::files::{cannot, copy, create, names, remove};
 use crate::place;
