@@ -80,6 +80,7 @@ struct Rule<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct LinkerScript<'a> {
     assigned: Vec<&'a [u8]>,
+    absolute: Vec<&'a [u8]>,
     rules: Vec<Rule<'a>>,
 }
 
@@ -139,6 +140,14 @@ impl<'a> LinkerScript<'a> {
     /// The symbols that the script assigns, `PROVIDE`d ones included, in its order; a name may come more than once.
     pub fn assigned(&self) -> &[&'a [u8]] {
         &self.assigned
+    }
+
+    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or as the first term: ld makes an absolute symbol
+    /// of it, which no table of symbols has.
+    pub fn is_absolute(&self, name: &[u8]) -> bool {
+        let count = |names: &[&[u8]]| names.iter().filter(|own| **own == name).count();
+        let absolute = count(&self.absolute);
+        absolute > 0 && absolute == count(&self.assigned)
     }
 
     /// Where the sections of this name go: the first statement that matches takes them, as in ld.
@@ -284,6 +293,9 @@ impl<'a> Reader<'a> {
     fn assignment(&mut self, word: &'a [u8], at: usize) -> Result<bool, ScriptError> {
         if self.words.operator()? {
             self.assigns(word);
+            if self.words.is_next(b"ABSOLUTE")? {
+                self.script.absolute.push(word);
+            }
             self.words.skip_to(b';', at)?;
             return Ok(true);
         }

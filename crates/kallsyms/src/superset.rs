@@ -168,10 +168,11 @@ impl<'a> Superset<'a> {
             in_text && kinds.iter().any(|&kind| is_kept(kind, symbol.name))
         });
         let mut names: Vec<&[u8]> = own.map(|symbol| symbol.name).collect();
+        let kind_of = |name: &[u8]| if script.is_absolute(name) { b'A' } else { b'T' };
         let arrays = Array::ALL.iter().map(|array| array.symbol().as_bytes());
         let provided = script.assigned().iter().copied().chain(self.undefined.iter().copied()).chain(arrays);
         let mut provided: Vec<&[u8]> =
-            provided.filter(|name| !self.globals.contains(name) && is_kept(b'T', name)).collect();
+            provided.filter(|name| !self.globals.contains(name) && is_kept(kind_of(name), name)).collect();
         provided
             .retain(|name| Array::from_symbol(name).is_none_or(|array| self.references.contains_key(&array)));
         provided.sort_unstable();

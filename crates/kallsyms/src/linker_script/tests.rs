@@ -133,3 +133,14 @@ fn deep_parentheses_take_no_stack() {
     let script = format!("a = {}1{};", "(".repeat(1_000_000), ")".repeat(1_000_000));
     assert_eq!(assigned(&script), ["a"]);
 }
+
+#[test]
+fn absolute_names() {
+    let script = "a = ABSOLUTE(x - 1); b = ABSOLUTE (y) + z; c = 1 + ABSOLUTE(x); d = ABSOLUTEx; e = ABSOLUTE(1); e = .;";
+    let script = LinkerScript::parse(script.as_bytes()).unwrap();
+    let names: Vec<&str> = ["a", "b", "c", "d", "e", "x"]
+        .into_iter()
+        .filter(|name| script.is_absolute(name.as_bytes()))
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+}
