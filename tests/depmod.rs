@@ -148,7 +148,7 @@ fn a_directory_that_may_not_be_written_is_one_message() {
 fn an_unreadable_module_is_listed_without_dependencies() {
     let room = Room::small();
     let path = room.modules().join("kernel/b.ko");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let out = room.root().join("out");
     fs::create_dir(&out).unwrap();
     fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).unwrap();
