@@ -1,8 +1,8 @@
 //! Overlays judged.
 //!
-//! - [`lint`]: what is wrong, odd or fragile in overlays for a base, each finding with a rule and a place;
+//! - [`lint()`]: what is wrong, odd or fragile in overlays for a base, each finding with a rule and a place;
 //! - [`verify`](verify()): whether a tree holds what overlays ask for, as a device's final tree must;
-//! - [`deletions`]: `/delete-node/` in an overlay's source, which dtc drops.
+//! - [`deletions()`]: `/delete-node/` in an overlay's source, which dtc drops.
 //!
 //! The merge itself is `kbt_dto`'s, labels and references are `kbt_dts`'s: this crate compares what they say.
 
