@@ -43,7 +43,7 @@ pub const CROSS: [Machine; 4] = [
         name: "arm64",
         prefix: "aarch64-linux-gnu-",
         as_options: &[],
-        ld_options: &["-pie", "-z", "notext"],
+        ld_options: &["-pie", "-z", "notext", "--no-apply-dynamic-relocs"],
         text_address: "0xffff800080000000",
         ..X86_64
     },

@@ -83,7 +83,11 @@ impl<'data> Table<'data> {
         }
         let names = names.map_err(|error| located.shift(error, Array::Names))?;
         let base = match layout.addresses.has_base() {
-            true => layout.read_word(bytes(Array::RelativeBase)?).unwrap_or(0),
+            // Zero where a relocation brings it at boot (arm64): it is that of `_text`.
+            true => match layout.read_word(bytes(Array::RelativeBase)?).unwrap_or(0) {
+                0 => located.text.unwrap_or(0),
+                base => base,
+            },
             false => 0,
         };
         let array = layout.addresses.array();
