@@ -1,6 +1,6 @@
 //! What depmod makes of a directory of kernel modules.
 //!
-//! Two pure steps: [`read_module`] takes the [`ModuleFacts`] out of one module's bytes, and [`build`] joins the facts of all
+//! Two pure steps: [`read_module`] takes the [`ModuleFacts`] out of one module's bytes, and [`build()`] joins the facts of all
 //! into the files that modprobe reads. No file is opened here, nothing is printed, no thread is made.
 //!
 //! [`Modules`] says which files are modules and in which order, [`Config`] which of two files of one name wins. Order and
