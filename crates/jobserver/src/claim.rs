@@ -54,3 +54,30 @@ impl Claim {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_that_fails_is_seen() {
+        // Reading from it gives zero bytes for ever, writing fails.
+        let client = Client::unlooked("/dev/full");
+        let token = client.try_acquire().unwrap().unwrap();
+        assert!(token.release().is_err());
+        drop(client.try_acquire().unwrap());
+        assert_eq!(client.lost(), 2);
+        let mut claim = Claim::of(Some(client.clone()));
+        claim.open(3).unwrap();
+        assert!(claim.close().is_err());
+        assert_eq!(client.lost(), 5);
+    }
+
+    #[test]
+    fn an_error_midway_leaves_nothing_claimed() {
+        // A FIFO whose only open end is ours cannot fail midway, so a device that ends at once stands for it.
+        let mut claim = Claim::of(Some(Client::unlooked("/dev/null")));
+        assert!(claim.open(3).is_err());
+        assert_eq!(claim.parallelism(), None);
+    }
+}

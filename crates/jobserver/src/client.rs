@@ -40,6 +40,15 @@ impl Client {
         Ok(Self { pool: Arc::new(Pool::open(auth)?) })
     }
 
+    /// A pool of any file, without the look that would refuse it: for what only a device does.
+    #[cfg(test)]
+    pub(crate) fn unlooked(path: &str) -> Self {
+        let file = std::fs::File::options().read(true).write(true).open(path);
+        Self {
+            pool: Arc::new(Pool::of_one(file.unwrap_or_else(|error| unreachable!("{path}: {error}")).into())),
+        }
+    }
+
     /// A token if one is free now. Never blocks.
     ///
     /// # Errors

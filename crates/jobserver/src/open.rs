@@ -59,8 +59,13 @@ impl Pool {
         let pool = open_path(path, OFlags::RDWR)?;
         match unlike_a_pool(&metadata, &pool) {
             Some(what) => Err(Unusable::NotAFifo { path: path.to_vec(), what }),
-            None => Ok(Self::new(pool, None)),
+            None => Ok(Self::of_one(pool)),
         }
+    }
+
+    /// A file that is open for both.
+    pub fn of_one(file: OwnedFd) -> Self {
+        Self::new(file, None)
     }
 
     fn new(read: OwnedFd, write: Option<OwnedFd>) -> Self {

@@ -210,11 +210,6 @@ fn what_is_no_pool_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_character_device_may_stand_for_a_fifo() {
-    assert!(Client::open(&Auth::Fifo(b"/dev/null".to_vec())).is_ok());
-}
-
-#[test]
 fn the_flags_of_what_was_inherited_stay() {
     let (reader, writer) = std::io::pipe().unwrap();
     let fd = |fd: i32| u32::try_from(fd).unwrap();
@@ -223,29 +218,6 @@ fn the_flags_of_what_was_inherited_stay() {
     let client = Client::open(&auth).unwrap();
     assert!(client.try_acquire().unwrap().is_none(), "an empty pool does not block");
     assert_eq!(rustix::fs::fcntl_getfl(&reader).unwrap(), before);
-}
-
-#[test]
-fn a_release_that_fails_is_seen() {
-    // Reading from it gives zero bytes for ever, writing fails.
-    let client = Client::open(&Auth::Fifo(b"/dev/full".to_vec())).unwrap();
-    let token = client.try_acquire().unwrap().expect("the device gives bytes");
-    assert!(token.release().is_err());
-    drop(client.try_acquire().unwrap());
-    assert_eq!(client.lost(), 2);
-    let mut claim = Claim::of(Some(client.clone()));
-    claim.open(3).unwrap();
-    assert!(claim.close().is_err());
-    assert_eq!(client.lost(), 5);
-}
-
-#[test]
-fn an_error_midway_gives_back_what_was_read() {
-    // A FIFO whose only open end is ours cannot fail midway, so a device that ends at once stands for it.
-    let client = Client::open(&Auth::Fifo(b"/dev/null".to_vec())).unwrap();
-    let mut claim = Claim::of(Some(client));
-    assert!(claim.open(3).is_err());
-    assert_eq!(claim.parallelism(), None);
 }
 
 #[test]
