@@ -8,7 +8,10 @@ pub fn run(words: &[String]) -> Result {
     let all = run::only_flag(words, "--all")?;
     fetch::fetch(all)?;
     // The tests print their counts; --nocapture lets them be seen.
-    let mut command = cargo(["test", "--release", "--test", "differential*", "--", "--nocapture"]);
+    // One comparison that fails does not hide the others.
+    let words = ["test", "--release", "--no-fail-fast", "--test", "differential*"];
+    let mut command = cargo(words);
+    command.args(["--", "--nocapture"]);
     command.env("KBT_PEERS", place::peers());
     if all {
         command.arg("--include-ignored").env("KBT_DIFFERENTIAL", "all");
