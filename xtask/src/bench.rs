@@ -7,14 +7,8 @@ mod kallsyms;
 mod matrix;
 mod table;
 
+use crate::areas::{self, Area};
 use crate::run::Result;
-
-/// One area with its measurements.
-struct Area {
-    name: &'static str,
-    help: &'static str,
-    run: fn(&[String]) -> Result,
-}
 
 const AREAS: &[Area] = &[
     Area { name: "depmod", help: "the whole command, against kmod 30 and 34", run: depmod::run },
@@ -38,15 +32,5 @@ const AREAS: &[Area] = &[
 
 /// The verb: the area, then the area's own words.
 pub fn run(words: &[String]) -> Result {
-    let area = words
-        .split_first()
-        .and_then(|(name, rest)| Some((AREAS.iter().find(|area| area.name == name)?, rest)));
-    match area {
-        Some((area, rest)) => (area.run)(rest),
-        None => Err(format!("which area? There are:{}", list())),
-    }
-}
-
-fn list() -> String {
-    AREAS.iter().map(|area| format!("\n  {}  {}", area.name, area.help)).collect()
+    areas::run(AREAS, "which area?", words)
 }

@@ -5,14 +5,8 @@ mod initramfs;
 mod kernel;
 mod package;
 
+use crate::areas::{self, Area};
 use crate::run::Result;
-
-/// One story.
-struct Area {
-    name: &'static str,
-    help: &'static str,
-    run: fn(&[String]) -> Result,
-}
 
 const AREAS: &[Area] = &[
     Area {
@@ -34,15 +28,5 @@ const AREAS: &[Area] = &[
 
 /// The verb: the area, then the area's own words.
 pub fn run(words: &[String]) -> Result {
-    let area = words
-        .split_first()
-        .and_then(|(name, rest)| Some((AREAS.iter().find(|area| area.name == name)?, rest)));
-    match area {
-        Some((area, rest)) => (area.run)(rest),
-        None => Err(format!("which story? There are:{}", list())),
-    }
-}
-
-fn list() -> String {
-    AREAS.iter().map(|area| format!("\n  {}  {}", area.name, area.help)).collect()
+    areas::run(AREAS, "which story?", words)
 }

@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask VERB`: one table, a line of help each.
 
 mod apt;
+mod areas;
 mod bench;
 mod callgrind;
 mod demo;

@@ -1,4 +1,4 @@
-//! Programs of a kernel's build, and kernels themselves.
+//! Programs of a kernel's build.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Scratch;
 use super::programs::{find_loader, merge_usr};
-use super::trees::newest_kernel;
 use crate::apt::{self, Suite};
-use crate::files::{cannot, create, names, rename, replace};
+use crate::files::{cannot, create, rename, replace};
 use crate::run::Result;
 
 /// scripts/kallsyms and scripts/mksysmap of a kernel, as Debian's package linux-kbuild has them.
@@ -68,40 +67,5 @@ impl Kbuild {
             found.ok_or_else(|| format!("{package} depends on {dependencies:?}; none of them is a {prefix}*"))
         };
         find(&find(&meta, &headers)?, &kbuild)
-    }
-}
-
-/// A kernel as its package has it, compressed, and as it was linked, with symbols and debug information.
-pub struct Kernel {
-    pub architecture: &'static str,
-    pub meta: &'static str,
-    pub release: &'static str,
-}
-
-impl Kernel {
-    /// Puts `vmlinux` and `vmlinuz` into `kernels/NAME`. Gives the packages.
-    pub fn get(
-        &self,
-        suite: &Suite,
-        name: &str,
-        scratch: &Scratch,
-        directory: &Path,
-    ) -> Result<Vec<PathBuf>> {
-        let package = newest_kernel(suite, self.meta, self.release)?;
-        let packages = suite.download(&[&package, &format!("{package}-dbg")], &scratch.debs)?;
-        for file in &packages {
-            let is_debug = file.file_name().is_some_and(|name| name.to_string_lossy().contains("-dbg_"));
-            let pattern = if is_debug { "./usr/lib/debug/boot/vmlinux-*" } else { "./boot/vmlinuz-*" };
-            apt::unpack(file, &[pattern], &scratch.unpacked)?;
-        }
-        let fresh = scratch.root.join("kernel");
-        create(&fresh)?;
-        for (from, to) in [("usr/lib/debug/boot", "vmlinux"), ("boot", "vmlinuz")] {
-            let from = scratch.unpacked.join(from);
-            let file = names(&from)?.into_iter().next().ok_or_else(|| format!("no {to} in {package}"))?;
-            rename(&from.join(file), &fresh.join(to))?;
-        }
-        replace(&fresh, &directory.join("kernels").join(name))?;
-        Ok(packages)
     }
 }
