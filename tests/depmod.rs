@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use depmod_room::{OUTPUTS, Room, VERSION, module, stderr};
-use kbt_testkit::module::{Encoding, Module};
+use depmod_room::{Room, VERSION, module, stderr};
+use kbt_testkit::module::{Encoding, Module, OUTPUTS};
 use kbt_testkit::{peers, random::Random};
 use serde_json::Value;
 

@@ -6,23 +6,8 @@
 
 #include <ufdt_overlay.h>
 
-static char heap[1 << 20] __attribute__((aligned(16)));
-static size_t used;
-
-void *dto_malloc(size_t size)
-{
-	char *block = heap + used;
-
-	if (size > sizeof(heap) - used)
-		return NULL;
-	used = (used + size + 15) & ~(size_t)15;
-	return block;
-}
-
-void dto_free(void *pointer)
-{
-	(void)pointer;
-}
+#define HEAP_SIZE (1 << 20)
+#include "heap.h"
 
 void *memcpy(void *to, const void *from, size_t size)
 {

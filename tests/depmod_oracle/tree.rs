@@ -4,27 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kbt_testkit::module::{Encoding, GLOBAL, Module, Place, WEAK};
+use kbt_testkit::module::{Encoding, GLOBAL, Module, OUTPUTS, Place, WEAK};
 
 use super::outcome::collect;
 
 /// The kernel version of made trees.
 pub const VERSION: &str = "6.1.0-kbt";
-
-/// What depmod writes. Such a file is never an input: libkmod reads what an earlier run left, and has words for it.
-const OUTPUTS: [&str; 11] = [
-    "modules.dep",
-    "modules.dep.bin",
-    "modules.alias",
-    "modules.alias.bin",
-    "modules.softdep",
-    "modules.weakdep",
-    "modules.symbols",
-    "modules.symbols.bin",
-    "modules.builtin.bin",
-    "modules.builtin.alias.bin",
-    "modules.devname",
-];
 
 /// A root with `lib/modules/VERSION`, in a directory of its own.
 #[derive(Debug)]
@@ -86,6 +71,7 @@ impl Tree {
     pub fn settle(&mut self) {
         let mut inputs = BTreeSet::new();
         collect(&self.root, &self.root, &mut |name, _| {
+            // What an earlier run left is no input: libkmod reads it, and has words for it.
             if !OUTPUTS.contains(&name.rsplit('/').next().unwrap()) {
                 inputs.insert(name.to_owned());
             }

@@ -8,24 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kbt_testkit::module::{Encoding, Module};
+use kbt_testkit::module::{Encoding, Module, OUTPUTS};
 
 pub const VERSION: &str = "6.1.0-kbt";
-
-/// What depmod writes.
-pub const OUTPUTS: [&str; 11] = [
-    "modules.dep",
-    "modules.dep.bin",
-    "modules.alias",
-    "modules.alias.bin",
-    "modules.softdep",
-    "modules.weakdep",
-    "modules.symbols",
-    "modules.symbols.bin",
-    "modules.builtin.bin",
-    "modules.builtin.alias.bin",
-    "modules.devname",
-];
 
 /// A directory that goes when the test ends, with `lib/modules/VERSION` in it.
 pub struct Room(tempfile::TempDir);

@@ -7,6 +7,21 @@ use object::elf;
 use object::write::StringId;
 use object::write::elf::{FileHeader, SectionHeader, SectionIndex, Sym, Writer};
 
+/// What depmod writes.
+pub const OUTPUTS: [&str; 11] = [
+    "modules.dep",
+    "modules.dep.bin",
+    "modules.alias",
+    "modules.alias.bin",
+    "modules.softdep",
+    "modules.weakdep",
+    "modules.symbols",
+    "modules.symbols.bin",
+    "modules.builtin.bin",
+    "modules.builtin.alias.bin",
+    "modules.devname",
+];
+
 /// Width, byte order and machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
