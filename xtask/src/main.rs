@@ -3,7 +3,6 @@
 mod apt;
 mod areas;
 mod bench;
-mod callgrind;
 mod demo;
 mod differential;
 mod dist;
@@ -16,8 +15,10 @@ mod stress;
 mod test;
 mod tidy;
 
-// The rule where peers lie is the testkit's; xtask depends on no crate of the workspace, so it compiles the
-// one file that says it.
+// Where peers lie and how instructions are counted is the testkit's; xtask depends on no crate of the workspace,
+// so it compiles the files that say it.
+#[path = "../../crates/testkit/src/callgrind.rs"]
+mod callgrind;
 #[path = "../../crates/testkit/src/peers/place.rs"]
 mod place;
 

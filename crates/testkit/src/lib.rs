@@ -11,8 +11,10 @@
 //! - [`dtbo_image`]: DTBO images of odd layouts;
 //! - [`module`]: kernel modules, real and odd;
 //! - [`peers`]: the reference tools and real trees;
+//! - [`callgrind`]: counts of instructions;
 //! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
 
+pub mod callgrind;
 pub mod cases;
 pub mod compare;
 pub mod dtbo_image;
@@ -24,6 +26,8 @@ pub mod random;
 pub mod read;
 pub mod tree;
 pub mod write;
+
+use peers::place;
 
 pub use compare::{differences, lost_phandles};
 pub use overlay::{Overlay, Target};

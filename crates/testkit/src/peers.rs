@@ -19,6 +19,7 @@
 //! | `modules/SET/lib/modules/VERSION/` | kernel modules: `cloud-6.1`, with `--all` also `amd64-6.1`, `armmp-6.1`, `arm64-6.1` |
 //! | `modules/SET.gz/`, `.xz/`, `.zst/` | the same modules, packed |
 //! | `bin/xz`, `bin/zstd`, `bin/gzip` | of trixie |
+//! | `bin/valgrind` | bookworm's, for counts of instructions where the system has none |
 //!
 //! A test asks for a peer by [`require!`](crate::require), which leaves the test with a word where the peer
 //! could not be had:
@@ -32,7 +33,7 @@
 //! }
 //! ```
 
-mod place;
+pub(crate) mod place;
 
 use std::env;
 use std::fmt;
@@ -70,6 +71,11 @@ pub fn directory() -> PathBuf {
 /// The wrapper that runs one of the reference tools; it takes the tool's own arguments.
 pub fn tool(name: &str) -> Result<PathBuf, Missing> {
     present(format!("reference tool '{name}'"), directory().join("bin").join(name))
+}
+
+/// The valgrind that counts instructions: the system's, else the peer.
+pub fn valgrind() -> Result<PathBuf, Missing> {
+    present("valgrind".to_owned(), place::valgrind())
 }
 
 /// A set of real device trees: `arm64-6.12`, `arm64-6.1` or `armmp-6.1`.

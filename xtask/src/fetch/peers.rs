@@ -40,7 +40,7 @@ pub const PEERS: &[Peer] = &[
                 ("fdtoverlay", "fdtoverlay"),
                 ("fdtput", "fdtput"),
             ],
-            home: None,
+            environment: &[],
             library: Some("libfdt.a"),
             headers: &["fdt.h", "libfdt.h", "libfdt_env.h"],
         }),
@@ -61,7 +61,7 @@ pub const PEERS: &[Peer] = &[
                 "zlib1g",
             ],
             commands: &[("lz4", "lz4"), ("python3", "python3.13")],
-            home: Some("PYTHONHOME"),
+            environment: &[("PYTHONHOME", "$root")],
             library: None,
             headers: &[],
         }),
@@ -87,7 +87,7 @@ pub const PEERS: &[Peer] = &[
         what: What::Programs(Programs {
             packages: &["libc6", "libgcc-s1", "libstdc++6", "ninja-build"],
             commands: &[("ninja", "ninja")],
-            home: None,
+            environment: &[],
             library: None,
             headers: &[],
         }),
@@ -100,7 +100,7 @@ pub const PEERS: &[Peer] = &[
         what: What::Programs(Programs {
             packages: &["libc6", "mandoc", "zlib1g"],
             commands: &[("mandoc", "mandoc")],
-            home: None,
+            environment: &[],
             library: None,
             headers: &[],
         }),
@@ -156,7 +156,7 @@ pub const PEERS: &[Peer] = &[
                 ("s390x-linux-gnu-ld", "s390x-linux-gnu-ld.bfd"),
                 ("s390x-linux-gnu-nm", "s390x-linux-gnu-nm"),
             ],
-            home: None,
+            environment: &[],
             library: None,
             headers: &[],
         }),
@@ -206,6 +206,20 @@ pub const PEERS: &[Peer] = &[
             part: Part::Trees,
         }),
     },
+    // For counts of instructions on a machine that has none. Its memcheck would need the symbols of the system's own
+    // C library.
+    Peer {
+        name: "valgrind",
+        suite: "bookworm",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &["libc6", "valgrind"],
+            commands: &[("valgrind", "valgrind.bin")],
+            environment: &[("VALGRIND_LIB", "$root/libexec/valgrind")],
+            library: None,
+            headers: &[],
+        }),
+    },
     // What packs modules where a kernel is installed.
     Peer {
         name: "packers",
@@ -225,7 +239,7 @@ pub const PEERS: &[Peer] = &[
                 "zstd",
             ],
             commands: &[("gzip", "gzip"), ("xz", "xz"), ("zstd", "zstd")],
-            home: None,
+            environment: &[],
             library: None,
             headers: &[],
         }),
@@ -309,7 +323,7 @@ pub const PEERS: &[Peer] = &[
 
 /// GNU make under a name that says its version, for which the suite must have it.
 const fn make(commands: &'static [(&'static str, &'static str)]) -> Programs {
-    Programs { packages: &["libc6", "make"], commands, home: None, library: None, headers: &[] }
+    Programs { packages: &["libc6", "make"], commands, environment: &[], library: None, headers: &[] }
 }
 
 /// One program under three names: it does what its own name says.
@@ -317,7 +331,7 @@ const fn kmod(
     packages: &'static [&'static str],
     commands: &'static [(&'static str, &'static str)],
 ) -> Programs {
-    Programs { packages, commands, home: None, library: None, headers: &[] }
+    Programs { packages, commands, environment: &[], library: None, headers: &[] }
 }
 
 /// Made here of a set that stands above it in the table.

@@ -16,8 +16,8 @@ pub struct Programs {
     /// Names that tests use, each with the file in `usr/bin`. A name may have a directory before it
     /// (`kmod-34/depmod`); the program sees what is behind it as its own.
     pub commands: &'static [(&'static str, &'static str)],
-    /// A variable that must name the directory `usr` of the packages.
-    pub home: Option<&'static str>,
+    /// Variables for the programs; `$root` in a value is the directory `usr` of the packages.
+    pub environment: &'static [(&'static str, &'static str)],
     /// A static library to link with.
     pub library: Option<&'static str>,
     pub headers: &'static [&'static str],
@@ -66,11 +66,12 @@ impl Programs {
     fn wrapper(&self, name: &str, library: &str, loader: &str, (command, binary): (&str, &str)) -> String {
         let own = command.rsplit('/').next().unwrap_or(command);
         let up = "/..".repeat(1 + command.matches('/').count());
-        let home = self.home.map(|variable| format!("export {variable}=\"$root\"\n")).unwrap_or_default();
+        let set = |(name, value): &(&str, &str)| format!("export {name}=\"{value}\"\n");
+        let environment: String = self.environment.iter().map(set).collect();
         format!(
             "#!/bin/sh\n\
              root=\"${{0%/*}}{up}/sysroot/{name}/usr\"\n\
-             {home}\
+             {environment}\
              exec \"$root/lib/{library}/{loader}\" --library-path \"$root/lib/{library}\" \
              --argv0 {own} \"$root/bin/{binary}\" \"$@\"\n"
         )

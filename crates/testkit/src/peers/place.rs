@@ -23,6 +23,13 @@ pub fn cache() -> PathBuf {
     base.join("kbt")
 }
 
+/// Where the valgrind is that counts instructions: the system's, else the peer.
+pub fn valgrind() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let own = env::split_paths(&path).map(|directory| directory.join("valgrind")).find(|file| file.is_file());
+    own.unwrap_or_else(|| peers().join("bin/valgrind"))
+}
+
 /// Programs that are started in another directory get these paths too.
 fn absolute(value: OsString) -> PathBuf {
     path::absolute(&value).unwrap_or_else(|_| value.into())
