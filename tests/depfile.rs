@@ -172,8 +172,8 @@ fn every_command_names_what_it_read() {
     assert_eq!(of("dtbo extract img 0 --stored -o one", "one"), ["img"]);
     assert_eq!(of("dto apply base img#0 img#1 -o out", "out"), ["base", "img"]);
     assert_eq!(of("dto show img#0 -o dts", "dts"), ["img"]);
-    // In place, and twice.
-    assert_eq!(of("dto apply base o1 -o base", "base"), ["base", "o1"]);
+    // In its place: a rule that names its own output is a circle to make and to ninja.
+    assert_eq!(of("dto apply base o1 -o base", "base"), ["o1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The rule is `OUTPUT: INPUT...`, with a rule of its own for each input, so that make goes on where one was removed, as
 //! with `gcc -MMD -MP`. It appears together with the output. Names are written as they were given, since ninja looks the
-//! output up by its very spelling.
+//! output up by its very spelling. What both tools would not read as the name that it is, is refused.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -53,9 +53,23 @@ impl<'a> Depfile<'a> {
             Output::Stdout if self.file.is_none() => Ok(()),
             Output::Stdout => {
                 Err(Failure::usage("a depfile is about a file, and the result goes to standard output")
-                    .hint("name the output with -o, or leave --depfile out"))
+                    .hint("name a file for the result, or leave --depfile out"))
             }
         }
+    }
+
+    /// The same where a run writes several files, or none: the first file stands for the others, since they appear together.
+    ///
+    /// # Errors
+    /// As [`Depfile::add`], and where no file is written at all.
+    pub fn add_first<'o>(
+        &self,
+        outputs: impl IntoIterator<Item = &'o Output>,
+        files: &mut Set,
+    ) -> Result<(), Failure> {
+        let mut outputs = outputs.into_iter();
+        let first = outputs.find(|output| matches!(output, Output::File(_)));
+        self.add(first.unwrap_or(&Output::Stdout), files)
     }
 
     /// The same for an output of this name.
@@ -68,14 +82,16 @@ impl<'a> Depfile<'a> {
 fn rule(output: &OsStr, inputs: &[OsString]) -> Result<Vec<u8>, Failure> {
     let mut text = escaped(output)?;
     text.push(b':');
-    for input in inputs {
+    // What is changed in its place does not need itself: make warns of such a circle, and ninja refuses it.
+    let inputs = inputs.iter().filter(|input| *input != output);
+    let inputs = inputs.map(|input| escaped(input)).collect::<Result<Vec<_>, _>>()?;
+    for input in &inputs {
         text.extend(b" \\\n ");
-        text.extend(escaped(input)?);
+        text.extend(input);
     }
     text.push(b'\n');
-    // An input may be the output as well: `kbt dto apply a.dtb b.dtbo -o a.dtb`.
-    for input in inputs.iter().filter(|input| *input != output) {
-        text.extend(escaped(input)?);
+    for input in &inputs {
+        text.extend(input);
         text.extend(b":\n");
     }
     Ok(text)
@@ -85,13 +101,16 @@ fn rule(output: &OsStr, inputs: &[OsString]) -> Result<Vec<u8>, Failure> {
 /// backslashes in front of a blank twice.
 fn escaped(name: &OsStr) -> Result<Vec<u8>, Failure> {
     let bytes = name.as_bytes();
+    if let Some(what) = unspeakable(bytes) {
+        let name = name.to_string_lossy();
+        return Err(Failure::usage(format!("a depfile cannot name a file with {what}"))
+            .at_file(name)
+            .hint("rename it, or leave --depfile out"));
+    }
     let mut text = Vec::with_capacity(bytes.len() + 8);
     let mut backslashes = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    for &byte in bytes {
         match byte {
-            0..b' ' | 0x7f => return Err(unnamed(name)),
-            // Behind them a `:` or the line's end would be read as escaped.
-            b'\\' if at + 1 == bytes.len() => return Err(unnamed(name)),
             b' ' | b'#' => text.extend(std::iter::repeat_n(b'\\', backslashes + 1)),
             b':' => text.push(b'\\'),
             b'$' => text.push(b'$'),
@@ -103,10 +122,27 @@ fn escaped(name: &OsStr) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-fn unnamed(name: &OsStr) -> Failure {
-    let name = name.to_string_lossy();
-    let message = "a depfile cannot name a file with a control character in it, or a backslash at its end";
-    Failure::usage(message).at_file(name).hint("rename it, or leave --depfile out")
+/// What of a name make or ninja reads as something else, with no escape that both of them know: wildcards, patterns,
+/// assignments, members of archives, a home directory; bytes that ninja's depfiles have no room for.
+fn unspeakable(name: &[u8]) -> Option<String> {
+    const NOWHERE: &[u8] = b"%*?[;=<>^`|";
+    const NOT_LAST: &[u8] = b"\\:& ";
+    if name.iter().any(u8::is_ascii_control) {
+        return Some("a control character".into());
+    }
+    if let Some(&byte) = name.iter().find(|byte| NOWHERE.contains(byte)) {
+        return Some(format!("'{}' in its name", char::from(byte)));
+    }
+    if let Some(&byte) = name.last().filter(|byte| NOT_LAST.contains(byte)) {
+        return Some(format!("'{}' at the end of its name", char::from(byte)));
+    }
+    if name.windows(2).any(|pair| matches!(pair, br"\:" | br"\#" | br"\$")) {
+        return Some("a backslash in front of ':', '#' or '$' in its name".into());
+    }
+    if name.ends_with(b")") && name.contains(&b'(') {
+        return Some("a name like that of an archive's member".into());
+    }
+    name.starts_with(b"~").then(|| "'~' at the start of its name".into())
 }
 
 #[cfg(test)]
@@ -121,7 +157,7 @@ mod tests {
     #[test]
     fn a_rule_and_one_for_each_input() {
         assert_eq!(of("out", &["a", "b"]), "out: \\\n a \\\n b\na:\nb:\n");
-        assert_eq!(of("a", &["a", "b"]), "a: \\\n a \\\n b\nb:\n");
+        assert_eq!(of("a", &["a", "b"]), "a: \\\n b\nb:\n");
         assert_eq!(of("out", &[]), "out:\n");
     }
 
@@ -136,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_no_rule_can_name_is_refused() {
-        for name in ["a\nb", "a\tb", "a\\"] {
+        for name in ["a\nb", "a\tb", "a\\", "a:", "a*b", "a=b", "a(b)", "~a", "a\\:b"] {
             assert!(escaped(name.as_ref()).is_err(), "{name:?}");
         }
     }

@@ -1,6 +1,9 @@
 //! Small kernels, made by as and ld: symbols of all kinds, the references of one generation's kallsyms.c, a linker script
 //! that assigns, merges and discards.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test panic as its body does")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;

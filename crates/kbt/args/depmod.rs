@@ -41,6 +41,8 @@ pub struct Graph {
     /// Where it is written; '-' is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: OsString,
+    #[command(flatten)]
+    pub depfile: depfile::Depfile,
     /// The modules to begin with, by name [default: all]
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
@@ -113,7 +115,7 @@ pub struct Depmod {
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Print the text files instead of writing all
-    #[arg(short = 'n', long, visible_alias = "dry-run")]
+    #[arg(short = 'n', long, visible_alias = "dry-run", conflicts_with = "depfile")]
     pub show: bool,
     /// A character that symbols of this architecture begin with
     #[arg(

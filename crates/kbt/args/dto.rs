@@ -137,6 +137,8 @@ pub struct Lint {
     #[arg(long)]
     pub loose_names: bool,
     #[command(flatten)]
+    pub depfile: Depfile,
+    #[command(flatten)]
     pub limit: Limit,
 }
 
@@ -216,6 +218,8 @@ pub struct Matrix {
     /// Let a name without a unit address match a node that has one, as libfdt does
     #[arg(long)]
     pub loose_names: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Which pairs of a matrix are tried.

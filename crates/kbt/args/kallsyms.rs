@@ -126,6 +126,8 @@ pub struct Dump {
     /// Refuse images larger than N when decompressed (K, M and G are understood)
     #[arg(long, value_name = "N", default_value = "1G", value_parser = crate::args::dtbo::bytes)]
     pub max_size: usize,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// What `dump` prints.

@@ -76,7 +76,7 @@ pub struct Patch {
     #[arg(long)]
     pub in_place: bool,
     /// Only undo what a killed run with --in-place has left
-    #[arg(long, conflicts_with_all = ["pad_file", "sysmap", "output", "in_place", "relearn", "optimal"])]
+    #[arg(long, conflicts_with_all = ["pad_file", "sysmap", "output", "in_place", "relearn", "optimal", "depfile"])]
     pub undo: bool,
     /// Learn the tokens anew, as scripts/kallsyms does: the same bytes, where the room allows
     #[arg(long)]
@@ -96,6 +96,8 @@ pub struct Patch {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// Print where in a file a section starts, in bytes
@@ -135,6 +137,8 @@ pub struct Patchfile {
     /// Wait until the result is on the disk
     #[arg(long)]
     pub sync: bool,
+    #[command(flatten)]
+    pub depfile: Depfile,
 }
 
 /// A number as C reads one, and 0o and 0b.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use kbt_dto::{Base, Error, Options};
 
 use crate::args::dto::{Matrix as Arguments, Pairs};
+use crate::depfile::Depfile;
 use crate::input;
 use crate::matrix::config;
 use crate::matrix::conflicts::{self, Conflict, Content};
 use crate::matrix::files::{self, File};
 use crate::matrix::report::{Matrix, Outcome};
 use crate::matrix::runs::{self, Run};
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report, visible};
 use crate::workers::{self, Jobs};
 
@@ -54,13 +55,12 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
         outcomes: &outcomes,
         conflicts: &conflicts,
     };
-    let [json, junit] = &outputs;
-    if let Some(output) = json {
-        output.write(format!("{:#}\n", matrix.json()).as_bytes(), false)?;
-    }
-    if let Some(output) = junit {
-        output.write(matrix.junit().as_bytes(), false)?;
-    }
+    let mut depfile = Depfile::new(&args.depfile);
+    args.config.iter().for_each(|word| depfile.input(word));
+    let read = bases.iter().zip(&base_wanted).chain(overlays.iter().zip(&overlay_wanted));
+    read.filter(|(file, wanted)| **wanted || !file.bytes.is_empty())
+        .for_each(|(file, _)| depfile.input(&file.path));
+    write(&outputs, &matrix, &depfile)?;
     if report.is_json() {
         if let serde_json::Value::Object(fields) = matrix.json() {
             fields.into_iter().for_each(|(key, value)| report.field(&key, value));
@@ -70,6 +70,22 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
         Output::Stdout.write(text.as_bytes(), false)?;
     }
     verdict(args, &matrix)
+}
+
+/// Writes the reports, which appear together.
+fn write(outputs: &[Option<Output>; 2], matrix: &Matrix<'_>, depfile: &Depfile<'_>) -> Result<(), Failure> {
+    let mut files = Set::default();
+    depfile.add_first(outputs.iter().flatten(), &mut files)?;
+    let [json, junit] = outputs;
+    let json = json.iter().map(|output| (output, format!("{:#}\n", matrix.json())));
+    let junit = junit.iter().map(|output| (output, matrix.junit()));
+    for (output, text) in json.chain(junit) {
+        match output {
+            Output::File(path) => files.add(path, text.as_bytes())?,
+            Output::Stdout => output.write(text.as_bytes(), false)?,
+        }
+    }
+    files.publish(false)
 }
 
 fn configuration(args: &Arguments) -> Result<Vec<config::Line>, Failure> {

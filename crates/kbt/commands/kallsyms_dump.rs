@@ -7,10 +7,11 @@ use kbt_kallsyms::{Error, ErrorKind, Located, Table, address_digits, search};
 use serde_json::json;
 
 use crate::args::kallsyms::{Dump, DumpFormat};
+use crate::depfile::Depfile;
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::{image, refusal};
-use crate::output::Output;
+use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 /// Prints the symbols of a table.
@@ -27,7 +28,7 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
                 file.fetch_table(&located)?;
                 let table = Table::read::<&Pieces>(&located, &file.pieces);
                 let text = table.and_then(|table| print(&table, args.format));
-                return output.write(&text.map_err(|error| file.refused(&error))?, false);
+                return write(args, &output, &text.map_err(|error| file.refused(&error))?);
             }
             // A stripped one, or one whose symbols are gone: it is searched.
             Err(Error { kind: ErrorKind::NoSymbolTable | ErrorKind::NoTable, .. }) => {}
@@ -36,7 +37,15 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     }
     let bytes = file.read_all()?;
     let text = image::unwrap(bytes, args.max_size).and_then(|bytes| of_image(&bytes, args));
-    output.write(&text.map_err(|failure| failure.at_file(name))?, false)
+    write(args, &output, &text.map_err(|failure| failure.at_file(name))?)
+}
+
+fn write(args: &Dump, output: &Output, text: &[u8]) -> Result<(), Failure> {
+    let mut depfile = Depfile::new(&args.depfile);
+    depfile.input(&args.kernel);
+    let mut files = Set::default();
+    depfile.add(output, &mut files)?;
+    output.write_with(files, text, false)
 }
 
 /// Searches an image, then what is compressed in it.

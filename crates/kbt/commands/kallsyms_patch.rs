@@ -7,6 +7,7 @@ use kbt_kallsyms::{
 };
 
 use crate::args::kallsyms_link::Patch;
+use crate::depfile::Depfile;
 use crate::in_place::{InPlace, Recovery};
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
@@ -45,7 +46,10 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     }
     let table = patch(&file.elf()?, options).map_err(|error| refused(&error, &file, options))?;
     tell(&table, report);
+    let mut depfile = Depfile::new(&args.depfile);
+    std::iter::once(&args.vmlinux).chain(&args.pad_file).for_each(|word| depfile.input(word));
     let mut set = Set::default();
+    depfile.add_for(args.output.as_deref().unwrap_or(path), &mut set)?;
     if let Some(map) = &args.sysmap {
         let digits = address_digits(file.elf()?.header().class);
         set.add(map, &system_map(&table.map, digits))?;

@@ -3,6 +3,7 @@
 use kbt_elf::Edit;
 
 use crate::args::kallsyms_link::Patchfile;
+use crate::depfile::Depfile;
 use crate::in_place::InPlace;
 use crate::input;
 use crate::output::Set;
@@ -32,12 +33,16 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
         return Err(Failure::new("short-write", message).at_file(args.file.display()).at_offset(args.offset));
     }
     report.field("written", edit.bytes.len());
+    let mut depfile = Depfile::new(&args.depfile);
+    depfile.input(&args.patch);
+    let mut set = Set::default();
+    depfile.add_for(&args.file, &mut set)?;
     if args.in_place {
         let place = InPlace::open(&args.file)?;
         place.recover(args.sync)?;
-        return place.apply(&[edit], args.sync);
+        place.apply(&[edit], args.sync)?;
+        return set.publish(args.sync);
     }
-    let mut set = Set::default();
     set.add_edited(&args.file, &args.file, &[edit])?;
     set.publish(args.sync)
 }

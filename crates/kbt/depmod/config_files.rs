@@ -15,8 +15,8 @@ use crate::modules_dir::text;
 const PLACES: [&str; 5] =
     ["/etc/depmod.d", "/run/depmod.d", "/usr/local/lib/depmod.d", "/usr/lib/depmod.d", "/lib/depmod.d"];
 
-/// The configuration for a kernel of this version.
-pub fn load(places: &[OsString], version: &[u8], log: &mut Log<'_>) -> Config {
+/// The configuration for a kernel of this version, and the files that it was read from.
+pub fn load(places: &[OsString], version: &[u8], log: &mut Log<'_>) -> (Config, Vec<OsString>) {
     let mut files = BTreeMap::new();
     if places.is_empty() {
         PLACES.iter().for_each(|place| list(Path::new(place), &mut files, log));
@@ -32,8 +32,9 @@ pub fn load(places: &[OsString], version: &[u8], log: &mut Log<'_>) -> Config {
             }
         }
     }
-    let texts = texts.iter().map(|(name, text)| (name.as_slice(), text.as_slice()));
-    Config::parse(texts, version, &mut log.messages)
+    let config = texts.iter().map(|(name, text)| (name.as_slice(), text.as_slice()));
+    let config = Config::parse(config, version, &mut log.messages);
+    (config, texts.into_iter().map(|(name, _)| OsString::from_vec(name)).collect())
 }
 
 /// Adds a file, or the files of a directory, under their base names.

@@ -12,18 +12,28 @@ use super::settings::Settings;
 use super::{Stop, config_files, incremental};
 use crate::modules_dir::{Walk, read_beside, text};
 
+/// The modules, and where their choice comes from.
+pub struct Found {
+    /// In kmod's order.
+    pub modules: Modules,
+    /// The files of the configuration.
+    pub config: Vec<OsString>,
+}
+
 /// The modules of the settings' directory, or those that are named. `identities` gets the state of each file that is met, and
 /// the modules' tags are places in it; without it files are not looked at.
 pub fn modules(
     settings: &Settings,
     identities: Option<&mut Vec<FileIdentity>>,
     log: &mut Log<'_>,
-) -> Result<Modules, Stop> {
+) -> Result<Found, Stop> {
     let mut modules = Modules::new(&settings.directory);
+    let mut files = Vec::new();
     match &settings.named {
         Some(paths) => add_named(paths, &mut modules, log)?,
         None => {
-            let config = config_files::load(&settings.config, &settings.version, log);
+            let config;
+            (config, files) = config_files::load(&settings.config, &settings.version, log);
             search(settings, &config, &mut modules, identities, log)?;
         }
     }
@@ -38,7 +48,7 @@ pub fn modules(
         }
         Err(missing) => log.tell(Level::Warning, missing),
     }
-    Ok(modules)
+    Ok(Found { modules, config: files })
 }
 
 fn search(

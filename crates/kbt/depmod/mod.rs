@@ -16,6 +16,7 @@ mod read;
 mod settings;
 mod up_to_date;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -26,6 +27,7 @@ use crate::depfile::Depfile;
 use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
+use find::Found;
 use incremental::{Gathered, Incremental};
 use log::Log;
 use settings::{KernelFile, Settings};
@@ -69,7 +71,8 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     let kernel = KernelFile::read(args, log)?;
     let incremental = Incremental::wanted(args, &settings);
     let mut identities = Vec::new();
-    let modules = find::modules(&settings, incremental.is_some().then_some(&mut identities), log)?;
+    let Found { modules, config } =
+        find::modules(&settings, incremental.is_some().then_some(&mut identities), log)?;
     log.flush();
     let gathered = match &incremental {
         Some(incremental) => incremental.facts(&modules, &identities, args.strict, jobs, log)?,
@@ -97,11 +100,32 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
     };
     let built = build(&modules, &gathered.views(), &options, &mut log.messages);
-    let outputs = finish(args, &settings, &modules, built, log)?;
+    let mut depfile = Depfile::new(&args.depfile);
+    name_inputs(&mut depfile, &settings, &modules, &config);
+    for name in ["modules.builtin", "modules.builtin.modinfo"] {
+        name_beside(&mut depfile, &settings, name);
+    }
+    args.symvers.iter().chain(&args.filesyms).for_each(|file| depfile.input(file));
+    let outputs = finish(args, &settings, &modules, built, &depfile, log)?;
     if let Some(incremental) = incremental.as_ref().filter(|_| !args.show) {
         incremental.keep(&modules, &identities, &gathered, &outputs, log);
     }
     Ok(())
+}
+
+/// What any look at modules reads: the configuration, modules.order, the modules.
+fn name_inputs(depfile: &mut Depfile<'_>, settings: &Settings, modules: &Modules, config: &[OsString]) {
+    config.iter().for_each(|file| depfile.input(file));
+    name_beside(depfile, settings, "modules.order");
+    modules.iter().for_each(|module| depfile.input(path(module.path)));
+}
+
+/// A file of the module directory, which need not be there.
+fn name_beside(depfile: &mut Depfile<'_>, settings: &Settings, name: &str) {
+    let beside = path(&settings.directory).join(name);
+    if beside.exists() {
+        depfile.input(beside);
+    }
 }
 
 /// Prints or publishes what was built.
@@ -110,6 +134,7 @@ fn finish(
     settings: &Settings,
     modules: &Modules,
     built: Built,
+    depfile: &Depfile<'_>,
     log: &mut Log<'_>,
 ) -> Result<Outputs, Stop> {
     if !log.report.is_json() {
@@ -130,16 +155,7 @@ fn finish(
             outputs.iter().try_for_each(|(_, bytes)| print(bytes))?;
         }
     } else {
-        let mut depfile = Depfile::new(&args.depfile);
-        modules.iter().for_each(|module| depfile.input(path(module.path)));
-        for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
-            let beside = path(&settings.directory).join(name);
-            if beside.exists() {
-                depfile.input(beside);
-            }
-        }
-        args.symvers.iter().chain(&args.filesyms).for_each(|file| depfile.input(file));
-        publish::publish(&settings.output, &outputs, args.incremental.is_some(), &depfile)?;
+        publish::publish(&settings.output, &outputs, args.incremental.is_some(), depfile)?;
         log.report.field("output", String::from_utf8_lossy(&settings.output));
     }
     log.report.field("modules", modules.len());
