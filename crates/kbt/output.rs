@@ -1,15 +1,20 @@
 //! Writing results: nothing is visible before it is whole.
 
+mod lock;
 mod set;
 mod temporary;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{access, fsync};
+use rustix::io::Errno;
+
 use crate::report::{Failure, Report};
-use temporary::{Temporary, directory};
+use temporary::{Access, MODE, Temporary, directory};
 
 pub use set::Set;
 
@@ -46,11 +51,10 @@ impl Output {
                 stdout_is_open()
                     .and_then(|()| stdout.write_all(bytes))
                     .and_then(|()| stdout.flush())
+                    .and_then(|()| if sync { sync_through(&stdout) } else { Ok(()) })
                     .map_err(|error| Failure::io("write", "standard output", &error))
             }
-            Self::File(path) => {
-                replace(path, bytes, sync).map_err(|error| Failure::io("write", path.display(), &error))
-            }
+            Self::File(path) => replace(path, bytes, sync).map_err(|error| cannot_write(path, &error)),
         }
     }
 
@@ -70,6 +74,18 @@ pub fn stdout_is_open() -> io::Result<()> {
     if kbt_streams::stdout_was_closed() { Err(rustix::io::Errno::BADF.into()) } else { Ok(()) }
 }
 
+/// A file that could not be written. Where it could be written into, it surprises that it cannot be replaced.
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::io("write", path.display(), error);
+    let refused = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ResourceBusy);
+    if refused && access(path, rustix::fs::Access::WRITE_OK).is_ok() {
+        return failure.hint(
+            "a file is replaced as a whole: its directory must be writable, and it must not be a mount point",
+        );
+    }
+    failure
+}
+
 /// Replaces `path` by a file that holds `bytes`; nobody sees half of it.
 ///
 /// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
@@ -77,9 +93,10 @@ pub fn stdout_is_open() -> io::Result<()> {
 /// permissions, and its owner where the user may give files away.
 fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     match place(path)? {
-        Place::Through => write_through(path, bytes),
+        Place::Through => write_through(path, bytes, sync),
         Place::File { target, old } => {
-            let mut temporary = Temporary::beside(&target, old.as_ref())?;
+            let mut temporary =
+                Temporary::beside(&target, old.as_ref().map_or(Access::New(MODE), Access::Old))?;
             temporary.file().write_all(bytes)?;
             if sync {
                 temporary.file().sync_all()?;
@@ -105,6 +122,8 @@ fn place(path: &Path) -> io::Result<Place> {
     }
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
+        // A pipe, or a file without a name: it is there, though no path leads to it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(Place::Through),
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),
         Err(error) => return Err(error),
     };
@@ -124,9 +143,20 @@ fn name_place(path: &Path) -> io::Result<Place> {
     Ok(Place::File { target: path.to_owned(), old: old.filter(Metadata::is_file) })
 }
 
-fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_through(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     // A shell may have opened a regular file for a descriptor; what it wrote there before stays.
-    OpenOptions::new().write(true).append(is_descriptor(path)).open(path)?.write_all(bytes)
+    let mut file = OpenOptions::new().write(true).append(is_descriptor(path)).open(path)?;
+    file.write_all(bytes)?;
+    if sync { sync_through(&file) } else { Ok(()) }
+}
+
+/// Waits for the disk, where there is one behind the descriptor.
+fn sync_through(file: impl AsFd) -> io::Result<()> {
+    match fsync(file) {
+        // A pipe, a terminal.
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Where a file that does not exist yet is to be made: behind symbolic links that lead nowhere, or here.

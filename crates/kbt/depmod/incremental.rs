@@ -342,7 +342,8 @@ fn write_own(file: &Path, bytes: &[u8]) -> Result<(), String> {
         fs::create_dir_all(directory).map_err(text)?;
     }
     let mut set = Set::default();
-    set.add_name(file, bytes).and_then(|()| set.publish(false)).map_err(|failure| failure.message)
+    // What others could write is not believed.
+    set.add_own(file, bytes, 0o600).and_then(|()| set.publish(false)).map_err(|failure| failure.message)
 }
 
 #[cfg(test)]

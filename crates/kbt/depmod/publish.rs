@@ -12,6 +12,9 @@ use crate::depfile::Depfile;
 use crate::modules_dir::text;
 use crate::output::Set;
 
+/// As kmod's, less the umask: who may write these files decides what root's modprobe loads.
+const MODE: u32 = 0o644;
+
 /// Writes the files to `directory`, which is made where it is missing. They are on the disk before the first of them can be
 /// seen.
 ///
@@ -28,10 +31,14 @@ pub fn publish(
     })?;
     let mut set = Set::default();
     let mut old = Vec::new();
-    for (output, bytes) in outputs.iter() {
+    for output in Output::ALL {
         let file = directory.join(output.name());
-        if !(keep_same && output != Output::Dep && is_same(&file, bytes, &mut old)) {
-            set.add_name(&file, bytes).map_err(Stop::Fatal)?;
+        match outputs.get(output) {
+            Some(bytes) if !(keep_same && output != Output::Dep && is_same(&file, bytes, &mut old)) => {
+                set.add_own(&file, bytes, MODE).map_err(Stop::Fatal)?;
+            }
+            // It stays as it is.
+            _ => Set::sweep(&file),
         }
     }
     // It stands for the others: they appear together.

@@ -1,25 +1,25 @@
 //! Files that appear together or not at all.
 //!
-//! **Phases.** All are written beside their targets, then all are brought to the disk if that is asked for, then each
-//! changes places with its target (renameat2(2), `RENAME_EXCHANGE`), so that a failure midway can be undone; last, what
-//! was replaced goes.
+//! **Phases.** All are written beside their targets, then all are brought to the disk if that is asked for. Then, one run at
+//! a time in a directory, each changes places with its target (renameat2(2), `RENAME_EXCHANGE`), so that a failure midway
+//! can be undone; last, what was replaced goes.
 //!
 //! **Limits.** Who reads while the places change meets old files and new ones, and so does who comes after a run that was
 //! killed between two of these calls. Where the file system cannot exchange, what appeared stays. What is no regular file
 //! is written to, before the first place changes.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use kbt_elf::Edit;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::temporary::{Temporary, directory};
-use super::{Place, place, write_through};
+use super::lock::Lock;
+use super::temporary::{Access, MODE, Temporary, directory, sweep};
+use super::{Place, cannot_write, place, write_through};
 use crate::report::Failure;
 
 /// From so many files on the process asks for more descriptors; it has 1024 as a rule.
@@ -49,11 +49,8 @@ enum Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Hidden,
-    /// The temporary name has the old file.
-    Exchanged,
-    /// There was no old file.
-    Created,
-    /// There is no old file any more.
+    Appeared,
+    /// The file system could not exchange: there is no old file to go back to.
     Replaced,
 }
 
@@ -64,7 +61,7 @@ impl Set {
     /// # Errors
     /// The system's. To drop the set leaves everything as it was.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        self.stage(path, place(path), bytes)
+        self.stage(path, place(path).and_then(|place| Content::of(place, bytes)))
     }
 
     /// Adds a file that takes the place of what has this name, be it a symbolic link: nothing outside of its directory
@@ -73,7 +70,19 @@ impl Set {
     /// # Errors
     /// As [`Set::add`].
     pub fn add_name(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        self.stage(path, super::name_place(path), bytes)
+        self.stage(path, super::name_place(path).and_then(|place| Content::of(place, bytes)))
+    }
+
+    /// As [`Set::add_name`], but the file is the process's own and has `mode` less the umask, whatever was there.
+    ///
+    /// # Errors
+    /// As [`Set::add`].
+    pub fn add_own(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+        let content = super::name_place(path).and_then(|place| match place {
+            Place::File { target, .. } => Content::written(target, Access::New(mode), bytes),
+            Place::Through => Ok(Content::Bytes(bytes.to_vec())),
+        });
+        self.stage(path, content)
     }
 
     /// Adds a file that is a copy of `source` with some bytes changed. The copy is the system's: file systems that can
@@ -82,20 +91,21 @@ impl Set {
     /// # Errors
     /// The system's, and a target that cannot be replaced.
     pub fn add_edited(&mut self, path: &Path, source: &Path, edits: &[Edit]) -> Result<(), Failure> {
-        let content = place(path).and_then(|place| Content::edited(place, source, edits));
-        let content = content.map_err(|error| Failure::io("write", path.display(), &error))?;
-        self.staged.push(Staged { path: path.to_owned(), content });
-        Ok(())
+        self.stage(path, place(path).and_then(|place| Content::edited(place, source, edits)))
     }
 
-    fn stage(&mut self, path: &Path, place: io::Result<Place>, bytes: &[u8]) -> Result<(), Failure> {
+    fn stage(&mut self, path: &Path, content: io::Result<Content>) -> Result<(), Failure> {
+        let content = content.map_err(|error| cannot_write(path, &error))?;
+        self.staged.push(Staged { path: path.to_owned(), content });
         if self.staged.len() == FEW {
             ask_for_descriptors();
         }
-        let content = place.and_then(|place| Content::of(place, bytes));
-        let content = content.map_err(|error| Failure::io("write", path.display(), &error))?;
-        self.staged.push(Staged { path: path.to_owned(), content });
         Ok(())
+    }
+
+    /// Removes what dead runs have left beside a file that stays as it is.
+    pub fn sweep(path: &Path) {
+        sweep(path);
     }
 
     /// Lets all files appear. With `sync` their bytes are on the disk before the first does, and their names when this
@@ -104,26 +114,50 @@ impl Set {
     /// # Errors
     /// The system's; what had appeared went back to what it was.
     pub fn publish(mut self, sync: bool) -> Result<(), Failure> {
-        let result = self.try_publish(sync);
-        if result.is_err() {
-            self.staged.iter_mut().rev().for_each(|staged| staged.content.undo());
-        }
-        result
-    }
-
-    fn try_publish(&mut self, sync: bool) -> Result<(), Failure> {
         if sync {
             self.each(|content, _| content.sync())?;
         }
+        let directories = self.directories();
+        // In the order of the paths, so that no two runs wait for each other. One file needs none.
+        let locks: Vec<_> = match self.staged.as_slice() {
+            [] | [_] => Vec::new(),
+            _ => directories.iter().filter_map(|directory| Lock::of(directory)).collect(),
+        };
+        let result = self.appear(&directories, sync);
+        if result.is_err() {
+            self.staged.iter_mut().rev().for_each(|staged| staged.content.undo());
+        }
+        // What was replaced goes before the locks do.
+        self.staged.clear();
+        drop(locks);
+        result
+    }
+
+    fn appear(&mut self, directories: &BTreeSet<PathBuf>, sync: bool) -> Result<(), Failure> {
         self.each(|content, _| content.give_name())?;
-        self.each(Content::write_through)?;
+        self.each(|content, path| content.write_through(path, sync))?;
         self.each(|content, _| content.appear())?;
-        if sync { self.each(|content, _| content.sync_directory()) } else { Ok(()) }
+        if sync {
+            for directory in directories {
+                let synced = File::open(directory).and_then(|directory| directory.sync_all());
+                synced.map_err(|error| cannot_write(directory, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where files appear.
+    fn directories(&self) -> BTreeSet<PathBuf> {
+        let directory = |staged: &Staged| match &staged.content {
+            Content::File { target, .. } => Some(directory(target).to_owned()),
+            Content::Bytes(_) => None,
+        };
+        self.staged.iter().filter_map(directory).collect()
     }
 
     fn each(&mut self, step: impl Fn(&mut Content, &Path) -> io::Result<()>) -> Result<(), Failure> {
         self.staged.iter_mut().try_for_each(|Staged { path, content }| {
-            step(content, path).map_err(|error| Failure::io("write", path.display(), &error))
+            step(content, path).map_err(|error| cannot_write(path, &error))
         })
     }
 }
@@ -131,7 +165,12 @@ impl Set {
 impl Content {
     fn of(place: Place, bytes: &[u8]) -> io::Result<Self> {
         let Place::File { target, old } = place else { return Ok(Self::Bytes(bytes.to_vec())) };
-        let temporary = Temporary::beside(&target, old.as_ref())?;
+        let access = old.as_ref().map_or(Access::New(MODE), Access::Old);
+        Self::written(target, access, bytes)
+    }
+
+    fn written(target: PathBuf, access: Access<'_>, bytes: &[u8]) -> io::Result<Self> {
+        let temporary = Temporary::beside(&target, access)?;
         temporary.file().write_all(bytes)?;
         Ok(Self::File { temporary, target, state: State::Hidden })
     }
@@ -140,7 +179,7 @@ impl Content {
         let Place::File { target, old } = place else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut source = File::open(source)?;
         let old = old.map_or_else(|| source.metadata(), Ok)?;
-        let temporary = Temporary::beside(&target, Some(&old))?;
+        let temporary = Temporary::beside(&target, Access::Old(&old))?;
         io::copy(&mut source, &mut temporary.file())?;
         for edit in edits {
             temporary.file().write_all_at(&edit.bytes, edit.offset)?;
@@ -162,45 +201,29 @@ impl Content {
         }
     }
 
-    fn write_through(&mut self, path: &Path) -> io::Result<()> {
+    fn write_through(&mut self, path: &Path, sync: bool) -> io::Result<()> {
         match self {
             Self::File { .. } => Ok(()),
-            Self::Bytes(bytes) => write_through(path, bytes),
+            Self::Bytes(bytes) => write_through(path, bytes, sync),
         }
     }
 
     fn appear(&mut self) -> io::Result<()> {
         let Self::File { temporary, target, state } = self else { return Ok(()) };
-        match renameat_with(CWD, temporary.name()?, CWD, &*target, RenameFlags::EXCHANGE) {
-            Ok(()) => *state = State::Exchanged,
+        *state = match temporary.exchange(target) {
+            Ok(()) => State::Appeared,
             Err(error) => {
                 temporary.rename(target)?;
-                *state = if error == Errno::NOENT { State::Created } else { State::Replaced };
+                let had_none = error.kind() == io::ErrorKind::NotFound;
+                if had_none { State::Appeared } else { State::Replaced }
             }
-        }
+        };
         Ok(())
     }
 
     fn undo(&mut self) {
-        let Self::File { temporary, target, state } = self else { return };
-        // What fails here cannot be helped; the error that brought us here is told.
-        match state {
-            State::Hidden | State::Replaced => {}
-            State::Created => {
-                let _ = fs::remove_file(target);
-            }
-            State::Exchanged => {
-                let name = temporary.name().map(Path::to_owned).unwrap_or_default();
-                let _ = renameat_with(CWD, name, CWD, &*target, RenameFlags::EXCHANGE);
-            }
-        }
-        *state = State::Hidden;
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        match self {
-            Self::File { target, .. } => File::open(directory(target))?.sync_all(),
-            Self::Bytes(_) => Ok(()),
+        if let Self::File { temporary, target, state: State::Appeared } = self {
+            temporary.take_back(target);
         }
     }
 }
@@ -214,6 +237,8 @@ fn ask_for_descriptors() {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn texts(directory: &Path) -> Vec<(String, String)> {
