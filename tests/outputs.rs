@@ -151,3 +151,20 @@ fn what_can_be_written_but_not_replaced_is_told_with_its_mend() {
     );
     assert_eq!(fs::read_to_string(room.path().join("source")).unwrap(), "mounted\n");
 }
+
+#[test]
+fn a_depfile_replaces_neither_an_input_nor_the_result() {
+    let room = tempfile::tempdir().unwrap();
+    let base = room.path().join("base.dtb");
+    fs::copy(example("base.dtb"), &base).unwrap();
+    let before = fs::read(&base).unwrap();
+    for depfile in ["base.dtb", "./base.dtb", "out", "./out", "-"] {
+        let mut command = Command::new(KBT);
+        command.args(["dto", "apply", "base.dtb"]).arg(example("overlay1.dtbo"));
+        let output =
+            command.args(["-o", "out", "--depfile", depfile]).current_dir(room.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{depfile}: {}", stderr(&output));
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1, "{depfile}");
+        assert_eq!(fs::read(&base).unwrap(), before);
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -75,6 +76,15 @@ impl<'a> Depfile<'a> {
     /// The same for an output of this name.
     pub fn add_for(&self, output: &Path, files: &mut Set) -> Result<(), Failure> {
         let Some(file) = self.file else { return Ok(()) };
+        if file == Path::new("-") {
+            return Err(Failure::usage("a depfile is a file, and '-' is none").hint("name a file"));
+        }
+        let place = fs::canonicalize(file).ok().filter(|place| place.is_file());
+        if place.is_some() && self.inputs.iter().any(|input| fs::canonicalize(input).ok() == place) {
+            return Err(Failure::usage("the depfile would replace an input")
+                .at_file(file.display())
+                .hint("name another file with --depfile"));
+        }
         files.add(file, &rule(output.as_os_str(), &self.inputs)?)
     }
 }

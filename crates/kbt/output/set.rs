@@ -8,7 +8,8 @@
 //! killed between two of these calls. Where the file system cannot exchange, what appeared stays. What is no regular file
 //! is written to, before the first place changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -18,7 +19,7 @@ use kbt_elf::Edit;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::lock::Lock;
-use super::temporary::{Access, MODE, Temporary, directory, sweep};
+use super::temporary::{Access, Identity, MODE, Temporary, directory, identity, sweep};
 use super::{Place, cannot_write, place, write_through};
 use crate::report::Failure;
 
@@ -29,6 +30,8 @@ const FEW: usize = 256;
 #[derive(Debug, Default)]
 pub struct Set {
     staged: Vec<Staged>,
+    /// The directory and the name of each target.
+    targets: HashSet<(Identity, OsString)>,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,14 @@ impl Set {
 
     fn stage(&mut self, path: &Path, content: io::Result<Content>) -> Result<(), Failure> {
         let content = content.map_err(|error| cannot_write(path, &error))?;
+        if let Content::File { target, .. } = &content {
+            let name = target.file_name().unwrap_or_default().to_owned();
+            if !self.targets.insert((identity(directory(target)), name)) {
+                return Err(
+                    Failure::usage("two results of this run would have this name").at_file(path.display())
+                );
+            }
+        }
         self.staged.push(Staged { path: path.to_owned(), content });
         if self.staged.len() == FEW {
             ask_for_descriptors();
@@ -136,7 +147,8 @@ impl Set {
     fn appear(&mut self, directories: &BTreeSet<PathBuf>, sync: bool) -> Result<(), Failure> {
         self.each(|content, _| content.give_name())?;
         self.each(|content, path| content.write_through(path, sync))?;
-        self.each(|content, _| content.appear())?;
+        let is_alone = self.staged.len() == 1;
+        self.each(|content, _| content.appear(is_alone))?;
         if sync {
             for directory in directories {
                 let synced = File::open(directory).and_then(|directory| directory.sync_all());
@@ -208,8 +220,12 @@ impl Content {
         }
     }
 
-    fn appear(&mut self) -> io::Result<()> {
+    fn appear(&mut self, is_alone: bool) -> io::Result<()> {
         let Self::File { temporary, target, state } = self else { return Ok(()) };
+        if is_alone {
+            // No later file can fail, so there is nothing to go back to.
+            return temporary.rename(target);
+        }
         *state = match temporary.exchange(target) {
             Ok(()) => State::Appeared,
             Err(error) => {

@@ -58,6 +58,13 @@ struct Exchanged {
     _lock: Option<File>,
 }
 
+impl Exchanged {
+    fn look(name: &Path) -> Self {
+        let lock = open_to_look(name).filter(|old| old.try_lock().is_ok());
+        Self { identity: identity(name), _lock: lock }
+    }
+}
+
 /// Which file it is, whatever its name: device and inode; `None` where there is none.
 pub type Identity = Option<(u64, u64)>;
 
@@ -129,11 +136,13 @@ impl Temporary {
     /// # Errors
     /// The system's, `ENOENT` where there is no old file; nothing has changed then.
     pub fn exchange(&mut self, target: &Path) -> io::Result<()> {
-        let identity = identity(target);
         // So nobody takes it for a dead run's. What cannot be opened or locked is exchanged all the same.
-        let lock = open_to_look(target).filter(|old| old.try_lock().is_ok());
-        renameat_with(CWD, self.name()?, CWD, target, RenameFlags::EXCHANGE)?;
-        self.exchanged = Some(Exchanged { identity, _lock: lock });
+        let before = Exchanged::look(target);
+        let name = self.name()?.to_owned();
+        renameat_with(CWD, &name, CWD, target, RenameFlags::EXCHANGE)?;
+        // Another run may have replaced the target in between.
+        let same = identity(&name) == before.identity;
+        self.exchanged = Some(if same { before } else { Exchanged::look(&name) });
         Ok(())
     }
 
