@@ -11,8 +11,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+
+/// How long threads that have ended may take to be gone from the system. It is a matter of microseconds, but for a machine
+/// that is very busy.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// What a child that panicked exits with, as a Rust program does.
 const PANICKED: u8 = 101;
@@ -49,21 +54,35 @@ pub fn fork(signals: Signals, child: impl FnOnce() -> u8) -> io::Result<Pid> {
     forked?.ok_or_else(|| io::ErrorKind::Other.into())
 }
 
-/// Makes sure that no other thread runs.
-#[allow(unsafe_code)]
+/// Makes sure that no other thread runs, but for threads that are about to be gone: who joined a thread, or left the
+/// scope of some, has met the end of its closure, and the system may still have it for a moment.
 fn single_threaded() -> io::Result<()> {
+    let deadline = Instant::now() + LEAVING;
+    let mut pause = Duration::from_micros(20);
+    while !is_alone() {
+        if Instant::now() >= deadline {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "cannot fork a process with several threads",
+            ));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Whether this is the only thread; not, where nobody can tell.
+#[allow(unsafe_code)]
+fn is_alone() -> bool {
     // unshare(2) may take a thread out of its thread group only where it is alone in it, and then there is nothing to do.
     // SAFETY: it takes a number and touches no memory of ours.
     if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
-        return Ok(());
+        return true;
     }
     // A sandbox may refuse it whatever we have; there is a second one who knows.
     let refused = io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
-    let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count);
-    if refused || threads.unwrap_or(0) != 1 {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "cannot fork a process with several threads"));
-    }
-    Ok(())
+    !refused && std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(0) == 1
 }
 
 /// The child's number; `None` in the child. Signals are blocked, so that no handler runs in the child before

@@ -13,6 +13,7 @@ fn main() {
     a_panic_ends_the_child_only();
     signals_are_blocked_or_at_their_default();
     several_threads_are_refused();
+    threads_that_have_just_ended_are_waited_for();
     println!("all of fork's tests passed");
 }
 
@@ -94,4 +95,23 @@ fn several_threads_are_refused() {
     drop(writer);
     thread.join().unwrap();
     assert!(fork(Signals::Default, || 0).is_ok(), "one thread again");
+}
+
+/// The end of a scope waits for the closures of its threads, not for the threads.
+fn threads_that_have_just_ended_are_waited_for() {
+    let mut refused = 0;
+    for _ in 0..1000 {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| std::hint::black_box(0));
+            }
+        });
+        match fork(Signals::Default, || 0) {
+            Ok(child) => {
+                end(child);
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 0, "times of 1000");
 }
