@@ -79,6 +79,19 @@ fn min_gives_up_after_its_time() {
 }
 
 #[test]
+fn a_long_wait_is_warned_of() {
+    let [pool, _] = Pool::both();
+    let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+    let output = pool.exec(&["--min=4", "--timeout=10.5", "--", "echo", "ran"]).output().unwrap();
+    let warning = "kbt: warning: 4 jobs are waited for, 3 can run\n  hint: recipes that wait so for each other wait for \
+                   ever, since each keeps its own job; --timeout ends the wait\n";
+    assert!(stderr(&output).starts_with(warning), "{}", stderr(&output));
+    assert_eq!(code(output.status), 124);
+    drop(held);
+    pool.is_whole();
+}
+
+#[test]
 fn a_signal_ends_the_wait() {
     let [pool, _] = Pool::both();
     let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();

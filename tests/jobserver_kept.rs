@@ -126,12 +126,87 @@ fn a_keeper_is_not_ended_by_what_ends_programs() {
 }
 
 #[test]
+fn a_keeper_that_is_killed_before_it_has_given_back() {
+    for pool in Pool::both() {
+        let mut running = started(&pool, &["sh", "-c", "echo $$; exec sleep 600"]);
+        let [keeper] = children(running.pid(), "kbt-keeper")[..] else { panic!("one keeper") };
+        kill("STOP", keeper);
+        until("the keeper stops", || state(keeper) == 'T');
+        kill("TERM", running.told);
+        until("the command ends", || !runs(running.told));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(pool.free(), 0, "the wrapper waits for the keeper");
+        kill("KILL", keeper);
+        assert_eq!(running.end(), 128 + 15);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn a_command_that_is_stopped_can_be_ended() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let [pool, _] = Pool::both();
+        let mut running = started(&pool, &["sh", "-c", "echo $$; exec sleep 600"]);
+        kill("STOP", running.told);
+        until("the command stops", || state(running.told) == 'T');
+        kill(signal, running.pid());
+        assert_eq!(running.end(), 128 + number);
+        pool.is_whole();
+    }
+}
+
+#[test]
+fn what_a_killed_command_leaves_stopped_is_ended() {
+    let [pool, _] = Pool::both();
+    let mut running = started(&pool, &["sh", "-c", "sleep 600 & kill -STOP $!; echo $!; wait"]);
+    let [shell] = children(running.pid(), "sh")[..] else { panic!("one command") };
+    kill("TERM", shell);
+    assert_eq!(running.end(), 128 + 15);
+    assert!(!runs(running.told));
+    pool.is_whole();
+}
+
+#[test]
+fn a_command_in_another_process_group_gets_its_signal() {
+    let [pool, _] = Pool::both();
+    // Job control gives each job of the shell its own group; the command is a leader by birth, so it is moved into
+    // that of another process.
+    let line = "import os,time\npid=os.fork()\nif pid==0:\n os.setpgid(0,0)\n time.sleep(600)\n\
+                time.sleep(0.2)\nos.setpgid(0,pid)\nprint(pid,flush=True)\ntime.sleep(600)";
+    let mut running = started(&pool, &["/usr/bin/python3", "-c", line]);
+    kill("TERM", running.pid());
+    assert_eq!(running.end(), 128 + 15);
+    pool.is_whole();
+    kill("KILL", running.told);
+}
+
+#[test]
+fn a_job_that_waits_for_tokens_can_be_stopped() {
+    let [pool, _] = Pool::both();
+    let held: Vec<_> = (0..5).map(|_| pool.server.client().try_acquire().unwrap().unwrap()).collect();
+    let mut wrapper = pool.exec(&["--min=4", "--", "true"]).spawn().unwrap();
+    let pid = i32::try_from(wrapper.id()).unwrap();
+    until("a keeper", || !children(pid, "kbt-keeper").is_empty());
+    kill("TSTP", pid);
+    until("the wrapper stops", || state(pid) == 'T');
+    drop(held);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    pool.is_whole();
+    kill("CONT", pid);
+    assert!(wrapper.wait().unwrap().success());
+    pool.is_whole();
+}
+
+#[test]
 fn a_stopped_job_goes_on() {
     let [pool, _] = Pool::both();
-    let mut running = started(&pool, &["sh", "-c", "echo $$; sleep 0.5; exit 3"]);
+    let room = tempfile::tempdir().unwrap();
+    let line = "echo $$; until [ -e $0/go ]; do sleep 0.01; done; exit 3";
+    let mut running = started(&pool, &["sh", "-c", line, room.path().to_str().unwrap()]);
     kill("TSTP", running.pid());
     until("the wrapper stops", || state(running.pid()) == 'T');
     until("the command stops", || state(running.told) == 'T');
+    std::fs::write(room.path().join("go"), "").unwrap();
     kill("CONT", running.pid());
     assert_eq!(running.end(), 3);
     pool.is_whole();

@@ -121,6 +121,24 @@ fn status_counts_and_takes_nothing() {
 }
 
 #[test]
+fn a_build_script_of_cargos_is_told_otherwise() {
+    for pool in Pool::both() {
+        for makeflags in [None, Some("")] {
+            let run = |words: &[&str]| {
+                let mut command = kbt(&[&["jobserver"], words].concat());
+                command.env("CARGO_MAKEFLAGS", jobserver_cli::text(pool.makeflags())).env("OUT_DIR", "/x");
+                command.envs(makeflags.map(|value| ("MAKEFLAGS", value))).output().unwrap()
+            };
+            assert!(stdout(&run(&["status"])).contains("\nsize   7\nfree   7\n"));
+            let output = run(&["exec", "--min=99", "sh", "-c", "echo $PARALLELISM ${CARGO_MAKEFLAGS-none}"]);
+            assert_eq!(stdout(&output), "8 none\n");
+            assert!(stderr(&output).contains("more than the 8 jobs"), "{}", stderr(&output));
+        }
+        pool.is_whole();
+    }
+}
+
+#[test]
 fn status_in_words() {
     let pool = Pool::new(Style::Fifo);
     let mut command = kbt(&["jobserver", "status"]);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbt_jobserver::{Client, Escrow, Jobserver};
+use kbt_jobserver::{Client, Jobserver};
 use kbt_parallel::{Panic, Token, TokenFaults, TokenSource, Workers, worth};
 
 use crate::jobserver::keeper::Keeper;
@@ -26,7 +26,7 @@ pub fn map<T: Sync, R: Send>(
     step: impl Fn(&T) -> Result<R, Failure> + Sync,
 ) -> Result<Vec<R>, Failure> {
     // Work that one does best asks for no token and warns of no jobserver.
-    let (workers, kept) = if worth(tasks, &cost) < 2 { one() } else { choose(jobs, report) };
+    let (workers, keeper) = if worth(tasks, &cost) < 2 { one() } else { choose(jobs, report) };
     let progress = Progress::new(what, tasks.len(), report);
     let results = workers.map(tasks, cost, |task| {
         let result = step(task);
@@ -36,14 +36,14 @@ pub fn map<T: Sync, R: Send>(
     drop(progress);
     tell(workers.take_faults(), report);
     drop(workers);
-    if let Some(Err(error)) = kept.and_then(Arc::into_inner).map(Kept::close) {
+    if let Some(Err(error)) = keeper.and_then(Arc::into_inner).map(Keeper::release) {
         report.warn(Failure::io("give all tokens back", "make's jobserver", &error));
     }
     results
 }
 
-/// Workers, and where their tokens are kept, if they take tokens of a pipe.
-type Choice = (Workers, Option<Arc<Kept>>);
+/// Workers, and who keeps their tokens, if they take tokens of a pipe.
+type Choice = (Workers, Option<Arc<Keeper>>);
 
 fn one() -> Choice {
     (Workers::new(NonZeroUsize::MIN), None)
@@ -61,10 +61,10 @@ fn choose(jobs: Jobs, report: &mut Report) -> Choice {
         Jobserver::Usable(client) if client.is_device() => {
             (Workers::with_tokens(cores, Device(client)), None)
         }
-        Jobserver::Usable(client) => match Kept::of(client, cores) {
-            Ok(kept) => {
-                let kept = Arc::new(kept);
-                (Workers::with_tokens(cores, Pool(Arc::clone(&kept))), Some(kept))
+        Jobserver::Usable(client) => match Keeper::start(Some(&client), cores.get()) {
+            Ok(keeper) => {
+                let keeper = Arc::new(keeper);
+                (Workers::with_tokens(cores, Pool(Arc::clone(&keeper))), Some(keeper))
             }
             Err(error) => {
                 report.warn(Failure::io("start a keeper, one job at a time", "make's jobserver", &error));
@@ -92,56 +92,30 @@ fn tell(faults: TokenFaults, report: &mut Report) {
     }
 }
 
-/// Where the tokens of make's pool lie while they are used, and who gives them back if this process is killed.
-///
-/// To take one costs what reading it would; to give it back, a word to the keeper.
-struct Kept {
-    escrow: Escrow,
-    keeper: Keeper,
-}
-
-impl Kept {
-    fn of(client: Client, cores: NonZeroUsize) -> io::Result<Self> {
-        let escrow = Escrow::new(client, cores.get())?;
-        let keeper = Keeper::of_escrow(&escrow)?;
-        Ok(Self { escrow, keeper })
-    }
-
-    fn give_one_back(&self) -> io::Result<()> {
-        // Without a keeper, who was killed, it is for us to do.
-        self.keeper.give_one_back().or_else(|_| self.escrow.give_back())
-    }
-
-    fn close(self) -> io::Result<()> {
-        let closed = self.keeper.release(None);
-        // For the same case.
-        self.escrow.give_back_all().and(closed)
-    }
-}
-
-/// Make's pool, as the workers see it.
-struct Pool(Arc<Kept>);
+/// Make's pool, as the workers see it. The keeper gives tokens back if this process is killed. To take one costs what
+/// reading it would; to give it back, a word to the keeper.
+struct Pool(Arc<Keeper>);
 
 impl TokenSource for Pool {
     fn try_acquire(&self) -> io::Result<Option<Box<dyn Token + '_>>> {
-        let taken = self.0.escrow.try_take()?;
+        let taken = self.0.take_one()?;
         Ok(taken.then(|| Box::new(Held(Some(&self.0))) as Box<dyn Token>))
     }
 }
 
 /// A token in the escrow; `None` once it went back.
-struct Held<'a>(Option<&'a Kept>);
+struct Held<'a>(Option<&'a Keeper>);
 
 impl Token for Held<'_> {
     fn release(mut self: Box<Self>) -> io::Result<()> {
-        self.0.take().map_or(Ok(()), Kept::give_one_back)
+        self.0.take().map_or(Ok(()), Keeper::give_one_back)
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         // It lies in the escrow at worst, and goes back at the end.
-        let _ = self.0.take().map(Kept::give_one_back);
+        let _ = self.0.take().map(Keeper::give_one_back);
     }
 }
 

@@ -7,13 +7,19 @@
 //!
 //! Besides `kbt-streams` this is the only crate of the workspace with `unsafe` code.
 
+mod mask;
+
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::ptr;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+
+pub use mask::Mask;
 
 /// How long threads that have ended may take to be gone from the system. It is a matter of microseconds, but for a machine
 /// that is very busy.
@@ -23,11 +29,11 @@ const LEAVING: Duration = Duration::from_secs(1);
 const PANICKED: u8 = 101;
 
 /// What the child does about signals. Those that the parent ignores it ignores in either case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Signals {
-    /// Each has its default effect, whatever handlers the parent has, and none is blocked. So for a child that is to
+    /// Each has its default effect, whatever handlers the parent has, and these are blocked. So for a child that is to
     /// become another program: a signal to it is not swallowed by a handler of the parent's.
-    Default,
+    Default(Mask),
     /// All are blocked for good: only SIGKILL and SIGSTOP still work.
     Blocked,
 }
@@ -40,17 +46,19 @@ pub enum Signals {
 /// # Errors
 /// `Unsupported` where this process has more than one thread, or nobody can tell; else the system's.
 pub fn fork(signals: Signals, child: impl FnOnce() -> u8) -> io::Result<Pid> {
-    let before = block_signals()?;
+    let before = Mask::all().set()?;
     let forked = single_threaded().and_then(|()| fork_blocked());
     if let Ok(None) = forked {
-        if signals == Signals::Default {
+        if let Signals::Default(mask) = signals {
             reset_handlers();
-            set_mask(&empty());
+            if mask.set().is_err() {
+                exit(PANICKED);
+            }
         }
         let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANICKED);
         exit(code);
     }
-    set_mask(&before);
+    before.set()?;
     forked?.ok_or_else(|| io::ErrorKind::Other.into())
 }
 
@@ -97,39 +105,6 @@ fn fork_blocked() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Blocks all signals and gives the mask that was before.
-#[allow(unsafe_code)]
-fn block_signals() -> io::Result<libc::sigset_t> {
-    let mut all = MaybeUninit::uninit();
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: both point to room for a signal set; sigfillset(3) fills the first before it is read, and
-    // pthread_sigmask(3) the second where it gives 0, so that it is read as initialised only then.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        match libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) {
-            0 => Ok(before.assume_init()),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
-    }
-}
-
-#[allow(unsafe_code)]
-fn empty() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: it points to room for a signal set, which sigemptyset(3) fills.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        set.assume_init()
-    }
-}
-
-#[allow(unsafe_code)]
-fn set_mask(mask: &libc::sigset_t) {
-    // SAFETY: `mask` is a signal set that is read only; a null pointer says that the old mask is not wanted. It fails only
-    // where the first argument is no known operation (pthread_sigmask(3)).
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
-}
-
 /// Gives each signal that has a handler its default effect.
 #[allow(unsafe_code)]
 fn reset_handlers() {
@@ -151,6 +126,19 @@ fn reset_handlers() {
             }
         }
     }
+}
+
+/// Has a command ignore this signal. std gives a program that it starts SIGPIPE at its default, whatever it was.
+#[allow(unsafe_code)]
+pub fn ignore_in(command: &mut Command, signal: i32) -> &mut Command {
+    let ignore = move || {
+        // SAFETY: no handler is set that could run, and signal(2) touches no memory of ours.
+        let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+        if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec the closure may do what is safe in a signal handler: it makes one system call, and
+    // allocates nothing, since an error of the system is a number.
+    unsafe { command.pre_exec(ignore) }
 }
 
 #[allow(unsafe_code)]

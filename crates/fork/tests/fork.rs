@@ -4,7 +4,7 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use kbt_fork::{Signals, fork};
+use kbt_fork::{Mask, Signals, fork};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 
 fn main() {
@@ -12,6 +12,7 @@ fn main() {
     both_go_on_with_the_same_memory();
     a_panic_ends_the_child_only();
     signals_are_blocked_or_at_their_default();
+    a_mask_is_set_and_goes_back();
     several_threads_are_refused();
     threads_that_have_just_ended_are_waited_for();
     println!("all of fork's tests passed");
@@ -23,7 +24,7 @@ fn end(child: Pid) -> WaitIdStatus {
 
 fn exits_as_the_closure_says() {
     for code in [0, 1, 77, 255] {
-        let child = fork(Signals::Default, || code).unwrap();
+        let child = fork(Signals::Default(Mask::of(&[])), || code).unwrap();
         assert_eq!(end(child).exit_status(), Some(code.into()));
     }
 }
@@ -45,7 +46,7 @@ fn both_go_on_with_the_same_memory() {
 
 fn a_panic_ends_the_child_only() {
     std::panic::set_hook(Box::new(|_| {}));
-    let child = fork(Signals::Default, || panic!("in the child")).unwrap();
+    let child = fork(Signals::Default(Mask::of(&[])), || panic!("in the child")).unwrap();
     let _ = std::panic::take_hook();
     assert_eq!(end(child).exit_status(), Some(101));
 }
@@ -66,15 +67,28 @@ fn ends_by_term(signals: Signals) -> bool {
 }
 
 fn signals_are_blocked_or_at_their_default() {
-    assert!(ends_by_term(Signals::Default));
+    assert!(ends_by_term(Signals::Default(Mask::of(&[]))));
     assert!(!ends_by_term(Signals::Blocked));
     // std catches SIGSEGV, to tell a stack that is full.
     assert_ne!(caught(), 0);
-    let child = fork(Signals::Default, || u8::from(caught() != 0)).unwrap();
+    let child = fork(Signals::Default(Mask::of(&[])), || u8::from(caught() != 0)).unwrap();
     assert_eq!(end(child).exit_status(), Some(0), "no handler of the parent's is left");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let blocked = status.lines().find(|line| line.starts_with("SigBlk:")).unwrap();
     assert!(blocked.ends_with("0000000000000000"), "the parent's mask is what it was: {blocked}");
+}
+
+fn a_mask_is_set_and_goes_back() {
+    let (term, child) = (Signal::TERM.as_raw(), Signal::CHILD.as_raw());
+    let before = Mask::of(&[term, child]).block().unwrap();
+    assert!(!before.has(term));
+    let both = Mask::of(&[child]).unblock().unwrap();
+    assert!(both.has(term) && both.has(child));
+    assert_eq!(format!("{:?}", before.set().unwrap()), "{15}");
+    assert_eq!(format!("{:?}", before.set().unwrap()), "{}");
+    assert!(Mask::all().has(term) && !Mask::all().has(0) && !Mask::of(&[0, 1000]).has(1000));
+    let child = fork(Signals::Default(Mask::of(&[term])), || u8::from(!before.set().unwrap().has(term)));
+    assert_eq!(end(child.unwrap()).exit_status(), Some(0), "a child has the mask that it was given");
 }
 
 /// The signals that this process has handlers for, as a mask.
@@ -90,11 +104,11 @@ fn several_threads_are_refused() {
         let mut reader = reader;
         let _ = reader.read(&mut [0]);
     });
-    let refused = fork(Signals::Default, || 0).unwrap_err();
+    let refused = fork(Signals::Default(Mask::of(&[])), || 0).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     drop(writer);
     thread.join().unwrap();
-    assert!(fork(Signals::Default, || 0).is_ok(), "one thread again");
+    assert!(fork(Signals::Default(Mask::of(&[])), || 0).is_ok(), "one thread again");
 }
 
 /// The end of a scope waits for the closures of its threads, not for the threads.
@@ -106,7 +120,7 @@ fn threads_that_have_just_ended_are_waited_for() {
                 scope.spawn(|| std::hint::black_box(0));
             }
         });
-        match fork(Signals::Default, || 0) {
+        match fork(Signals::Default(Mask::of(&[])), || 0) {
             Ok(child) => {
                 end(child);
             }

@@ -14,7 +14,7 @@ use crate::open::Pool;
 use crate::token::Token;
 
 /// What the largest pipe holds, in bytes, that an ordinary user may have (`/proc/sys/fs/pipe-max-size`, pipe(7)).
-const MOST: usize = 1 << 20;
+pub(crate) const MOST: usize = 1 << 20;
 
 /// What tells one file of the system from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,7 +92,7 @@ impl Client {
         Ok(tokens)
     }
 
-    /// Writes a byte that another process read from this pool and could not return.
+    /// Writes a byte that was read from this pool, be it by another process.
     ///
     /// # Errors
     /// The system's.

@@ -14,12 +14,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::param::page_size;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 
-use crate::client::Client;
-
-/// As many tokens a pipe holds without being asked (pipe(7)): each takes a place, which is a page, of its own.
-const PLACES: usize = 16;
+use crate::client::{Client, MOST};
 
 /// A pipe between the pool and who uses its tokens.
 #[derive(Debug)]
@@ -30,31 +27,39 @@ pub struct Escrow {
 }
 
 impl Escrow {
-    /// With room for `most` tokens of this pool; where the system does not give so much, for fewer.
+    /// With room for all tokens that are in this pool at a moment, and for `most` that are taken one by one; where the
+    /// system does not give so much, for fewer.
     ///
     /// # Errors
     /// The system's.
     pub fn new(client: Client, most: usize) -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        if most > PLACES {
-            // What is refused shows as a pipe that is full earlier, that is, as fewer tokens.
-            let _ = fcntl_setpipe_size(&write, most.saturating_mul(page_size()));
+        // What is taken by one call needs no more places than it had; else each token needs one, which is a page.
+        let of_pool = fcntl_getpipe_size(client.reader()).unwrap_or(0);
+        let mut size = of_pool.max(most.min(MOST) * page_size());
+        let given = fcntl_getpipe_size(&write)?;
+        // Half is better than what a pipe has unasked. What is refused at last shows as fewer tokens.
+        while size > given && fcntl_setpipe_size(&write, size).is_err() {
+            size /= 2;
         }
         Ok(Self { client, read, write })
     }
 
-    /// Moves a token here if one is free now. Never blocks.
+    /// Moves up to `limit` tokens here, as many as are free now, and gives their number. Never blocks.
     ///
     /// # Errors
     /// The system's; `UnexpectedEof` where the pool has no writer any more.
-    pub fn try_take(&self) -> io::Result<bool> {
+    pub fn take(&self, limit: usize) -> io::Result<usize> {
+        if limit == 0 {
+            return Ok(0);
+        }
         let moved = rustix::io::retry_on_intr(|| {
-            splice(self.client.reader(), None, &self.write, None, 1, SpliceFlags::NONBLOCK)
+            splice(self.client.reader(), None, &self.write, None, limit.min(MOST), SpliceFlags::NONBLOCK)
         });
         match moved {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(true),
-            Err(Errno::AGAIN) => Ok(false),
+            Ok(count) => Ok(count),
+            Err(Errno::AGAIN) => Ok(0),
             Err(error) => Err(error.into()),
         }
     }

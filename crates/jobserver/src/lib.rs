@@ -26,7 +26,7 @@ mod token;
 
 pub use claim::Claim;
 pub use client::{Client, FileId};
-pub use environment::{Jobserver, Unusable};
+pub use environment::{Jobserver, Unusable, makeflags};
 pub use escrow::Escrow;
 pub use makeflags::{Auth, Jobs, MakeFlags};
 pub use server::{Server, Style};

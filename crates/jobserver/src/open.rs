@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, major};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, major};
 use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::environment::Unusable;
 use crate::makeflags::Auth;
@@ -43,7 +44,10 @@ impl Pool {
         if (reader.dev(), reader.ino()) != (writer.dev(), writer.ino()) {
             return Err(Unusable::TwoPipes { read, write });
         }
-        let open = |fd, mode| open_path(link(fd).as_bytes(), mode);
+        let open = |fd, mode| {
+            let opened = open_path(link(fd).as_bytes(), mode);
+            opened.or_else(|refused| as_inherited(fd, mode).ok_or(refused))
+        };
         Ok(Self::new(open(read, OFlags::RDONLY)?, Some(open(write, OFlags::WRONLY)?)))
     }
 
@@ -157,6 +161,16 @@ fn inherited(fd: u32, direction: u32, wanted: &'static str) -> Result<Metadata, 
         return Err(Unusable::WrongDirection { fd, wanted });
     }
     Ok(behind)
+}
+
+/// A copy of an inherited descriptor, for a pipe that belongs to another user (after su(1)), who alone may open it anew. Its
+/// flags are make's, so it has to be one that does not block when it is read from, as those of make 4.3 and 4.4 are.
+fn as_inherited(fd: u32, mode: OFlags) -> Option<OwnedFd> {
+    let ourselves = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+    let copy = pidfd_getfd(&ourselves, fd.cast_signed(), PidfdGetfdFlags::empty()).ok()?;
+    let usable =
+        mode == OFlags::WRONLY || fcntl_getfl(&copy).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
+    usable.then_some(copy)
 }
 
 /// What a character device is, if it is one of those that every system has.

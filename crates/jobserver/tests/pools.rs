@@ -52,8 +52,9 @@ fn a_token_goes_back_however_it_ends() {
 fn tokens_in_an_escrow_are_in_no_memory() {
     for (_room, server) in pools(3) {
         let escrow = Escrow::new(client(&server), 2).unwrap();
-        assert!(escrow.try_take().unwrap() && escrow.try_take().unwrap() && escrow.try_take().unwrap());
-        assert!(!escrow.try_take().unwrap(), "none is free");
+        assert_eq!(escrow.take(0).unwrap(), 0);
+        assert_eq!((escrow.take(1).unwrap(), server.missing().unwrap()), (1, 1));
+        assert_eq!((escrow.take(9).unwrap(), escrow.take(9).unwrap()), (2, 0), "none is free");
         assert_eq!(server.missing().unwrap(), 3);
         escrow.give_back().unwrap();
         assert_eq!(server.missing().unwrap(), 2);
@@ -72,8 +73,9 @@ fn an_escrow_leaves_the_pool_as_it_was() {
     for (_room, server) in pools(200) {
         let client = client(&server);
         let escrow = Escrow::new(client.clone(), 200).unwrap();
-        for _ in 0..20 {
-            while escrow.try_take().unwrap() {}
+        for round in 0..20 {
+            let at_once = if round % 2 == 0 { 1 } else { usize::MAX };
+            while escrow.take(at_once).unwrap() > 0 {}
             assert_eq!(client.free().unwrap(), 0, "there is room for all");
             escrow.give_back_all().unwrap();
             assert_eq!(client.free().unwrap(), 200);
@@ -86,6 +88,22 @@ fn an_escrow_leaves_the_pool_as_it_was() {
 }
 
 #[test]
+fn an_escrow_takes_a_large_pool_at_once() {
+    // More than a pipe of a megabyte has places for bytes of their own.
+    for (_room, server) in pools(5000) {
+        let escrow = Escrow::new(client(&server), 1).unwrap();
+        assert_eq!((escrow.take(usize::MAX).unwrap(), server.missing().unwrap()), (5000, 5000));
+        escrow.give_back_all().unwrap();
+        assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
+        // One by one there is room for as many as the system allows, which is well above what a pipe has unasked.
+        let escrow = Escrow::new(client(&server), 5000).unwrap();
+        assert!((0..200).all(|_| escrow.take(1).unwrap() == 1));
+        escrow.give_back_all().unwrap();
+        assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
+    }
+}
+
+#[test]
 fn the_bytes_in_an_escrow_go_back() {
     let room = tempfile::tempdir().unwrap();
     let server = Server::fifo(&room.path().join("pool"), 0).unwrap();
@@ -94,7 +112,8 @@ fn the_bytes_in_an_escrow_go_back() {
         client.return_byte(byte).unwrap();
     }
     let escrow = Escrow::new(client.clone(), 3).unwrap();
-    while escrow.try_take().unwrap() {}
+    assert_eq!(escrow.take(2).unwrap(), 2);
+    assert_eq!(escrow.take(2).unwrap(), 1);
     escrow.give_back_all().unwrap();
     let tokens = client.acquire_free(3).unwrap();
     assert_eq!(tokens.iter().map(kbt_jobserver::Token::byte).collect::<Vec<_>>(), [b'a', 0, 255]);

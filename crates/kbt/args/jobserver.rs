@@ -38,7 +38,7 @@ pub struct Exec {
     /// Run at most N jobs, that is, take at most N-1 tokens
     #[arg(long, value_name = "N")]
     pub max: Option<NonZeroU32>,
-    /// Wait, without holding any token, until N jobs can run
+    /// Wait, without holding any token, until N jobs can run; recipes that wait so for each other wait for ever
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     pub min: NonZeroU32,
     /// Give up waiting after so many seconds

@@ -3,22 +3,27 @@
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Client, Jobserver, MakeFlags, Unusable};
+use kbt_jobserver::{Client, Jobserver, MakeFlags, Unusable, makeflags};
+use signal_hook::consts::SIGTSTP;
 
 use crate::args::jobserver::{ChildPool, Exec};
 use crate::exit;
 use crate::jobserver::keeper::Keeper;
 use crate::jobserver::private::PrivatePool;
 use crate::jobserver::signals::{self, Signals};
-use crate::jobserver::supervise::Task;
+use crate::jobserver::supervise::{Ended, Task};
+use crate::jobserver::terminal;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 
 /// How long the first look for enough tokens is apart from the second; then more, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Who waits so long is told what he may be waiting for.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Runs a command with the free tokens; `--jobs` is a limit like `--max`.
 pub fn run(mut args: Exec, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
@@ -31,8 +36,9 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
     let jobserver = Jobserver::from_env();
     let limits = Limits::of(args, report)?;
     // Before anything is held: from here on no signal ends us unawares.
-    let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
-    let mut keeper = Keeper::start(jobserver.client()).map_err(|error| not_started(&error))?;
+    let mut signals = Signals::catch().map_err(|error| not_started("catch signals", &error))?;
+    let keeper = Keeper::start(jobserver.client(), 0);
+    let mut keeper = keeper.map_err(|error| not_started("start a keeper of the tokens", &error))?;
     let claimed = match take(&jobserver, &limits, &mut keeper, &mut signals, report)? {
         Claimed::Nothing => None,
         Claimed::Tokens(count) => Some(count),
@@ -41,18 +47,34 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let pool = private_pool(args.pool, claimed, &mut keeper).map_err(|error| not_started(&error))?;
-    let mut environment = pool.as_ref().map(PrivatePool::environment).unwrap_or_default();
-    environment.push(("PARALLELISM", claimed.map(|tokens| OsString::from((tokens + 1).to_string()))));
-    let task = Task { words: &args.command, environment };
-    let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
-    if let Err(error) = keeper.release(jobserver.client()) {
+    let ended = run_with(claimed, args, &mut keeper, &mut signals, report);
+    // On every way out, and before the zombie is taken away.
+    if let Err(error) = keeper.release() {
         report.warn(not_returned(claimed.unwrap_or(0), &error));
     }
-    let code = ended.reap().map_err(|error| not_started(&error))??;
+    let code = ended?.reap().map_err(|error| not_started("wait for the command", &error))??;
     report.field("tokens", claimed);
     ended_with(code, report);
     Ok(())
+}
+
+/// Runs the command to its end, with so many tokens in the keeper's hands.
+fn run_with(
+    claimed: Option<u32>,
+    args: &Exec,
+    keeper: &mut Keeper,
+    signals: &mut Signals,
+    report: &mut Report,
+) -> Result<Ended, Failure> {
+    let pool = private_pool(args.pool, claimed, keeper).unwrap_or_else(|error| {
+        let shared = "make a pool for the command's own makes, which share make's";
+        report.warn(Failure::io(shared, "jobserver", &error));
+        None
+    });
+    let mut environment = pool.as_ref().map(PrivatePool::environment).unwrap_or_default();
+    environment.push(("PARALLELISM", claimed.map(|tokens| OsString::from((tokens + 1).to_string()))));
+    let task = Task { words: &args.command, environment };
+    task.run(signals, keeper).map_err(|error| not_started("start the command", &error))
 }
 
 /// Makes this the exit code, and tells it to machines, who may have it from a pipe.
@@ -75,8 +97,7 @@ impl Limits {
         if min > max {
             return Err(Failure::usage(format!("--min {min} is more than --max {max}")));
         }
-        let makeflags = std::env::var_os("MAKEFLAGS").unwrap_or_default();
-        if let Some(kbt_jobserver::Jobs::Count(jobs)) = MakeFlags::parse(makeflags.as_encoded_bytes()).jobs
+        if let Some(kbt_jobserver::Jobs::Count(jobs)) = MakeFlags::parse(makeflags().as_bytes()).jobs
             && min > jobs
         {
             let text = format!("--min {min} waits for more than the {jobs} jobs of make -j{jobs}");
@@ -109,7 +130,7 @@ fn take(
             report.warn(unusable(reason));
             Ok(Claimed::Tokens(0))
         }
-        Jobserver::Usable(client) => claim(keeper, client, limits, signals),
+        Jobserver::Usable(client) => claim(keeper, client, limits, signals, report),
     }
 }
 
@@ -120,14 +141,18 @@ fn claim(
     client: &Client,
     limits: &Limits,
     signals: &mut Signals,
+    report: &mut Report,
 ) -> Result<Claimed, Failure> {
-    let deadline = limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut pause = FIRST_PAUSE;
+    let start = Instant::now();
+    let deadline = limits.timeout.and_then(|timeout| start.checked_add(timeout));
+    let (mut pause, mut warned) = (FIRST_PAUSE, false);
     loop {
         // A device need not tell how many there are; then trying is the only way to find out.
         let free = client.free().ok().and_then(|free| u32::try_from(free).ok()).unwrap_or(limits.min);
         if free >= limits.min
-            && let Some(tokens) = keeper.claim(limits.min, limits.max).map_err(|error| not_started(&error))?
+            && let Some(tokens) = keeper
+                .claim(limits.min, limits.max)
+                .map_err(|error| not_started("take tokens out of the pool", &error))?
         {
             return Ok(Claimed::Tokens(tokens));
         }
@@ -135,9 +160,17 @@ fn claim(
         if left.is_zero() {
             return Err(timed_out(limits, free));
         }
-        let arrived = signals.wait(Some(pause.min(left))).map_err(|error| not_started(&error))?;
-        if let Some(signal) = arrived.into_iter().find(|signal| signals::ends(*signal)) {
-            return Ok(Claimed::Stopped(signal));
+        if !warned && start.elapsed() >= LONG {
+            warned = true;
+            report.warn(waits_long(limits, free));
+        }
+        let arrived = signals.wait(Some(pause.min(left)));
+        let arrived = arrived.map_err(|error| not_started("wait for tokens", &error))?;
+        if let Some(signal) = arrived.iter().find(|signal| signals::ends(**signal)) {
+            return Ok(Claimed::Stopped(*signal));
+        }
+        if arrived.contains(&SIGTSTP) {
+            terminal::stop();
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -162,13 +195,22 @@ fn timed_out(limits: &Limits, free: u32) -> Failure {
     Failure { exit: exit::TIMED_OUT, ..failure }
 }
 
-fn not_started(error: &io::Error) -> Failure {
-    Failure { exit: exit::NOT_STARTED, ..Failure::io("run the command", "jobserver", error) }
+/// Recipes with `--min` may all hold the one job that each of the others needs.
+fn waits_long(limits: &Limits, free: u32) -> Failure {
+    let text = format!("{} jobs are waited for, {} can run", limits.min + 1, free.saturating_add(1));
+    Failure::new("waits-long", text).hint(
+        "recipes that wait so for each other wait for ever, since each keeps its own job; --timeout ends the wait",
+    )
+}
+
+/// A failure before the command ran; `what` could not be done.
+pub fn not_started(what: &str, error: &io::Error) -> Failure {
+    Failure { exit: exit::NOT_STARTED, ..Failure::io(what, "jobserver", error) }
 }
 
 fn not_returned(tokens: u32, error: &io::Error) -> Failure {
-    let text = format!("not all of {tokens} tokens could be given back: {error}");
-    Failure::new("tokens-lost", text).hint("make goes on with fewer jobs and says so at its end")
+    let failure = Failure::io(&format!("give all of {tokens} tokens back"), "make's jobserver", error);
+    Failure { code: "tokens-lost", ..failure }.hint("make goes on with fewer jobs and says so at its end")
 }
 
 /// The warning about a jobserver that cannot be used.
@@ -179,6 +221,12 @@ pub fn unusable(reason: &Unusable) -> Failure {
         Unusable::Closed { .. } | Unusable::NotAPipe { .. } => failure.hint(
             "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job",
         ),
+        Unusable::Io { path, error }
+            if error.kind() == io::ErrorKind::PermissionDenied && path.starts_with(b"/proc/self/fd/") =>
+        {
+            failure
+                .hint("the pipe is of the user that runs make; a FIFO (make 4.4) can have other permissions")
+        }
         _ => failure.hint("look at MAKEFLAGS; going on with one job"),
     }
 }

@@ -7,8 +7,8 @@ use std::thread::available_parallelism;
 use kbt_jobserver::{Jobserver, Server};
 use serde_json::json;
 
-use crate::args::jobserver::Pool;
-use crate::commands::jobserver_exec::ended_with;
+use crate::args::jobserver::{Pool, PoolStyle};
+use crate::commands::jobserver_exec::{ended_with, not_started};
 use crate::exit;
 use crate::jobserver::holders::{self, Holder};
 use crate::jobserver::keeper::Keeper;
@@ -27,16 +27,18 @@ pub fn run(args: &Pool, jobs: Jobs, report: &mut Report) -> Result<(), Failure> 
     }
     let size = args.size.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
     let jobs = size.map_or_else(processors, NonZeroU32::get);
-    let mut signals = Signals::catch().map_err(|error| not_started(&error))?;
-    let mut keeper = Keeper::start(None).map_err(|error| not_started(&error))?;
+    let mut signals = Signals::catch().map_err(|error| not_started("catch signals", &error))?;
+    let keeper = Keeper::start(None, 0);
+    let mut keeper = keeper.map_err(|error| not_started("start a keeper of the pool", &error))?;
     let pool = PrivatePool::in_style(args.style.into(), jobs - 1, &mut keeper)
-        .map_err(|error| made(jobs, &error))?;
+        .map_err(|error| not_made(args.style, jobs, &error))?;
     let task = Task { words: &args.command, environment: pool.environment() };
-    let ended = task.run(&mut signals, &mut keeper).map_err(|error| not_started(&error))?;
+    let ended = task.run(&mut signals, &mut keeper);
+    let ended = ended.map_err(|error| not_started("start the command", &error))?;
     tell_leaks(pool.server(), report).map_err(|error| Failure::io("count the tokens", "pool", &error))?;
     // It holds no token, so there is none to lose.
-    let _ = keeper.release(None);
-    let code = ended.reap().map_err(|error| not_started(&error))??;
+    let _ = keeper.release();
+    let code = ended.reap().map_err(|error| not_started("wait for the command", &error))??;
     ended_with(code, report);
     Ok(())
 }
@@ -73,11 +75,14 @@ fn by_whom(holders: &[Holder]) -> String {
     format!("; the pool is still open in {}", names.join(", "))
 }
 
-fn made(jobs: u32, error: &io::Error) -> Failure {
-    let failure = Failure::io("make the pool", format!("-j{jobs}"), error);
+fn not_made(style: PoolStyle, jobs: u32, error: &io::Error) -> Failure {
+    let what = format!("make a pool of {jobs} jobs");
+    let failure = match style {
+        PoolStyle::Fifo if error.kind() != io::ErrorKind::StorageFull => {
+            let failure = Failure::io(&what, std::env::temp_dir().display(), error);
+            failure.hint("TMPDIR names a directory that can be written to; --style pipe needs none")
+        }
+        _ => Failure::io(&what, "jobserver", error),
+    };
     Failure { exit: exit::NOT_STARTED, ..failure }
-}
-
-fn not_started(error: &io::Error) -> Failure {
-    Failure { exit: exit::NOT_STARTED, ..Failure::io("run the command", "jobserver", error) }
 }

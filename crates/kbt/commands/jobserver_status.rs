@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 
-use kbt_jobserver::{Auth, Client, Jobs, Jobserver, MakeFlags};
+use kbt_jobserver::{Auth, Client, Jobs, Jobserver, MakeFlags, makeflags};
 use serde_json::{Value, json};
 
 use crate::commands::jobserver_exec::unusable;
@@ -14,8 +14,7 @@ use crate::report::{Failure, Report};
 
 /// Shows the jobserver that the environment names, without taking a token.
 pub fn run(report: &mut Report) -> Result<(), Failure> {
-    let makeflags = std::env::var_os("MAKEFLAGS").unwrap_or_default();
-    let flags = MakeFlags::parse(makeflags.as_bytes());
+    let flags = MakeFlags::parse(makeflags().as_bytes());
     match (Jobserver::from_env(), flags.auth) {
         (Jobserver::Unusable(reason), _) => Err(Failure { hint: None, ..unusable(&reason) }),
         (Jobserver::Usable(client), Some(auth)) => {

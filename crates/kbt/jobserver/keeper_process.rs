@@ -1,18 +1,21 @@
-//! The keeper: the process that holds the tokens of `kbt jobserver exec`, and that gives back what lies in the escrow of a
-//! command that works on several threads.
+//! The keeper: the process that gives back the tokens of `kbt jobserver exec`, and of a command that works on several
+//! threads, if that is killed.
 //!
-//! Idea: a process that is killed cannot give anything back, so what holds the tokens is a process that
-//! nobody has a reason to kill. It has a session of its own (no terminal, no process group of make's), blocks the signals
-//! that end programs, and does nothing but wait on a socket whose other end only the wrapper has. The end of file
-//! there means that the wrapper is gone, however it went.
+//! Idea: a process that is killed cannot give anything back, so there is another one that nobody has a reason to kill. It
+//! has a session of its own (no terminal, no process group of make's), blocks the signals that end programs, and does
+//! nothing but wait on a socket whose other end only the wrapper has. The end of file there means that the wrapper is
+//! gone, however it went.
 //!
 //! Then the command's process group is killed first and the tokens go back second, so that the jobs which
 //! make starts with them do not run beside the old ones.
 //!
-//! Limits: SIGKILL of the keeper. A wrapper that is still there then gives the bytes back itself.
+//! In use the tokens lie in an escrow, that is, in nobody's memory, and the keeper has both its ends. Only a device, which
+//! gives tokens to a process and wants them back from it, has its tokens in the keeper's memory.
+//!
+//! Limits: SIGKILL of the keeper. A wrapper that is still there then gives back what lies in the escrow itself; a token that
+//! the keeper was just carrying from there to the pool is lost.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kbt_jobserver::{Claim, Escrow};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::set_name;
@@ -48,7 +52,8 @@ fn withdraw() -> io::Result<()> {
     setsid()?;
     // So that `killall kbt` means the others, and `ps` tells which is which.
     set_name(c"kbt-keeper")?;
-    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
+    // Whoever writes there has an error. It is there in any room; /dev/null need not be.
+    let nowhere = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     dup2_stdin(&nowhere)?;
     dup2_stdout(&nowhere)?;
     dup2_stderr(&nowhere)?;
@@ -85,17 +90,22 @@ impl Kept<'_> {
     }
 
     fn claim(&mut self, min: u32, max: u32) -> Reply {
-        if let Err(error) = self.claim.open(usize::try_from(max).unwrap_or(usize::MAX)) {
-            return Reply::Failed(error.to_string());
+        let taken = match self.take(usize::try_from(max).unwrap_or(usize::MAX)) {
+            Ok(taken) => u32::try_from(taken).unwrap_or(u32::MAX),
+            Err(error) => return Reply::Failed(error.to_string()),
+        };
+        if taken >= min {
+            return Reply::Claimed(taken);
         }
-        let bytes = self.claim.bytes();
-        if bytes.len() >= usize::try_from(min).unwrap_or(usize::MAX) {
-            return Reply::Claimed(bytes);
+        self.give_back().map_or_else(|error| Reply::Failed(error.to_string()), |()| Reply::TooFew)
+    }
+
+    fn take(&mut self, max: usize) -> io::Result<usize> {
+        if let Some(escrow) = self.escrow {
+            return escrow.take(max);
         }
-        match self.claim.close() {
-            Ok(()) => Reply::TooFew,
-            Err(error) => Reply::Failed(error.to_string()),
-        }
+        self.claim.open(max)?;
+        Ok(self.claim.parallelism().map_or(0, |jobs| jobs.get() - 1))
     }
 
     fn release(&mut self) -> Reply {
@@ -128,6 +138,8 @@ pub fn end_group(group: Pid, signal: Signal, patience: Duration) {
     let deadline = Instant::now() + patience;
     // It may be empty by now.
     let _ = kill_process_group(group, signal);
+    // What is stopped ends when it goes on, and not before.
+    let _ = kill_process_group(group, Signal::CONT);
     let mut pause = Duration::from_micros(200);
     while holders::group_runs(group) && Instant::now() < deadline {
         std::thread::sleep(pause);

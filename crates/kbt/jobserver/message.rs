@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// More than the bytes of any pool.
+/// More than any path and any message.
 const MAX_PAYLOAD: u32 = 1 << 24;
 
 /// From the wrapper to the keeper.
@@ -25,8 +25,8 @@ pub enum Request {
 /// From the keeper to the wrapper.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The bytes that were taken.
-    Claimed(Vec<u8>),
+    /// So many were taken.
+    Claimed(u32),
     /// Fewer than `min` were free; none is held.
     TooFew,
     /// All went back.
@@ -50,13 +50,9 @@ impl Request {
     /// Waits for one; `UnexpectedEof` where the wrapper is gone.
     pub fn receive(from: &mut UnixStream) -> io::Result<Self> {
         let (kind, payload) = read(from)?;
-        let number = |at: usize| {
-            let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map(u32::from_le_bytes).ok_or(io::ErrorKind::InvalidData)
-        };
         match kind {
-            b'C' => Ok(Self::Claim { min: number(0)?, max: number(4)? }),
-            b'G' => Ok(Self::Group(number(0)?)),
+            b'C' => Ok(Self::Claim { min: number(&payload, 0)?, max: number(&payload, 4)? }),
+            b'G' => Ok(Self::Group(number(&payload, 0)?)),
             b'P' => Ok(Self::Remove(payload)),
             b'T' => Ok(Self::Return),
             b'R' => Ok(Self::Release),
@@ -69,7 +65,7 @@ impl Reply {
     /// Sends it.
     pub fn send(&self, to: &UnixStream) -> io::Result<()> {
         match self {
-            Self::Claimed(bytes) => write(to, b'c', bytes),
+            Self::Claimed(count) => write(to, b'c', &count.to_le_bytes()),
             Self::TooFew => write(to, b'f', b""),
             Self::Released => write(to, b'r', b""),
             Self::Failed(text) => write(to, b'e', text.as_bytes()),
@@ -80,13 +76,19 @@ impl Reply {
     pub fn receive(from: &mut UnixStream) -> io::Result<Self> {
         let (kind, payload) = read(from)?;
         match kind {
-            b'c' => Ok(Self::Claimed(payload)),
+            b'c' => Ok(Self::Claimed(number(&payload, 0)?)),
             b'f' => Ok(Self::TooFew),
             b'r' => Ok(Self::Released),
             b'e' => Ok(Self::Failed(String::from_utf8_lossy(&payload).into_owned())),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// The number at this byte of a payload.
+fn number(payload: &[u8], at: usize) -> io::Result<u32> {
+    let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// In one system call, so that a kill never leaves half a message.
@@ -121,7 +123,7 @@ mod tests {
             request.send(&here).unwrap();
             assert_eq!(Request::receive(&mut there).unwrap(), request);
         }
-        let replies = [Reply::Claimed(vec![0, 255]), Reply::TooFew, Reply::Failed("no".to_owned())];
+        let replies = [Reply::Claimed(u32::MAX), Reply::TooFew, Reply::Failed("no".to_owned())];
         for reply in replies.into_iter().chain([Reply::Released]) {
             reply.send(&here).unwrap();
             assert_eq!(Reply::receive(&mut there).unwrap(), reply);

@@ -17,3 +17,4 @@ pub mod private;
 pub mod signals;
 pub mod starter;
 pub mod supervise;
+pub mod terminal;

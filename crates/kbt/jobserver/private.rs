@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use kbt_jobserver::{Auth, MakeFlags, Server, Style};
+use kbt_jobserver::{Auth, MakeFlags, Server, Style, makeflags};
 
 use super::keeper::Keeper;
 
@@ -19,13 +19,14 @@ pub struct PrivatePool {
 
 impl PrivatePool {
     /// With so many tokens, in the style of the pool that the environment names: what wrote that name
-    /// understands it.
+    /// understands it. Where no FIFO can be made it is a pipe, as make itself does it.
     pub fn of(tokens: u32, keeper: &mut Keeper) -> io::Result<Self> {
-        let style = match MakeFlags::parse(makeflags().as_bytes()).auth {
-            Some(Auth::Fifo(_)) => Style::Fifo,
-            _ => Style::Pipe,
-        };
-        Self::in_style(style, tokens, keeper)
+        if let Some(Auth::Fifo(_)) = MakeFlags::parse(makeflags().as_bytes()).auth
+            && let Ok(fifo) = Self::in_style(Style::Fifo, tokens, keeper)
+        {
+            return Ok(fifo);
+        }
+        Self::in_style(Style::Pipe, tokens, keeper)
     }
 
     /// With so many tokens, in this style.
@@ -56,8 +57,4 @@ impl PrivatePool {
         // The crate `jobserver` looks into these two besides, into the first before MAKEFLAGS.
         vec![("MAKEFLAGS", Some(OsString::from_vec(value))), ("CARGO_MAKEFLAGS", None), ("MFLAGS", None)]
     }
-}
-
-fn makeflags() -> OsString {
-    std::env::var_os("MAKEFLAGS").unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use kbt_fork::Mask;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
@@ -16,16 +17,24 @@ const FORWARDED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 /// Catches signals from its making to the end of the process.
 pub struct Signals {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
+    inherited: Mask,
 }
 
 impl Signals {
-    /// Starts to catch. What was ignored stays ignored, as `nohup` and a shell's `&` want it.
+    /// Starts to catch. What was ignored stays ignored, as `nohup` and a shell's `&` want it; what was blocked does not stay
+    /// so here, since we wait for signals and would wait for ever, but in the command it does.
     pub fn catch() -> io::Result<Self> {
         let ignored = ignored();
         let caught = FORWARDED.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, caught.chain([SIGCHLD]))?;
-        Ok(Self { delivery })
+        let inherited = Mask::of(&[&FORWARDED[..], &[SIGCHLD]].concat()).unblock()?;
+        Ok(Self { delivery, inherited })
+    }
+
+    /// What was blocked when this process was started.
+    pub fn inherited_mask(&self) -> Mask {
+        self.inherited
     }
 
     /// Waits for signals, at most so long, and gives those that arrived; none when the time is over.

@@ -12,20 +12,33 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use rustix::io::Errno;
+use kbt_fork::ignore_in;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::stdio::{stderr, stdin, stdout};
+use signal_hook::consts::SIGPIPE;
 
 use crate::exit;
 
 /// The starter's life; it gives an exit code only where it could not become the command.
 pub fn run(wrapper: Pid, mut socket: UnixStream, command: &mut Command) -> u8 {
     let error = match await_the_word(wrapper, &mut socket) {
-        Ok(()) => command.exec(),
+        Ok(()) => as_we_were_started(command).exec(),
         Err(error) => error,
     };
     // A wrapper that was killed has nobody who wants to hear of it.
     let _ = socket.write_all(&error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()).to_le_bytes());
     exit::NOT_STARTED
+}
+
+/// std has opened streams that were closed, and ignores SIGPIPE; the command gets what we were given.
+fn as_we_were_started(command: &mut Command) -> &mut Command {
+    let streams = [stdin(), stdout(), stderr()].into_iter().zip(kbt_streams::were_closed());
+    for (stream, _) in streams.filter(|(_, closed)| *closed) {
+        // It is /dev/null's, and stays that for the command if it has to.
+        let _ = fcntl_setfd(stream, FdFlags::CLOEXEC);
+    }
+    if kbt_streams::sigpipe_was_ignored() { ignore_in(command, SIGPIPE) } else { command }
 }
 
 fn await_the_word(wrapper: Pid, socket: &mut UnixStream) -> io::Result<()> {

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use kbt_fork::fork;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, kill_process_group, setpgid,
-    waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpgid, getpid, kill_process, kill_process_group,
+    setpgid, waitid,
 };
 use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
 use super::keeper::Keeper;
 use super::keeper_process::end_group;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::starter;
+use super::terminal::{self, Terminal};
 use crate::exit;
 use crate::report::Failure;
 
@@ -47,7 +48,8 @@ impl Task<'_> {
         let mut command = self.command();
         let wrapper = getpid();
         let (mut ours, theirs) = UnixStream::pair()?;
-        let child = fork(kbt_fork::Signals::Default, || starter::run(wrapper, theirs, &mut command))?;
+        let as_inherited = kbt_fork::Signals::Default(signals.inherited_mask());
+        let child = fork(as_inherited, || starter::run(wrapper, theirs, &mut command))?;
         // From here on a signal can be forwarded. It waits for our word, so it cannot have become the command yet.
         setpgid(Some(child), Some(child))?;
         // A keeper that was killed leaves us with less protection, not without the command.
@@ -95,24 +97,42 @@ impl Ended {
 
 /// Forwards signals until the command has ended; leaves the zombie.
 fn wait(group: Pid, signals: &mut Signals) -> io::Result<WaitIdStatus> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let mut terminal = Terminal::of_command(group);
+    let now =
+        |options| rustix::io::retry_on_intr(|| waitid(WaitId::Pid(group), options | WaitIdOptions::NOHANG));
     loop {
-        if let Some(status) = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(group), options))? {
+        if let Some(status) = now(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)? {
             return Ok(status);
+        }
+        if let Some(signal) = now(WaitIdOptions::STOPPED)?.and_then(|status| status.stopping_signal()) {
+            terminal.stopped_by(signal);
         }
         for signal in signals.wait(None)?.into_iter().filter(|signal| *signal != SIGCHLD) {
             forward(signal, group);
+            if signal == SIGTSTP {
+                // Caught, it did not stop us; a job is stopped as a whole.
+                terminal.take_back();
+                terminal::stop();
+            }
         }
     }
 }
 
 fn forward(signal: i32, group: Pid) {
     let Some(named) = Signal::from_named_raw(signal) else { return };
-    // The group is there as long as its leader is not reaped.
-    let _ = kill_process_group(group, named);
-    if signal == SIGTSTP {
-        // Caught, it did not stop us; a job is stopped as a whole.
-        let _ = kill_process(getpid(), Signal::STOP);
+    send(named, group);
+    if signals::ends(signal) {
+        // Who is stopped gets it when he goes on, and not before.
+        send(Signal::CONT, group);
+    }
+}
+
+/// Sends it to the command's group, and to the command where that has gone into another one.
+fn send(signal: Signal, group: Pid) {
+    // The number stays its own as long as it is not reaped.
+    let _ = kill_process_group(group, signal);
+    if getpgid(Some(group)) != Ok(group) {
+        let _ = kill_process(group, signal);
     }
 }
 

@@ -1,15 +1,20 @@
-//! Whether standard output was open when the program began.
+//! How the program was started: which standard streams were closed, and whether it was to ignore SIGPIPE.
 //!
-//! std opens `/dev/null` in place of each standard stream that is closed, before `main`. So `tool >&-` writes its result
-//! into nothing and says that all went well. A look before std's own tells; the loader calls what stands in
-//! `.init_array` before that (System V ABI, "Initialization and Termination Functions").
+//! std opens `/dev/null` in place of each standard stream that is closed, and ignores SIGPIPE, both before `main`. So
+//! `tool >&-` writes its result into nothing and says that all went well, and who starts another program cannot hand on
+//! what he was given. A look before std's own tells; the loader calls what stands in `.init_array` before that (System V ABI,
+//! "Initialization and Termination Functions").
 
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+/// By descriptor.
+static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: the section holds pointers to functions of the C calling convention, and this is one. It runs before std is
-// ready, so it does nothing but a system call without memory and a store.
+// ready, so it does nothing but system calls and stores.
 #[allow(unsafe_code)]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -17,12 +22,32 @@ static LOOK: extern "C" fn() = look;
 
 #[allow(unsafe_code)]
 extern "C" fn look() {
-    // SAFETY: the call takes two numbers and touches no memory; on a closed descriptor it gives -1.
-    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
-    STDOUT_CLOSED.store(flags == -1, Ordering::Relaxed);
+    for (fd, closed) in (0..).zip(&CLOSED) {
+        // SAFETY: the call takes two numbers and touches no memory; on a closed descriptor it gives -1.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+        closed.store(flags == -1, Ordering::Relaxed);
+    }
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null pointer says that nothing is to be set; `action` has room for what is written there, and is read only
+    // where that succeeded.
+    let ignored = unsafe {
+        libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init_ref().sa_sigaction == libc::SIG_IGN
+    };
+    SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
 }
 
 /// Whether standard output was closed when the program began: what is written there now is lost.
 pub fn stdout_was_closed() -> bool {
-    STDOUT_CLOSED.load(Ordering::Relaxed)
+    were_closed()[1]
+}
+
+/// Whether standard input, output and error were closed when the program began.
+pub fn were_closed() -> [bool; 3] {
+    [0, 1, 2].map(|fd: usize| CLOSED[fd].load(Ordering::Relaxed))
+}
+
+/// Whether whoever started the program had it ignore SIGPIPE.
+pub fn sigpipe_was_ignored() -> bool {
+    SIGPIPE_IGNORED.load(Ordering::Relaxed)
 }
