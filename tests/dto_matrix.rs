@@ -105,8 +105,12 @@ not as expected:
   two/board.dtb + two/lost.dtbo: fragment@0: property 'target': label 'nobody' is not in the base tree (at byte 188)
 
 conflicts (the order decides):
-  one/board.dtb: one/fast.dtbo, one/slow.dtbo: /serial:mode
-  two/board.dtb: one/fast.dtbo, one/slow.dtbo: /serial:mode
+  one/board.dtb: /serial:mode
+    one/fast.dtbo: mode = \"fast\";
+    one/slow.dtbo: mode = \"slow\";
+  two/board.dtb: /serial:mode
+    one/fast.dtbo: mode = \"fast\";
+    one/slow.dtbo: mode = \"slow\";
 
 6 runs on 2 bases with 3 overlays: 4 apply, 2 are refused, 2 conflicts
 ";
@@ -208,6 +212,41 @@ fn references_of_conflicts_are_compared_by_label() {
     room.put("b/one/board.dtb", other);
     room.put("o/b.dtbo", clock(1, "other"));
     assert!(String::from_utf8_lossy(&room.run("").stdout).contains(" 1 conflicts"));
+}
+
+#[test]
+fn a_conflict_has_every_value_in_the_order_of_the_overlays() {
+    let room = Room::new();
+    room.put("o/one/zz.dtbo", overlay("uart", None, "fast"));
+    room.put("o/one/mid.dtbo", overlay("uart", None, "mid"));
+    // The later fragment counts.
+    let mut twice = Overlay::new();
+    twice.fragment(Target::label("uart"), Node::new("").text("mode", "mid"));
+    twice.fragment(Target::path("/serial"), Node::new("").text("mode", "slow"));
+    room.put("o/one/twice.dtbo", twice.finish());
+    let conflicts = |config: &str| {
+        fs::write(room.path("conf"), config).unwrap();
+        let output = room.run("--json --config conf");
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let conflicts = value["conflicts"].as_array().unwrap().iter().map(|it| {
+            assert_eq!((&it["node"], &it["property"]), (&"/serial".into(), &"mode".into()));
+            let values = it["values"].as_array().unwrap().iter().map(|value| {
+                let names = value["overlays"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+                let names: Vec<_> = names.map(|name| name.trim_end_matches(".dtbo")).collect();
+                format!("{} {}", value["value"].as_str().unwrap(), names.join(" "))
+            });
+            values.collect::<Vec<_>>().join(" ")
+        });
+        conflicts.collect::<Vec<_>>()
+    };
+    let alone =
+        "mode = \"fast\"; one/fast one/zz mode = \"mid\"; one/mid mode = \"slow\"; one/slow one/twice";
+    assert_eq!(conflicts("skip two/* **\nskip ** two/*"), [alone]);
+    // In the order of the line, not of the names.
+    let stack = "apply one/* one/slow.dtbo one/mid.dtbo one/fast.dtbo one/zz.dtbo";
+    let together = "mode = \"slow\"; one/slow mode = \"mid\"; one/mid mode = \"fast\"; one/fast one/zz";
+    assert_eq!(conflicts(stack), [together]);
+    assert_eq!(conflicts("apply one/* one/slow.dtbo one/twice.dtbo"), Vec::<String>::new());
 }
 
 #[test]

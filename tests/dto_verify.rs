@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use differential::files::Files;
 use differential::parallel;
+use kbt_dts::{Dts, compare};
 use kbt_testkit::{Node, Overlay, Target, Tree, peers, require, write};
 
 struct Room(tempfile::TempDir);
@@ -107,6 +108,18 @@ a.dtbo: /bus: property 'status': the overlay wants status = \"okay\", the tree h
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("the tree is the base itself: no overlay was merged into it"), "{said}");
+}
+
+#[test]
+fn a_base_that_holds_the_overlays_already_is_told() {
+    let room = room();
+    // Merging it again changes nothing: whether that was done nobody can see.
+    let output = room.run("dto verify final a.dtbo --base final");
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("final: it holds the overlays already"), "{said}");
+    let output = room.run("dto verify final a.dtbo --base base");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
@@ -300,4 +313,66 @@ fn real_merges_hold_their_overlays() {
     let verified: usize = verified.into_iter().sum();
     eprintln!("{verified} merges of {} pairs verified", pairs.len());
     assert!(verified > 0, "no pair applies");
+}
+
+/// The real bases that are accepted though nobody merged anything here were merged by the kernel's build: each is another
+/// base of its folder with that overlay and perhaps one more.
+#[test]
+fn accepted_bases_are_merged_ones() {
+    let directory = require!(peers::trees("arm64-6.12"));
+    let all = std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all");
+    let vendors: &[&str] = if all { &["renesas", "ti"] } else { &["ti"] };
+    let accepted = vendors.iter().map(|vendor| {
+        let folder = directory.join(vendor);
+        let files = Files::list(&folder);
+        let read = |names: &[String]| -> Vec<Vec<u8>> {
+            names.iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
+        };
+        let (bases, overlays) = (read(&files.bases), read(&files.overlays));
+        let pairs: Vec<_> = (0..bases.len())
+            .flat_map(|base| (0..overlays.len()).map(move |overlay| (base, overlay)))
+            .collect();
+        let told = parallel::map(&pairs, |_, &(base, overlay)| {
+            if !holds(&bases[base], &overlays[overlay]) {
+                return 0;
+            }
+            let name = format!("{} holds {}", files.bases[base], files.overlays[overlay]);
+            let Some(from) = origin(&bases, &overlays, base, overlay) else {
+                // One that was made with an overlay which the package lacks.
+                let again = kbt_dto::apply(&bases[base], &[&overlays[overlay]], &kbt_dto::Options::default());
+                let same = compare(&parse(&again.unwrap().bytes), &parse(&bases[base])).is_empty();
+                assert!(same, "{name}, but merging it changes the tree");
+                eprintln!("{name}: what it was made of is not here");
+                return 0;
+            };
+            eprintln!("{name}: it is {} with it", files.bases[from]);
+            1
+        });
+        told.into_iter().sum::<usize>()
+    });
+    assert!(accepted.sum::<usize>() > 0, "no base is a merged one: the test shows nothing any more");
+}
+
+fn parse(bytes: &[u8]) -> Dts<'_> {
+    Dts::parse(bytes).unwrap()
+}
+
+fn holds(tree: &[u8], overlay: &[u8]) -> bool {
+    kbt_dto_check::verify(tree, &[overlay]).unwrap().faults.is_empty()
+}
+
+/// The base that lacks the overlay and becomes the tree with it, and perhaps with one more.
+fn origin(bases: &[Vec<u8>], overlays: &[Vec<u8>], tree: usize, overlay: usize) -> Option<usize> {
+    let meant = parse(&bases[tree]);
+    let own = &overlays[overlay][..];
+    let becomes = |base: &[u8], stack: &[&[u8]]| {
+        kbt_dto::apply(base, stack, &kbt_dto::Options::default())
+            .is_ok_and(|merged| compare(&parse(&merged.bytes), &meant).is_empty())
+    };
+    (0..bases.len()).find(|&from| {
+        let base = &bases[from][..];
+        !holds(base, own)
+            && (becomes(base, &[own])
+                || overlays.iter().any(|more| becomes(base, &[own, more]) || becomes(base, &[more, own])))
+    })
 }

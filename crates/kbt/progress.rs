@@ -37,9 +37,10 @@ impl Progress {
         }
     }
 
-    /// One step is done. May be called on any thread.
-    pub fn step(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+    /// So many steps more are done. May be called on any thread.
+    pub fn advance(&self, steps: usize) {
+        let steps = steps as u64;
+        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
         if self.wanted && self.start.elapsed() >= DELAY {
             self.bar.get_or_init(|| bar(self.what, self.steps)).set_position(done);
         }

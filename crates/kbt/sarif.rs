@@ -1,7 +1,11 @@
 //! Findings in SARIF 2.1.0 (OASIS standard), which code hosts and editors show.
 //!
 //! Places in binary files are byte offsets, and the path of the node is the logical location. Code hosts want a line
-//! number of every result: of a binary file it is 1.
+//! number of every result: of a binary file it is 1. GitHub's wants a full description and a help text of every rule, and
+//! knows a result again by its `primaryLocationLineHash`, which it makes of the text around a line; where there is no
+//! text, it is made here of what the finding is about, so that a tree that is built anew keeps its findings.
+
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
@@ -9,9 +13,9 @@ use serde_json::{Map, Value, json};
 pub struct Rule {
     /// Its code.
     pub id: &'static str,
-    /// One sentence without a full stop; the code itself where empty.
+    /// One sentence without a full stop.
     pub summary: &'static str,
-    /// What mends it.
+    /// What mends it, the same.
     pub mend: &'static str,
     /// `note`, `warning` or `error`.
     pub level: &'static str,
@@ -43,38 +47,70 @@ pub struct Result {
     pub logical: Option<String>,
 }
 
-/// A log of one run.
-pub fn log(rules: &[Rule], results: &[Result]) -> Value {
+/// A log of one run. `subject` is the file that all of it is about: of several logs for one commit a code host keeps the
+/// last of each subject.
+pub fn log(subject: &str, rules: &[Rule], results: &[Result]) -> Value {
     let described = rules.iter().map(|rule| {
-        let summary = if rule.summary.is_empty() { rule.id } else { rule.summary };
-        let mut object = Map::new();
-        object.insert("id".into(), rule.id.into());
-        object.insert("shortDescription".into(), json!({ "text": summary }));
-        if !rule.mend.is_empty() {
-            object.insert("help".into(), json!({ "text": rule.mend }));
-        }
-        object.insert("defaultConfiguration".into(), json!({ "level": rule.level }));
-        Value::Object(object)
+        json!({
+            "id": rule.id,
+            "name": pascal_case(rule.id),
+            "shortDescription": { "text": rule.summary },
+            "fullDescription": { "text": sentence(rule.summary) },
+            "help": { "text": sentence(rule.mend) },
+            "defaultConfiguration": { "level": rule.level },
+        })
     });
     let driver = json!({
         "name": "kbt",
+        "fullName": concat!("kbt ", env!("CARGO_PKG_VERSION")),
         "version": env!("CARGO_PKG_VERSION"),
         "semanticVersion": env!("CARGO_PKG_VERSION"),
         "rules": described.collect::<Vec<_>>(),
     });
     let index = |id: &str| rules.iter().position(|rule| rule.id == id);
+    let mut known = HashMap::new();
+    let results = results.iter().map(|it| {
+        let number = known.entry((it.rule, &it.file, &it.logical)).or_insert(0_u32);
+        *number += 1;
+        result(it, index(it.rule), *number)
+    });
+    let results: Vec<Value> = results.collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": driver },
+            "automationDetails": { "id": format!("kbt-dto-lint/{}/", uri(subject)) },
             "columnKind": "utf16CodeUnits",
-            "results": results.iter().map(|it| result(it, index(it.rule))).collect::<Vec<_>>(),
+            "results": results,
         }],
     })
 }
 
-fn result(found: &Result, rule: Option<usize>) -> Value {
+/// `root-target` as `RootTarget`.
+fn pascal_case(id: &str) -> String {
+    id.split('-').map(capitalised).collect()
+}
+
+fn sentence(text: &str) -> String {
+    let end = if text.ends_with('?') { "" } else { "." };
+    capitalised(text) + end
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// FNV-1a: what stays the same from run to run needs no more.
+fn hash(words: &[&str]) -> u64 {
+    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The finding as JSON; it is the `number`th of its rule at its node and property.
+fn result(found: &Result, rule: Option<usize>, number: u32) -> Value {
     let mut region = Map::new();
     match found.region {
         Region::File => _ = region.insert("startLine".into(), 1.into()),
@@ -103,6 +139,12 @@ fn result(found: &Result, rule: Option<usize>) -> Value {
     object.insert("level".into(), found.level.into());
     object.insert("message".into(), json!({ "text": found.message }));
     object.insert("locations".into(), json!([location]));
+    if !matches!(found.region, Region::Line(..)) {
+        let logical = found.logical.as_deref().unwrap_or_default();
+        let hash = hash(&[found.rule, logical]);
+        let fingerprint = json!({ "primaryLocationLineHash": format!("{hash:016x}:{number}") });
+        object.insert("partialFingerprints".into(), fingerprint);
+    }
     Value::Object(object)
 }
 

@@ -25,12 +25,25 @@ pub fn map<T: Sync, R: Send>(
     cost: impl Fn(&T) -> Duration,
     step: impl Fn(&T) -> Result<R, Failure> + Sync,
 ) -> Result<Vec<R>, Failure> {
+    map_pieces(jobs, report, what, tasks, |_| 1, cost, step)
+}
+
+/// The same for tasks that are pieces of something: progress counts what is in them, as `parts` says.
+pub fn map_pieces<T: Sync, R: Send>(
+    jobs: Jobs,
+    report: &mut Report,
+    what: &'static str,
+    tasks: &[T],
+    parts: impl Fn(&T) -> usize + Sync,
+    cost: impl Fn(&T) -> Duration,
+    step: impl Fn(&T) -> Result<R, Failure> + Sync,
+) -> Result<Vec<R>, Failure> {
     // Work that one does best asks for no token and warns of no jobserver.
     let (workers, keeper) = if worth(tasks, &cost) < 2 { one() } else { choose(jobs, report) };
-    let progress = Progress::new(what, tasks.len(), report);
+    let progress = Progress::new(what, tasks.iter().map(&parts).sum(), report);
     let results = workers.map(tasks, cost, |task| {
         let result = step(task);
-        progress.step();
+        progress.advance(parts(task));
         result
     });
     drop(progress);

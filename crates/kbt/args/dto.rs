@@ -164,7 +164,8 @@ pub struct Verify {
     /// The entries of the image that were applied, in order
     #[arg(long, value_name = "N,M", value_delimiter = ',')]
     pub idx: Option<Vec<usize>>,
-    /// The tree before the merge: FINAL must be what kbt makes of it and the overlays, or hold more
+    /// The tree before the merge: FINAL is refused where it is BASE itself, and references that dangle in BASE are left
+    /// out. Without it a tree that held the overlays from the start passes
     #[arg(long, value_name = "BASE")]
     pub base: Option<OsString>,
     #[command(flatten)]

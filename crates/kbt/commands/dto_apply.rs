@@ -116,36 +116,72 @@ impl Names<'_> {
     }
 }
 
-/// Every code of an error of the merge, and what it is about.
-pub const ERRORS: &[(&str, &str)] = &[
-    ("no-symbols", "the base has no __symbols__"),
-    ("unresolved-label", "no tree so far has the label"),
-    ("bad-symbol", "a symbol is not a path"),
-    ("symbol-path-missing", "the symbol of a label that is wanted leads to no node"),
-    ("target-path-missing", "a fragment's target path leads to no node"),
-    ("target-phandle-missing", "no node has the phandle of a fragment's target"),
-    ("no-target", "a fragment has no target"),
-    ("bad-target", "a fragment's target is neither a phandle nor a path"),
-    ("root-forbidden", "a fragment changes the root node, which is forbidden"),
-    ("path-forbidden", "a fragment gives its target by a path, which is forbidden"),
-    ("phandles-used-up", "no phandle is left"),
-    ("bad-phandle", "a phandle that cannot be one"),
-    ("bad-fixup", "an entry of __fixups__ cannot be read"),
-    ("fixup-node-missing", "a fixup names a node that the overlay lacks"),
-    ("fixup-property-missing", "a fixup names a property that the node lacks"),
-    ("fixup-out-of-bounds", "a fixup is outside of its property"),
-    ("bad-local-fixup", "a local fixup is not a list of cells"),
-    ("bad-overlay-symbol", "a symbol of the overlay is not a path"),
-    ("symbol-fragment-missing", "a symbol of the overlay leads into no fragment"),
-    ("too-deep", "the merged tree would be nested too deep"),
-    ("too-large", "the merged tree would be too large"),
+/// A code, what it is about, and what mends it, whatever the case.
+pub type Described = (&'static str, &'static str, &'static str);
+
+/// What mends entries that dtc does not write.
+const COMPILE_AGAIN: &str = "the overlay was changed after dtc wrote it; compile it again";
+/// What mends symbols of a base.
+const BUILD_AGAIN: &str = "the symbols do not fit the tree: build the base again with 'dtc -@'";
+
+/// Every code of an error of the merge.
+pub const ERRORS: &[Described] = &[
+    ("no-symbols", "the base has no __symbols__", "build the base with 'dtc -@' so that it keeps its labels"),
+    (
+        "unresolved-label",
+        "no tree so far has the label",
+        "is this the right base, or does another overlay that defines the label have to come first?",
+    ),
+    ("bad-symbol", "a symbol is not a path", BUILD_AGAIN),
+    ("symbol-path-missing", "the symbol of a label that is wanted leads to no node", BUILD_AGAIN),
+    (
+        "target-path-missing",
+        "a fragment's target path leads to no node",
+        "target a label of the base instead of a path",
+    ),
+    (
+        "target-phandle-missing",
+        "no node has the phandle of a fragment's target",
+        "target a label; phandles are numbered anew by every build",
+    ),
+    ("no-target", "a fragment has no target", "compile the overlay with '/plugin/' and 'dtc -@'"),
+    (
+        "bad-target",
+        "a fragment's target is neither a phandle nor a path",
+        "compile the overlay with '/plugin/' and 'dtc -@'",
+    ),
+    ("root-forbidden", "a fragment changes the root node, which is forbidden", ODM_LAYOUT),
+    (
+        "path-forbidden",
+        "a fragment gives its target by a path, which is forbidden",
+        "give the node a label in the base and target that",
+    ),
+    (
+        "phandles-used-up",
+        "no phandle is left",
+        "a phandle in the base or the overlay is far too large; number them from 1",
+    ),
+    ("bad-phandle", "a phandle that cannot be one", "phandles are numbers from 1 to 0xfffffffe"),
+    ("bad-fixup", "an entry of __fixups__ cannot be read", COMPILE_AGAIN),
+    ("fixup-node-missing", "a fixup names a node that the overlay lacks", COMPILE_AGAIN),
+    ("fixup-property-missing", "a fixup names a property that the node lacks", COMPILE_AGAIN),
+    ("fixup-out-of-bounds", "a fixup is outside of its property", COMPILE_AGAIN),
+    ("bad-local-fixup", "a local fixup is not a list of cells", COMPILE_AGAIN),
+    ("bad-overlay-symbol", "a symbol of the overlay is not a path", COMPILE_AGAIN),
+    ("symbol-fragment-missing", "a symbol of the overlay leads into no fragment", COMPILE_AGAIN),
+    ("too-deep", "the merged tree would be nested too deep", "no tree for Linux is deeper than 64 nodes"),
+    ("too-large", "the merged tree would be too large", "a device tree is smaller than 4 GiB"),
 ];
 
-/// Every code of a warning of the merge that a lint passes on, and what it is about.
-pub const WARNINGS: &[(&str, &str)] = &[
-    ("two-targets", "a fragment has target and target-path"),
-    ("no-fragments", "the overlay has no fragment"),
-    ("base-is-overlay", "the base is an overlay itself"),
+/// Every code of a warning of the merge that a lint passes on.
+pub const WARNINGS: &[Described] = &[
+    ("two-targets", "a fragment has target and target-path", "leave one: tools take target, or refuse it"),
+    (
+        "no-fragments",
+        "the overlay has no fragment",
+        "give the source '/plugin/;', and compile it with 'dtc -@'",
+    ),
+    ("base-is-overlay", "the base is an overlay itself", "give the base first, then its overlays"),
 ];
 
 /// The kind of a warning for machines.
@@ -226,43 +262,11 @@ const ODM_LAYOUT: &str = "an overlay needs a label to hang on and the root node 
 pub fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
     use kbt_fdt::ErrorKind as Fdt;
     Some(match kind {
-        ErrorKind::NoSymbols { .. } => "build the base with 'dtc -@' so that it keeps its labels".into(),
         ErrorKind::UnresolvedLabel { near, .. } if !near.is_empty() => {
             format!("did you mean {}?", near.join(", "))
         }
-        ErrorKind::UnresolvedLabel { .. } => {
-            "is this the right base, or does another overlay that defines the label have to come first?"
-                .into()
-        }
-        ErrorKind::SymbolPathMissing { .. } | ErrorKind::BadSymbol { .. } => {
-            "the symbols do not fit the tree: build the base again with 'dtc -@'".into()
-        }
         ErrorKind::TargetPathMissing { loose: Some(loose), .. } => {
             format!("there is {loose}; write the unit address, or use --loose-names")
-        }
-        ErrorKind::TargetPathMissing { .. } => "target a label of the base instead of a path".into(),
-        ErrorKind::TargetPhandleMissing { .. } => {
-            "target a label; phandles are numbered anew by every build".into()
-        }
-        ErrorKind::NoTarget | ErrorKind::BadTarget => {
-            "compile the overlay with '/plugin/' and 'dtc -@'".into()
-        }
-        ErrorKind::RootForbidden => ODM_LAYOUT.into(),
-        ErrorKind::PathForbidden { .. } => "give the node a label in the base and target that".into(),
-        ErrorKind::PhandlesUsedUp => {
-            "a phandle in the base or the overlay is far too large; number them from 1".into()
-        }
-        ErrorKind::BadPhandle { .. } | ErrorKind::BadPhandleLength { .. } => {
-            "phandles are numbers from 1 to 0xfffffffe".into()
-        }
-        ErrorKind::BadFixup { .. }
-        | ErrorKind::FixupNodeMissing { .. }
-        | ErrorKind::FixupPropertyMissing { .. }
-        | ErrorKind::FixupOutOfBounds { .. }
-        | ErrorKind::BadLocalFixup
-        | ErrorKind::BadOverlaySymbol
-        | ErrorKind::SymbolFragmentMissing { .. } => {
-            "the overlay was changed after dtc wrote it; compile it again".into()
         }
         ErrorKind::Malformed(Fdt::BadMagic(_)) if input == Input::Base => {
             "a flattened device tree (.dtb) is wanted; compile a .dts with 'dtc -@'".into()
@@ -273,6 +277,11 @@ pub fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
         ErrorKind::Malformed(Fdt::Truncated { .. } | Fdt::TruncatedHeader) => {
             "the file was cut short; copy or build it again".into()
         }
-        _ => return None,
+        ErrorKind::Malformed(_) => return None,
+        _ => {
+            let code = code(kind);
+            let (.., mend) = ERRORS.iter().find(|(known, ..)| *known == code)?;
+            (*mend).into()
+        }
     })
 }

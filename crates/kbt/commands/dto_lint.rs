@@ -55,7 +55,7 @@ pub fn run(args: &Lint, report: &mut Report) -> Result<(), Failure> {
     let mut files = Set::default();
     depfile.add_first(&sarif, &mut files)?;
     if let Some(sarif) = &sarif {
-        sarif.write_with(files, &sarif_log(&found), false)?;
+        sarif.write_with(files, &sarif_log(args, &found), false)?;
     }
     let failed = found.iter().filter(|it| it.denied || it.severity == Severity::Error).count();
     if report.is_json() {
@@ -172,9 +172,8 @@ fn rules() -> Vec<sarif::Rule> {
         mend: rule.mend(),
         level: rule.severity().name(),
     });
-    let merge = |level| {
-        move |&(id, summary): &(&'static str, &'static str)| sarif::Rule { id, summary, mend: "", level }
-    };
+    let merge =
+        |level| move |&(id, summary, mend): &dto_apply::Described| sarif::Rule { id, summary, mend, level };
     own.chain(dto_apply::ERRORS.iter().map(merge("error")))
         .chain(dto_apply::WARNINGS.iter().map(merge("warning")))
         .collect()
@@ -215,7 +214,7 @@ impl Told {
     }
 }
 
-fn sarif_log(found: &[Told]) -> Vec<u8> {
+fn sarif_log(args: &Lint, found: &[Told]) -> Vec<u8> {
     let results: Vec<_> = found
         .iter()
         .map(|it| sarif::Result {
@@ -234,7 +233,7 @@ fn sarif_log(found: &[Told]) -> Vec<u8> {
             }),
         })
         .collect();
-    format!("{:#}\n", sarif::log(&rules(), &results)).into_bytes()
+    format!("{:#}\n", sarif::log(&input::name(&args.base), &rules(), &results)).into_bytes()
 }
 
 fn print(found: &[Told], quiet: bool) -> std::io::Result<()> {

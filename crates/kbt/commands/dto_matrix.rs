@@ -147,7 +147,7 @@ impl<'t> Trial<'t> {
             let once = base.map_or(0, |base| base.size) / 2 + 10_000;
             Duration::from_nanos(once.saturating_mul(task.len() as u64))
         };
-        let done = workers::map(jobs, report, "groups of pairs tried", &tasks, cost, |task| {
+        let done = workers::map_pieces(jobs, report, "merges tried", &tasks, Range::len, cost, |task| {
             let runs = self.runs.get(task.clone()).unwrap_or_default();
             Ok(runs.iter().map(|run| self.try_one(run, parsed)).collect::<Vec<_>>())
         })?;
@@ -180,8 +180,7 @@ impl<'t> Trial<'t> {
         dto_apply::Names { base: &base, overlays: &overlays }.failure(error)
     }
 
-    /// Overlays for one base that set a property differently: of those that apply alone each with each, else those
-    /// that are applied together.
+    /// Overlays for one base that set a property differently: all that apply alone, and those that are applied together.
     fn conflicts(
         &self,
         parsed: &Parsed<'_>,

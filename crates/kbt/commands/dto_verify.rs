@@ -42,7 +42,7 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
     let mut faults = verified.faults;
     if let Some(word) = &args.base {
         let base = reader.read(word)?;
-        refuse_base(word, &base, &last, &bytes, &names)?;
+        refuse_base(word, &base, &last, &bytes, &names, report)?;
         let known =
             verify(&base, &[]).map_err(|(_, error)| dto_show::failure(&error).at_file(input::name(word)))?;
         // What dangles in the base is not the merge's doing.
@@ -135,13 +135,15 @@ fn stated(last: &[u8]) -> Option<Vec<usize>> {
     list.split(',').map(|number| number.parse().ok()).collect()
 }
 
-/// Refuses a final tree that is the base itself, though the overlays change it.
+/// Refuses a final tree that is the base itself, though the overlays change it; warns where they change nothing, since
+/// there nobody can tell.
 fn refuse_base(
     word: &OsStr,
     base: &[u8],
     last: &[u8],
     overlays: &[&[u8]],
     names: &Names<'_>,
+    report: &mut Report,
 ) -> Result<(), Failure> {
     let own = word.to_owned();
     let merging = Names { base: &own, overlays: names.overlays };
@@ -150,7 +152,14 @@ fn refuse_base(
     let parse =
         |bytes| Dts::parse(bytes).map_err(|error| dto_show::failure(&error).at_file(input::name(word)));
     let (base, last, merged) = (parse(base)?, parse(last)?, parse(&merged.bytes)?);
-    if compare(&base, &last).is_empty() && !compare(&base, &merged).is_empty() {
+    if compare(&base, &merged).is_empty() {
+        let message = "it holds the overlays already, so whether they were merged cannot be told";
+        report.warn(
+            Failure::new("nothing-to-merge", message)
+                .at_file(input::name(word))
+                .hint("is it the tree before the merge? some that a kernel's build makes are merged ones"),
+        );
+    } else if compare(&base, &last).is_empty() {
         let message = "the tree is the base itself: no overlay was merged into it";
         return Err(Failure::new("not-merged", message)
             .at_file(names.of(Input::Base))

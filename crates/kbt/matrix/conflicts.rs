@@ -29,17 +29,40 @@ struct Entry {
     value: Vec<u8>,
 }
 
-/// A property that two overlays set differently.
+/// A property that several overlays set, and not all to one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conflict {
     /// The base's number.
     pub base: usize,
-    /// The numbers of the overlays.
-    pub overlays: (usize, usize),
     /// Path of the node.
     pub node: String,
     /// The property.
     pub property: String,
+    /// Each value with the numbers of the overlays that set it, in their order; the value whose first overlay comes first is
+    /// the first.
+    pub values: Vec<Value>,
+}
+
+/// A value, and who sets it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Value {
+    /// The numbers of the overlays.
+    pub overlays: Vec<usize>,
+    /// The property as source, in one line, cut where it is very long.
+    pub shown: String,
+}
+
+impl Value {
+    fn new(source: &[u8]) -> Self {
+        const LONGEST: usize = 200;
+        let text = String::from_utf8_lossy(source);
+        let mut shown = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some((cut, _)) = shown.char_indices().nth(LONGEST) {
+            shown.truncate(cut);
+            shown.push_str("...");
+        }
+        Self { overlays: Vec::new(), shown }
+    }
 }
 
 /// An overlay's paths and values take no more bytes than this; what is behind is left out.
@@ -99,40 +122,58 @@ fn entries(dts: &Dts<'_>, top: NodeIndex, room: &mut usize) -> Vec<Entry> {
     entries
 }
 
-/// A property of a node as an overlay sets it: node, property, overlay, value.
+/// A property of a node as an overlay sets it: node, property, place of the overlay in the order, value.
 type Set<'s> = (Vec<u8>, &'s [u8], usize, &'s [u8]);
 
-/// The properties that several of these overlays, which all apply to the base, set differently.
+/// The properties that several of these overlays, which all apply to the base, set differently. They are given in their order.
 pub fn find(base: usize, blob: &Blob<'_>, tree: &Tree, overlays: &[(usize, &Content)]) -> Vec<Conflict> {
     let wanted: BTreeSet<&[u8]> = overlays.iter().flat_map(|(_, content)| content.labels()).collect();
     let symbols = values(blob, tree, b"__symbols__", |name| wanted.contains(name));
     let aliases = values(blob, tree, b"aliases", |_| true);
     let mut set: Vec<Set<'_>> = Vec::new();
-    for (index, content) in overlays {
+    for (position, (_, content)) in overlays.iter().enumerate() {
         for (target, entries) in &content.fragments {
             let Some(top) = path(target, &symbols, &aliases) else { continue };
             let top = top.strip_suffix(b"/").unwrap_or(&top);
             set.extend(entries.iter().map(|entry| {
                 let node = [top, entry.below.as_slice()].concat();
-                (node, entry.property.as_slice(), *index, entry.value.as_slice())
+                (node, entry.property.as_slice(), position, entry.value.as_slice())
             }));
         }
     }
-    set.sort_unstable();
+    // What one overlay sets twice keeps its order: the last counts.
+    set.sort_by(|one, other| (&one.0, one.1, one.2).cmp(&(&other.0, other.1, other.2)));
     let mut found = Vec::new();
     for same in set.chunk_by(|one, other| (&one.0, one.1) == (&other.0, other.1)) {
-        let Some(first) = same.first() else { continue };
-        // Each with the first of the others: of many that differ, every pair would be too much.
-        let mut told = BTreeSet::new();
-        for other in same.iter().filter(|other| other.2 != first.2 && other.3 != first.3) {
-            if told.insert(other.2) {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let node = if first.0.is_empty() { "/".to_owned() } else { text(&first.0) };
-                found.push(Conflict { base, overlays: (first.2, other.2), node, property: text(first.1) });
-            }
+        let Some((node, property, _, value)) = same.first() else { continue };
+        if same.iter().all(|other| other.3 == *value) {
+            continue;
+        }
+        let values = values_of(same, overlays);
+        if values.len() > 1 {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let node = if node.is_empty() { "/".to_owned() } else { text(node) };
+            found.push(Conflict { base, node, property: text(property), values });
         }
     }
     found
+}
+
+/// The values of one property, by the overlays' order; of each overlay the one that it sets last.
+fn values_of(same: &[Set<'_>], overlays: &[(usize, &Content)]) -> Vec<Value> {
+    let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
+    let mut values: Vec<Value> = Vec::new();
+    for own in same.chunk_by(|one, other| one.2 == other.2) {
+        let Some(&(_, _, position, source)) = own.last() else { continue };
+        let place = *places.entry(source).or_insert(values.len());
+        if place == values.len() {
+            values.push(Value::new(source));
+        }
+        if let (Some(value), Some((overlay, _))) = (values.get_mut(place), overlays.get(position)) {
+            value.overlays.push(*overlay);
+        }
+    }
+    values
 }
 
 /// The properties of a child of the root that are strings, without their NUL.

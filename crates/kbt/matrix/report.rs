@@ -74,8 +74,7 @@ impl Matrix<'_> {
             })
             .collect();
         section(&mut text, "not as expected:", &unexpected, self.unexpected());
-        let conflicts: Vec<String> =
-            self.conflicts.iter().take(LINES + 1).map(|it| self.conflict(it)).collect();
+        let conflicts: Vec<String> = self.conflicts.iter().take(LINES).map(|it| self.conflict(it)).collect();
         section(&mut text, "conflicts (the order decides):", &conflicts, self.conflicts.len());
         let (bases, overlays) = (self.bases.len(), self.overlays.len());
         let (all, applied) = (self.runs.len(), self.applied());
@@ -102,8 +101,19 @@ impl Matrix<'_> {
 
     fn conflict(&self, it: &Conflict) -> String {
         let base = self.bases.get(it.base).map_or("", |file| &file.name);
-        let (first, second) = (self.overlay(it.overlays.0), self.overlay(it.overlays.1));
-        format!("{base}: {first}, {second}: {}:{}", it.node, it.property)
+        let mut text = format!("{base}: {}:{}", it.node, it.property);
+        for value in it.values.iter().take(LINES) {
+            let mut names: Vec<&str> =
+                value.overlays.iter().take(LINES).map(|&index| self.overlay(index)).collect();
+            if value.overlays.len() > LINES {
+                names.push("...");
+            }
+            text.push_str(&format!("\n    {}: {}", names.join(", "), value.shown));
+        }
+        if it.values.len() > LINES {
+            text.push_str("\n    ...");
+        }
+        text
     }
 
     fn table(&self) -> String {
@@ -151,11 +161,15 @@ impl Matrix<'_> {
             })
         });
         let conflicts = self.conflicts.iter().map(|it| {
+            let values = it.values.iter().map(|value| {
+                let overlays = value.overlays.iter().map(|&index| self.overlay(index));
+                json!({ "overlays": overlays.collect::<Vec<_>>(), "value": value.shown })
+            });
             json!({
                 "base": self.bases.get(it.base).map(|file| &file.name),
-                "overlays": [self.overlay(it.overlays.0), self.overlay(it.overlays.1)],
                 "node": it.node,
                 "property": it.property,
+                "values": values.collect::<Vec<_>>(),
             })
         });
         json!({
