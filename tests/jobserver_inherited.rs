@@ -214,3 +214,36 @@ fn without_dev_null_a_command_runs() {
     assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("8\n", ""));
     pool.is_whole();
 }
+
+/// A library with a thread of its own, as profilers and emulators have: no fork is possible then.
+#[test]
+fn beside_foreign_threads_a_command_runs_and_a_warning_says_what_is_missing() {
+    let room = tempfile::tempdir().unwrap();
+    let (source, library) = (room.path().join("thread.c"), room.path().join("thread.so"));
+    let text = "#include <pthread.h>\n#include <unistd.h>\nstatic void *run(void *p) { pause(); return p; }\n\
+                __attribute__((constructor)) static void begin(void) { static pthread_t t; char name[64] = {0};\n\
+                if (readlink(\"/proc/self/exe\", name, 63) > 3 && !__builtin_strcmp(name + __builtin_strlen(name) - 3, \"kbt\"))\n\
+                pthread_create(&t, 0, run, 0); }\n";
+    fs::write(&source, text).unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+    assert!(gcc.status().unwrap().success());
+    let kbt = room.path().join("kbt");
+    std::os::unix::fs::symlink(KBT, &kbt).unwrap();
+    let warning =
+        "kbt: warning: jobserver: cannot start a keeper: a process with several threads cannot fork\n";
+    for pool in Pool::both() {
+        let run = |words: &[&str]| {
+            let mut command = Command::new(&kbt);
+            clean(&mut command).args(["jobserver", "exec", "--"]).args(words).env("LD_PRELOAD", &library);
+            command.env("MAKEFLAGS", jobserver_cli::text(pool.makeflags())).output().unwrap()
+        };
+        let output = run(&["sh", "-c", "echo $PARALLELISM; exit 3"]);
+        assert_eq!((code(output.status), stdout(&output).as_str()), (3, "8\n"));
+        assert!(stderr(&output).starts_with(warning), "{}", stderr(&output));
+        pool.is_whole();
+        assert_eq!(code(run(&["sh", "-c", "kill -TERM $$"]).status), 128 + 15);
+        assert_eq!(code(run(&["/nope"]).status), 127);
+        pool.is_whole();
+    }
+}

@@ -143,6 +143,39 @@ fn a_keeper_that_is_killed_before_it_has_given_back() {
 }
 
 #[test]
+fn a_keeper_that_is_killed_at_any_moment() {
+    for pool in Pool::both() {
+        for microseconds in (0..6000).step_by(200) {
+            let mut wrapper = pool.exec(&["--", "sh", "-c", "sleep 0.01; exit 3"]).spawn().unwrap();
+            let pid = i32::try_from(wrapper.id()).unwrap();
+            // It gets its name after its birth: the wrapper's first child, whatever it is called.
+            let file = format!("/proc/{pid}/task/{pid}/children");
+            let first =
+                || std::fs::read_to_string(&file).ok()?.split_whitespace().next()?.parse::<i32>().ok();
+            let keeper = std::iter::repeat_with(first).find_map(|found| found).unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(microseconds));
+            if runs(keeper) {
+                let _ = std::process::Command::new("kill").args(["-KILL", &keeper.to_string()]).output();
+            }
+            assert_eq!(wrapper.wait().unwrap().code(), Some(3), "{microseconds}");
+            pool.is_whole();
+        }
+    }
+}
+
+#[test]
+fn what_does_not_heed_the_signal_that_ended_its_command_is_killed() {
+    let [pool, _] = Pool::both();
+    let line = "trap '' TERM; sleep 600 & trap - TERM; echo $!; wait";
+    let mut running = started(&pool, &["sh", "-c", line]);
+    let [shell] = children(running.pid(), "sh")[..] else { panic!("one command") };
+    kill("TERM", shell);
+    assert_eq!(running.end(), 128 + 15);
+    pool.is_whole();
+    assert!(!runs(running.told), "it would run beside the next jobs");
+}
+
+#[test]
 fn a_command_that_is_stopped_can_be_ended() {
     for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         let [pool, _] = Pool::both();

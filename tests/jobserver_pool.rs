@@ -63,6 +63,24 @@ fn more_than_there_was_is_told() {
 }
 
 #[test]
+fn a_number_of_jobs_is_said_once_and_fits() {
+    let refused = |words: &[&str]| {
+        let output = kbt(words).output().unwrap();
+        assert_eq!(code(output.status), 2, "{words:?}");
+        stderr(&output)
+    };
+    let expected = "kbt: error: --jobs takes numbers up to 4294967295\n";
+    assert_eq!(refused(&["--jobs", "5000000000", "jobserver", "pool", "true"]), expected);
+    assert_eq!(refused(&["--jobs", "5000000000", "jobserver", "exec", "true"]), expected);
+    let expected = "kbt: error: -j and --jobs are the same; one of them is enough\n";
+    assert_eq!(refused(&["jobserver", "pool", "-j3", "--jobs", "5", "true"]), expected);
+    for words in [&["pool", "-j0"][..], &["exec", "--max=0"], &["exec", "--min=0"]] {
+        let said = refused(&[&["jobserver"], words, &["true"]].concat());
+        assert!(said.contains("a number above 0 is wanted"), "{said}");
+    }
+}
+
+#[test]
 fn a_second_pool_below_a_jobserver_is_warned_of() {
     let outer = Pool::new(Style::Fifo);
     let mut command = kbt(&["jobserver", "pool", "-j2", "true"]);

@@ -187,6 +187,22 @@ fn without_its_keeper_a_pack_gives_back_itself() {
 }
 
 #[test]
+fn a_keeper_that_is_stopped_costs_no_token_and_no_warning() {
+    require!(two_processors());
+    let room = room();
+    let (server, makeflags) = pool(&room);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    command.args(words()).current_dir(room.path("")).env("MAKEFLAGS", makeflags);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("a token is taken", || server.missing().unwrap() > 0);
+    wait_until("it has a name", || keeper(child.id()).is_some());
+    kill_process(Pid::from_raw(keeper(child.id()).unwrap()).unwrap(), Signal::STOP).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
+}
+
+#[test]
 fn work_without_a_jobserver_has_no_keeper() {
     let room = room();
     for more in [&[][..], &["--jobs", "2"]] {
@@ -221,6 +237,27 @@ fn a_jobserver_that_cannot_be_used_is_one_worker_and_one_warning() {
         let output = command.output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{more:?}");
     }
+}
+
+/// The matrix goes through its work in several steps, each of which looks for tokens.
+#[test]
+fn a_command_of_several_steps_warns_once_and_loses_no_token() {
+    let trees = require!(peers::trees("arm64-6.1"));
+    let room = room();
+    let (server, makeflags) = pool(&room);
+    let run = |makeflags: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+        command
+            .args(["dto", "matrix", "--pairs", "all", "--bases"])
+            .arg(&trees)
+            .arg("--overlays")
+            .arg(&trees);
+        let output = command.env("MAKEFLAGS", makeflags).output().unwrap();
+        text(&output.stderr).matches("warning:").count()
+    };
+    assert_eq!(run(" -j4 --jobserver-auth=fifo:/nowhere/pool"), 1);
+    assert_eq!(run(&makeflags), 0);
+    assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0));
 }
 
 #[test]

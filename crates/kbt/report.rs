@@ -138,6 +138,14 @@ impl Report {
         self.warnings.push(warning);
     }
 
+    /// The same, unless it was told before.
+    pub fn warn_once(&mut self, warning: Failure) {
+        let is_old = |old: &Failure| (old.code, &old.message) == (warning.code, &warning.message);
+        if !self.warnings.iter().any(is_old) {
+            self.warn(warning);
+        }
+    }
+
     /// Adds a field to the JSON result.
     pub fn field(&mut self, key: &str, value: impl Into<Value>) {
         self.fields.insert(key.to_owned(), value.into());

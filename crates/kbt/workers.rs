@@ -74,24 +74,34 @@ fn choose(jobs: Jobs, report: &mut Report) -> Choice {
         Jobserver::Usable(client) if client.is_device() => {
             (Workers::with_tokens(cores, Device(client)), None)
         }
-        Jobserver::Usable(client) => match Keeper::start(Some(&client), cores.get()) {
+        Jobserver::Usable(client) => match keeper(&client, cores) {
             Ok(keeper) => {
                 let keeper = Arc::new(keeper);
                 (Workers::with_tokens(cores, Pool(Arc::clone(&keeper))), Some(keeper))
             }
             Err(error) => {
-                report.warn(Failure::io("start a keeper, one job at a time", "make's jobserver", &error));
+                report.warn_once(Failure::io(
+                    "start a keeper, one job at a time",
+                    "make's jobserver",
+                    &error,
+                ));
                 one()
             }
         },
         Jobserver::Unusable(reason) => {
             let message = format!("make's jobserver cannot be used, one job at a time: {reason}");
-            report.warn(Failure::new("jobserver-unusable", message).hint(
+            report.warn_once(Failure::new("jobserver-unusable", message).hint(
                 "begin the recipe's line with '+', so that make hands the jobserver on, or give --jobs",
             ));
             one()
         }
     }
+}
+
+fn keeper(client: &Client, cores: NonZeroUsize) -> io::Result<Keeper> {
+    // Those of the work before this one.
+    kbt_fork::wait_for_ended_threads();
+    Keeper::start(Some(client), cores.get())
 }
 
 /// Tells what went wrong with tokens; the work itself is done.

@@ -23,10 +23,12 @@ pub use mask::Mask;
 
 /// How long threads that have ended may take to be gone from the system. It is a matter of microseconds, but for a machine
 /// that is very busy.
-const LEAVING: Duration = Duration::from_secs(1);
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// What a child that panicked exits with, as a Rust program does.
 const PANICKED: u8 = 101;
+
+const SEVERAL: &str = "a process with several threads cannot fork";
 
 /// What the child does about signals. Those that the parent ignores it ignores in either case.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,8 @@ pub enum Signals {
 /// `Unsupported` where this process has more than one thread, or nobody can tell; else the system's.
 pub fn fork(signals: Signals, child: impl FnOnce() -> u8) -> io::Result<Pid> {
     let before = Mask::all().set()?;
-    let forked = single_threaded().and_then(|()| fork_blocked());
+    let forked =
+        if is_alone() { fork_blocked() } else { Err(io::Error::new(io::ErrorKind::Unsupported, SEVERAL)) };
     if let Ok(None) = forked {
         if let Signals::Default(mask) = signals {
             reset_handlers();
@@ -62,22 +65,15 @@ pub fn fork(signals: Signals, child: impl FnOnce() -> u8) -> io::Result<Pid> {
     forked?.ok_or_else(|| io::ErrorKind::Other.into())
 }
 
-/// Makes sure that no other thread runs, but for threads that are about to be gone: who joined a thread, or left the
-/// scope of some, has met the end of its closure, and the system may still have it for a moment.
-fn single_threaded() -> io::Result<()> {
+/// Waits for threads that have ended to be gone, at most a moment: who joined a thread, or left the scope of some, has met
+/// the end of its closure, and the system may still have it. To be called before [`fork`] where there were threads.
+pub fn wait_for_ended_threads() {
     let deadline = Instant::now() + LEAVING;
     let mut pause = Duration::from_micros(20);
-    while !is_alone() {
-        if Instant::now() >= deadline {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "cannot fork a process with several threads",
-            ));
-        }
+    while !is_alone() && Instant::now() < deadline {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
-    Ok(())
 }
 
 /// Whether this is the only thread; not, where nobody can tell.

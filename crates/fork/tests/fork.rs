@@ -4,7 +4,7 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use kbt_fork::{Mask, Signals, fork};
+use kbt_fork::{Mask, Signals, fork, wait_for_ended_threads};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 
 fn main() {
@@ -108,6 +108,7 @@ fn several_threads_are_refused() {
     assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     drop(writer);
     thread.join().unwrap();
+    wait_for_ended_threads();
     assert!(fork(Signals::Default(Mask::of(&[])), || 0).is_ok(), "one thread again");
 }
 
@@ -120,6 +121,7 @@ fn threads_that_have_just_ended_are_waited_for() {
                 scope.spawn(|| std::hint::black_box(0));
             }
         });
+        wait_for_ended_threads();
         match fork(Signals::Default(Mask::of(&[])), || 0) {
             Ok(child) => {
                 end(child);

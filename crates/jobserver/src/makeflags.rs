@@ -1,6 +1,7 @@
 //! What `MAKEFLAGS` says of the jobserver.
 //!
-//! make joins its options by blanks; a blank or a backslash inside a word has a backslash in front. A first
+//! make joins its options by blanks (spaces and tabs; a line's end is a byte like any other); a blank or a backslash inside a
+//! word has a backslash in front. A first
 //! word without a dash holds single-letter options (`"kw -j4 ..."`), and a lone `--` ends the options: what
 //! stands behind it are variables of the command line, which a user may have filled with anything. Where an
 //! option comes twice the last one counts.
@@ -140,7 +141,8 @@ fn end_of_options(value: &[u8]) -> usize {
 fn raw_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = value;
     std::iter::from_fn(move || {
-        rest = rest.trim_ascii_start();
+        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+        rest = &rest[blanks..];
         if rest.is_empty() {
             return None;
         }
@@ -150,10 +152,14 @@ fn raw_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
 fn end_of_word(bytes: &[u8]) -> usize {
     let mut escaped = false;
     let end = bytes.iter().position(|byte| {
-        let ends = byte.is_ascii_whitespace() && !escaped;
+        let ends = is_blank(*byte) && !escaped;
         escaped = *byte == b'\\' && !escaped;
         ends
     });
@@ -184,7 +190,7 @@ fn push_word(made: &mut Vec<u8>, word: &[u8]) {
 fn escape(word: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(word.len());
     for &byte in word {
-        if byte == b'\\' || byte.is_ascii_whitespace() {
+        if byte == b'\\' || is_blank(byte) {
             escaped.push(b'\\');
         }
         escaped.push(byte);
@@ -240,6 +246,14 @@ mod tests {
         assert_eq!(auth(r" -- X=a\ --jobserver-auth=fifo:/nope"), None);
         assert_eq!(auth(r" --eval=a\ --jobserver-auth=fifo:/nope"), None);
         assert_eq!(auth(r" --\ --jobserver-auth=9,9 --jobserver-auth=3,4"), pipe(3, 4), "no lone --");
+    }
+
+    #[test]
+    fn lines_do_not_end_words() {
+        assert_eq!(auth("--eval=V=1\n--jobserver-auth=fifo:/nope"), None);
+        assert_eq!(auth("--jobserver-auth=fifo:/a\r\nb -k"), fifo("/a\r\nb"));
+        let made = MakeFlags::with_auth(b" -j4 --eval=V=1\nW=2 -k", &pipe(3, 4).unwrap(), 2);
+        assert_eq!(made, b" -j2 --jobserver-auth=3,4 --eval=V=1\nW=2 -k");
     }
 
     #[test]
@@ -307,6 +321,7 @@ mod tests {
             "fifo:/",
             "-1,-1",
             "\t",
+            "\n",
             "X=",
             "-",
             "\u{e4}",

@@ -208,7 +208,7 @@ fn kind(metadata: &Metadata) -> &'static str {
     } else if kind.is_block_device() {
         "a block device"
     } else {
-        "no file"
+        "an object without a name"
     }
 }
 

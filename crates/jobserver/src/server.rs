@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use rustix::param::page_size;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::client::Client;
 use crate::environment::Unusable;
@@ -114,9 +116,14 @@ fn refused(reason: Unusable) -> io::Error {
 }
 
 fn fill(client: Client, tokens: usize) -> io::Result<Client> {
+    // A pipe has room by pages, and one from which a byte was read has not until it is empty: so that every token can come
+    // back a page stays free.
+    let wanted = tokens.saturating_add(page_size()).next_multiple_of(page_size());
+    if wanted > fcntl_getpipe_size(client.reader())? && fcntl_setpipe_size(client.reader(), wanted).is_err() {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     match client.put_new(TOKEN, tokens) {
         Ok(()) => Ok(client),
-        // A pipe holds 64 KiB as a rule (pipe(7)).
         Err(Errno::AGAIN) => Err(io::ErrorKind::StorageFull.into()),
         Err(error) => Err(error.into()),
     }

@@ -260,6 +260,20 @@ fn more_tokens_than_a_pipe_holds_are_refused() {
 }
 
 #[test]
+fn every_token_of_a_large_pool_can_come_back() {
+    // As many as a pipe has room for unasked, less a page, more than that, and about as many as a user may have.
+    for tokens in [61_440, 61_441, 65_536, 1_000_000] {
+        for (_room, server) in pools(tokens) {
+            let client = client(&server);
+            for _ in 0..5000 {
+                client.try_acquire().unwrap().unwrap().release().unwrap();
+            }
+            assert_eq!((server.missing().unwrap(), server.surplus().unwrap()), (0, 0), "{tokens}");
+        }
+    }
+}
+
+#[test]
 fn a_path_need_not_be_text() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join(Path::new(std::ffi::OsStr::from_bytes(b"\xe4 \\x")));

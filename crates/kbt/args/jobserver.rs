@@ -36,10 +36,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Exec {
     /// Run at most N jobs, that is, take at most N-1 tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub max: Option<NonZeroU32>,
     /// Wait, without holding any token, until N jobs can run; recipes that wait so for each other wait for ever
-    #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
+    #[arg(long, value_name = "N", value_parser = jobs, default_value = "1", hide_default_value = true)]
     pub min: NonZeroU32,
     /// Give up waiting after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -72,7 +72,7 @@ pub enum ChildPool {
 #[derive(Debug, Args)]
 pub struct Pool {
     /// Let N jobs run at once [default: the number of processors]
-    #[arg(short = 'j', value_name = "N")]
+    #[arg(short = 'j', value_name = "N", value_parser = jobs)]
     pub size: Option<NonZeroU32>,
     /// How clients reach it
     #[arg(long, default_value = "fifo")]
@@ -98,6 +98,10 @@ impl From<PoolStyle> for Style {
             PoolStyle::Pipe => Self::Pipe,
         }
     }
+}
+
+fn jobs(word: &str) -> Result<NonZeroU32, String> {
+    word.parse().map_err(|_| "a number above 0 is wanted".to_owned())
 }
 
 fn seconds(word: &str) -> Result<Duration, String> {

@@ -27,8 +27,14 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// Runs a command with the free tokens; `--jobs` is a limit like `--max`.
 pub fn run(mut args: Exec, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
-    args.max = args.max.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
+    args.max = args.max.or(at_most(jobs)?);
     run_as(&args, report)
+}
+
+/// What `--jobs` said, as a number that a pool may have.
+pub fn at_most(jobs: Jobs) -> Result<Option<NonZeroU32>, Failure> {
+    let number = jobs.map(NonZeroU32::try_from).transpose();
+    number.map_err(|_| Failure::usage(format!("--jobs takes numbers up to {}", u32::MAX)))
 }
 
 /// Runs it.
@@ -37,8 +43,11 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
     let limits = Limits::of(args, report)?;
     // Before anything is held: from here on no signal ends us unawares.
     let mut signals = Signals::catch().map_err(|error| not_started("catch signals", &error))?;
-    let keeper = Keeper::start(jobserver.client(), 0);
-    let mut keeper = keeper.map_err(|error| not_started("start a keeper of the tokens", &error))?;
+    let (mut keeper, unkept) = Keeper::start_if_possible(jobserver.client())
+        .map_err(|error| not_started("start a keeper of the tokens", &error))?;
+    if let Some(error) = unkept {
+        report.warn(without_keeper(&error));
+    }
     let claimed = match take(&jobserver, &limits, &mut keeper, &mut signals, report)? {
         Claimed::Nothing => None,
         Claimed::Tokens(count) => Some(count),
@@ -47,7 +56,7 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let ended = run_with(claimed, args, &mut keeper, &mut signals, report);
+    let ended = run_with(claimed, args, &keeper, &mut signals, report);
     // On every way out, and before the zombie is taken away.
     if let Err(error) = keeper.release() {
         report.warn(not_returned(claimed.unwrap_or(0), &error));
@@ -62,7 +71,7 @@ pub fn run_as(args: &Exec, report: &mut Report) -> Result<(), Failure> {
 fn run_with(
     claimed: Option<u32>,
     args: &Exec,
-    keeper: &mut Keeper,
+    keeper: &Keeper,
     signals: &mut Signals,
     report: &mut Report,
 ) -> Result<Ended, Failure> {
@@ -177,11 +186,7 @@ fn claim(
 }
 
 /// Without a token there is nothing to make a pool of: what the others give back comes to make's own pool.
-fn private_pool(
-    which: ChildPool,
-    claimed: Option<u32>,
-    keeper: &mut Keeper,
-) -> io::Result<Option<PrivatePool>> {
+fn private_pool(which: ChildPool, claimed: Option<u32>, keeper: &Keeper) -> io::Result<Option<PrivatePool>> {
     match claimed {
         Some(tokens @ 1..) if which == ChildPool::Private => PrivatePool::of(tokens, keeper).map(Some),
         _ => Ok(None),
@@ -208,6 +213,13 @@ pub fn not_started(what: &str, error: &io::Error) -> Failure {
     Failure { exit: exit::NOT_STARTED, ..Failure::io(what, "jobserver", error) }
 }
 
+/// A process that cannot be had: kbt runs under an emulator or with a library that has threads, or in a sandbox.
+pub fn without_keeper(error: &io::Error) -> Failure {
+    let failure = Failure::io("start a keeper", "jobserver", error);
+    Failure { code: "no-keeper", ..failure }
+        .hint("all works but for this: if kbt itself is killed by SIGKILL its tokens are lost and its command goes on")
+}
+
 fn not_returned(tokens: u32, error: &io::Error) -> Failure {
     let failure = Failure::io(&format!("give all of {tokens} tokens back"), "make's jobserver", error);
     Failure { code: "tokens-lost", ..failure }.hint("make goes on with fewer jobs and says so at its end")
@@ -226,6 +238,9 @@ pub fn unusable(reason: &Unusable) -> Failure {
         {
             failure
                 .hint("the pipe is of the user that runs make; a FIFO (make 4.4) can have other permissions")
+        }
+        Unusable::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+            failure.hint("it is another user's; going on with one job")
         }
         _ => failure.hint("look at MAKEFLAGS; going on with one job"),
     }

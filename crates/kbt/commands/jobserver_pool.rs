@@ -8,7 +8,7 @@ use kbt_jobserver::{Jobserver, Server};
 use serde_json::json;
 
 use crate::args::jobserver::{Pool, PoolStyle};
-use crate::commands::jobserver_exec::{ended_with, not_started};
+use crate::commands::jobserver_exec::{at_most, ended_with, not_started, without_keeper};
 use crate::exit;
 use crate::jobserver::holders::{self, Holder};
 use crate::jobserver::keeper::Keeper;
@@ -25,15 +25,22 @@ pub fn run(args: &Pool, jobs: Jobs, report: &mut Report) -> Result<(), Failure> 
         report
             .warn(Failure::new("second-pool", text).hint("kbt jobserver exec shares those of the other one"));
     }
-    let size = args.size.or(jobs.and_then(|jobs| NonZeroU32::try_from(jobs).ok()));
-    let jobs = size.map_or_else(processors, NonZeroU32::get);
+    let jobs = match (args.size, at_most(jobs)?) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("-j and --jobs are the same; one of them is enough"));
+        }
+        (size, jobs) => size.or(jobs).map_or_else(processors, NonZeroU32::get),
+    };
     let mut signals = Signals::catch().map_err(|error| not_started("catch signals", &error))?;
-    let keeper = Keeper::start(None, 0);
-    let mut keeper = keeper.map_err(|error| not_started("start a keeper of the pool", &error))?;
-    let pool = PrivatePool::in_style(args.style.into(), jobs - 1, &mut keeper)
+    let (keeper, unkept) =
+        Keeper::start_if_possible(None).map_err(|error| not_started("start a keeper of the pool", &error))?;
+    if let Some(error) = unkept {
+        report.warn(without_keeper(&error));
+    }
+    let pool = PrivatePool::in_style(args.style.into(), jobs - 1, &keeper)
         .map_err(|error| not_made(args.style, jobs, &error))?;
     let task = Task { words: &args.command, environment: pool.environment() };
-    let ended = task.run(&mut signals, &mut keeper);
+    let ended = task.run(&mut signals, &keeper);
     let ended = ended.map_err(|error| not_started("start the command", &error))?;
     tell_leaks(pool.server(), report).map_err(|error| Failure::io("count the tokens", "pool", &error))?;
     // It holds no token, so there is none to lose.

@@ -22,7 +22,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kbt_jobserver::{Claim, Escrow};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
@@ -30,39 +29,38 @@ use rustix::thread::set_name;
 
 use super::holders;
 use super::message::{Reply, Request};
+use super::store::Store;
 use crate::exit;
 
 /// How long the killed command may take to vanish; only a process that hangs in the kernel needs it.
 const DYING: Duration = Duration::from_secs(5);
 
 /// The keeper's life, from the fork to its exit code. Nobody hears of what fails: the wrapper sees the socket end.
-pub fn run(mut wrapper: UnixStream, claim: Claim, escrow: Option<&Escrow>) -> u8 {
-    if withdraw().is_err() {
-        return exit::FAILURE;
-    }
-    let mut kept = Kept { claim, escrow, lost: None, group: None, remove: None };
+pub fn run(mut wrapper: UnixStream, store: &mut Store) -> u8 {
+    withdraw();
+    let mut kept = Kept { store, lost: None, group: None, remove: None };
     if kept.serve(&mut wrapper).is_err() {
         kept.clean_up();
     }
-    kept.give_back().map_or(exit::FAILURE, |()| exit::OK)
+    kept.store.give_back().map_or(exit::FAILURE, |()| exit::OK)
 }
 
-/// Leaves make's session and lets go of the streams, whose end others may wait for.
-fn withdraw() -> io::Result<()> {
-    setsid()?;
+/// Leaves make's session and lets go of the streams, whose end others may wait for. What of that is refused (in a sandbox)
+/// does not keep the keeper from its work.
+fn withdraw() {
+    let _ = setsid();
     // So that `killall kbt` means the others, and `ps` tells which is which.
-    set_name(c"kbt-keeper")?;
+    let _ = set_name(c"kbt-keeper");
     // Whoever writes there has an error. It is there in any room; /dev/null need not be.
-    let nowhere = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    dup2_stdin(&nowhere)?;
-    dup2_stdout(&nowhere)?;
-    dup2_stderr(&nowhere)?;
-    Ok(())
+    if let Ok(nowhere) = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = dup2_stdin(&nowhere);
+        let _ = dup2_stdout(&nowhere);
+        let _ = dup2_stderr(&nowhere);
+    }
 }
 
 struct Kept<'a> {
-    claim: Claim,
-    escrow: Option<&'a Escrow>,
+    store: &'a mut Store,
     /// Why a token of the escrow could not be given back.
     lost: Option<io::Error>,
     group: Option<Pid>,
@@ -77,9 +75,7 @@ impl Kept<'_> {
                 Request::Claim { min, max } => self.claim(min, max).send(wrapper)?,
                 Request::Group(group) => self.group = Pid::from_raw(group.cast_signed()),
                 Request::Remove(path) => self.remove = Some(Path::new(OsStr::from_bytes(&path)).to_owned()),
-                Request::Return => {
-                    self.lost = self.escrow.and_then(|escrow| escrow.give_back().err()).or(self.lost.take());
-                }
+                Request::Return => self.lost = self.store.give_one_back().err().or(self.lost.take()),
                 Request::Release => {
                     // The command is over: a wrapper that dies from here on takes nobody along.
                     self.group = None;
@@ -90,35 +86,19 @@ impl Kept<'_> {
     }
 
     fn claim(&mut self, min: u32, max: u32) -> Reply {
-        let taken = match self.take(usize::try_from(max).unwrap_or(usize::MAX)) {
-            Ok(taken) => u32::try_from(taken).unwrap_or(u32::MAX),
-            Err(error) => return Reply::Failed(error.to_string()),
-        };
-        if taken >= min {
-            return Reply::Claimed(taken);
-        }
-        self.give_back().map_or_else(|error| Reply::Failed(error.to_string()), |()| Reply::TooFew)
-    }
-
-    fn take(&mut self, max: usize) -> io::Result<usize> {
-        if let Some(escrow) = self.escrow {
-            return escrow.take(max);
-        }
-        self.claim.open(max)?;
-        Ok(self.claim.parallelism().map_or(0, |jobs| jobs.get() - 1))
-    }
-
-    fn release(&mut self) -> Reply {
-        let result = self.give_back();
-        match self.lost.take().map_or(result, Err) {
-            Ok(()) => Reply::Released,
+        match self.store.claim(min, max) {
+            Ok(Some(count)) => Reply::Claimed(count),
+            Ok(None) => Reply::TooFew,
             Err(error) => Reply::Failed(error.to_string()),
         }
     }
 
-    fn give_back(&mut self) -> io::Result<()> {
-        let closed = self.claim.close();
-        self.escrow.map_or(Ok(()), Escrow::give_back_all).and(closed)
+    fn release(&mut self) -> Reply {
+        let result = self.store.give_back();
+        match self.lost.take().map_or(result, Err) {
+            Ok(()) => Reply::Released,
+            Err(error) => Reply::Failed(error.to_string()),
+        }
     }
 
     /// After a killed wrapper.

@@ -16,5 +16,6 @@ pub mod message;
 pub mod private;
 pub mod signals;
 pub mod starter;
+mod store;
 pub mod supervise;
 pub mod terminal;

@@ -20,7 +20,7 @@ pub struct PrivatePool {
 impl PrivatePool {
     /// With so many tokens, in the style of the pool that the environment names: what wrote that name
     /// understands it. Where no FIFO can be made it is a pipe, as make itself does it.
-    pub fn of(tokens: u32, keeper: &mut Keeper) -> io::Result<Self> {
+    pub fn of(tokens: u32, keeper: &Keeper) -> io::Result<Self> {
         if let Some(Auth::Fifo(_)) = MakeFlags::parse(makeflags().as_bytes()).auth
             && let Ok(fifo) = Self::in_style(Style::Fifo, tokens, keeper)
         {
@@ -30,13 +30,13 @@ impl PrivatePool {
     }
 
     /// With so many tokens, in this style.
-    pub fn in_style(style: Style, tokens: u32, keeper: &mut Keeper) -> io::Result<Self> {
+    pub fn in_style(style: Style, tokens: u32, keeper: &Keeper) -> io::Result<Self> {
         let tokens = usize::try_from(tokens).map_err(io::Error::other)?;
         if style == Style::Pipe {
             return Ok(Self { server: Server::pipe(tokens)? });
         }
         let made = tempfile::Builder::new().prefix("kbt-jobserver-").make(|path| {
-            keeper.remove_with_us(path)?;
+            keeper.remove_with_us(path);
             Server::fifo(path, tokens)
         })?;
         let (server, path) = made.into_parts();

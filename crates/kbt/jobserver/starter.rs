@@ -32,7 +32,7 @@ pub fn run(wrapper: Pid, mut socket: UnixStream, command: &mut Command) -> u8 {
 }
 
 /// std has opened streams that were closed, and ignores SIGPIPE; the command gets what we were given.
-fn as_we_were_started(command: &mut Command) -> &mut Command {
+pub fn as_we_were_started(command: &mut Command) -> &mut Command {
     let streams = [stdin(), stdout(), stderr()].into_iter().zip(kbt_streams::were_closed());
     for (stream, _) in streams.filter(|(_, closed)| *closed) {
         // It is /dev/null's, and stays that for the command if it has to.
@@ -42,7 +42,8 @@ fn as_we_were_started(command: &mut Command) -> &mut Command {
 }
 
 fn await_the_word(wrapper: Pid, socket: &mut UnixStream) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Where that is refused (in a sandbox) the keeper still ends the group.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
     // A wrapper that died before that line sends no signal any more.
     if getppid() != Some(wrapper) {
         return Err(io::ErrorKind::BrokenPipe.into());

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,24 +37,25 @@ pub struct Task<'a> {
 /// A command that has ended but still is a zombie, so that its process group's number is not used anew before
 /// the keeper was told.
 pub struct Ended {
-    child: Pid,
+    /// `None` where it never was.
+    child: Option<Pid>,
     /// What to exit with: the command's own code, or 128 and the number of the signal that ended it. Where it could not
     /// be run, why not.
     pub outcome: Result<u8, Failure>,
 }
 
 impl Task<'_> {
-    /// Runs it to its end. There must be no other thread.
-    pub fn run(&self, signals: &mut Signals, keeper: &mut Keeper) -> io::Result<Ended> {
+    /// Runs it to its end.
+    pub fn run(&self, signals: &mut Signals, keeper: &Keeper) -> io::Result<Ended> {
         let mut command = self.command();
         let wrapper = getpid();
         let (mut ours, theirs) = UnixStream::pair()?;
         let as_inherited = kbt_fork::Signals::Default(signals.inherited_mask());
-        let child = fork(as_inherited, || starter::run(wrapper, theirs, &mut command))?;
+        let forked = fork(as_inherited, || starter::run(wrapper, theirs, &mut command));
+        let Ok(child) = forked else { return self.run_unforked(command, signals, keeper) };
         // From here on a signal can be forwarded. It waits for our word, so it cannot have become the command yet.
         setpgid(Some(child), Some(child))?;
-        // A keeper that was killed leaves us with less protection, not without the command.
-        let _ = keeper.end_with_us(child);
+        keeper.end_with_us(child);
         // The starter may have been killed already; that is seen when it is waited for.
         let _ = ours.write_all(b"!");
         let status = wait(child, signals)?;
@@ -61,7 +63,25 @@ impl Task<'_> {
             Some(error) => Err(self.refused(&error)),
             None => Ok(code(&status, child)),
         };
-        Ok(Ended { child, outcome })
+        Ok(Ended { child: Some(child), outcome })
+    }
+
+    /// As std starts a program, where we may not fork: it does not end with us if we are killed.
+    fn run_unforked(
+        &self,
+        mut command: Command,
+        signals: &mut Signals,
+        keeper: &Keeper,
+    ) -> io::Result<Ended> {
+        let child = match starter::as_we_were_started(&mut command).process_group(0).spawn() {
+            Ok(child) => i32::try_from(child.id()).ok().and_then(Pid::from_raw),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) => return Ok(Ended { child: None, outcome: Err(self.refused(&error)) }),
+        };
+        let child = child.ok_or(io::ErrorKind::InvalidData)?;
+        keeper.end_with_us(child);
+        let outcome = Ok(code(&wait(child, signals)?, child));
+        Ok(Ended { child: Some(child), outcome })
     }
 
     fn command(&self) -> Command {
@@ -83,6 +103,7 @@ impl Task<'_> {
             _ => exit::NOT_EXECUTABLE,
         };
         let command = self.words.first().map(|word| word.display().to_string()).unwrap_or_default();
+        let command = if command.is_empty() { "''".to_owned() } else { command };
         Failure { exit, ..Failure::io("run", command, error) }
     }
 }
@@ -90,7 +111,9 @@ impl Task<'_> {
 impl Ended {
     /// Takes the zombie away.
     pub fn reap(self) -> io::Result<Result<u8, Failure>> {
-        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.child), WaitIdOptions::EXITED))?;
+        if let Some(child) = self.child {
+            rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED))?;
+        }
         Ok(self.outcome)
     }
 }
@@ -141,7 +164,11 @@ fn send(signal: Signal, group: Pid) {
 fn code(status: &WaitIdStatus, group: Pid) -> u8 {
     if let Some(signal) = status.terminating_signal() {
         let killed = signal == Signal::KILL.as_raw();
-        end_group(group, if killed { Signal::KILL } else { Signal::TERM }, DYING);
+        if !killed {
+            end_group(group, Signal::TERM, DYING);
+        }
+        // Whoever does not heed that either.
+        end_group(group, Signal::KILL, DYING);
         return exit::of_signal(signal);
     }
     status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILURE)
