@@ -168,3 +168,16 @@ fn a_depfile_replaces_neither_an_input_nor_the_result() {
         assert_eq!(fs::read(&base).unwrap(), before);
     }
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    // The pipe's other end is closed before kbt begins.
+    let script = "sleep 0.2; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", KBT, "dto", "show"]).arg(example("base.dtb"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}

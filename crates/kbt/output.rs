@@ -5,7 +5,7 @@ mod set;
 mod temporary;
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,6 @@ use rustix::fs::{access, fsync};
 use rustix::io::Errno;
 
 use crate::report::{Failure, Report};
-use temporary::{Access, MODE, Temporary, directory};
 
 pub use set::Set;
 
@@ -48,13 +47,17 @@ impl Output {
         match self {
             Self::Stdout => {
                 let mut stdout = io::stdout().lock();
-                stdout_is_open()
+                let written = stdout_is_open()
                     .and_then(|()| stdout.write_all(bytes))
                     .and_then(|()| stdout.flush())
-                    .and_then(|()| if sync { sync_through(&stdout) } else { Ok(()) })
-                    .map_err(|error| Failure::io("write", "standard output", &error))
+                    .and_then(|()| if sync { sync_through(&stdout) } else { Ok(()) });
+                match written {
+                    // A reader that went away, as in `kbt dtbo dump IMAGE | head`, has what it wanted.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => written.map_err(|error| Failure::io("write", "standard output", &error)),
+                }
             }
-            Self::File(path) => replace(path, bytes, sync).map_err(|error| cannot_write(path, &error)),
+            Self::File(_) => self.write_with(Set::default(), bytes, sync),
         }
     }
 
@@ -84,27 +87,6 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         );
     }
     failure
-}
-
-/// Replaces `path` by a file that holds `bytes`; nobody sees half of it.
-///
-/// A symbolic link is followed, so that the file behind it is replaced and the link stays. What is no
-/// regular file (a FIFO, a device, an open descriptor) cannot be replaced and is written to. An existing file keeps its
-/// permissions, and its owner where the user may give files away.
-fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
-    match place(path)? {
-        Place::Through => write_through(path, bytes, sync),
-        Place::File { target, old } => {
-            let mut temporary =
-                Temporary::beside(&target, old.as_ref().map_or(Access::New(MODE), Access::Old))?;
-            temporary.file().write_all(bytes)?;
-            if sync {
-                temporary.file().sync_all()?;
-            }
-            temporary.rename(&target)?;
-            if sync { File::open(directory(&target))?.sync_all() } else { Ok(()) }
-        }
-    }
 }
 
 /// How a path is written to.

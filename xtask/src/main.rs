@@ -79,8 +79,8 @@ const VERBS: &[Verb] = &[
     Verb { name: "bench", options: "AREA", help: "measure an area and print its table", run: bench::run },
     Verb {
         name: "stress",
-        options: "jobserver [--rounds N]",
-        help: "run real makes over recipes that claim tokens and are killed, for minutes",
+        options: "jobserver [--rounds N] | faults",
+        help: "for minutes: real makes over recipes that are killed; every system call of what writes fails once",
         run: stress::run,
     },
     Verb {

@@ -25,8 +25,18 @@ pub fn run(args: &InstallLinks, report: &mut Report) -> Result<(), Failure> {
             missing.push((name, path));
         }
     }
+    // All that can lack room comes before the first name changes.
+    let mut links = Vec::new();
     for (_, path) in &missing {
-        replace(path, &target).map_err(|error| Failure::io("make a link", path.display(), &error))?;
+        let link = Link::make(path, &target);
+        links.push(link.map_err(|error| Failure::io("make a link", path.display(), &error))?);
+    }
+    if let Some((link, error)) =
+        links.iter_mut().find_map(|link| link.appear().err().map(|error| (link, error)))
+    {
+        let failure = Failure::io("make a link", link.path.display(), &error);
+        links.iter_mut().for_each(Link::take_back);
+        return Err(failure);
     }
     report.field("target", target.to_string_lossy());
     report.field("made", missing.iter().map(|(name, _)| *name).collect::<Vec<_>>());
@@ -78,14 +88,49 @@ fn is_there(path: &Path, target: &OsString, force: bool) -> Result<bool, Failure
     })
 }
 
-/// A link that appears in the place of what is there: under a name of its own first, then renamed.
-fn replace(path: &Path, target: &OsString) -> io::Result<()> {
-    let mut name = OsString::from(".kbt-");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!("-{}", std::process::id()));
-    let fresh: PathBuf = path.with_file_name(name);
-    symlink(target, &fresh)?;
-    fs::rename(&fresh, path).inspect_err(|_| {
-        let _ = fs::remove_file(&fresh);
-    })
+/// A link under a name of its own, until it takes the place of what is there. It is removed where that did not happen.
+struct Link<'p> {
+    path: &'p Path,
+    fresh: PathBuf,
+    is_first: bool,
+    has_appeared: bool,
+}
+
+impl<'p> Link<'p> {
+    fn make(path: &'p Path, target: &OsString) -> io::Result<Self> {
+        let mut name = OsString::from(".kbt-link-");
+        name.push(path.file_name().unwrap_or_default());
+        let fresh = path.with_file_name(name);
+        match symlink(target, &fresh) {
+            // Of a run that was killed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&fresh)?;
+                symlink(target, &fresh)?;
+            }
+            made => made?,
+        }
+        Ok(Self { path, fresh, is_first: fs::symlink_metadata(path).is_err(), has_appeared: false })
+    }
+
+    fn appear(&mut self) -> io::Result<()> {
+        fs::rename(&self.fresh, self.path)?;
+        self.has_appeared = true;
+        Ok(())
+    }
+
+    /// What was replaced by --force is gone; its link stays.
+    fn take_back(&mut self) {
+        if self.has_appeared && self.is_first {
+            // What fails here cannot be helped; the error that brought us here is told.
+            let _ = fs::remove_file(self.path);
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        if !self.has_appeared {
+            let _ = fs::remove_file(&self.fresh);
+        }
+    }
 }

@@ -41,7 +41,12 @@ impl Lock {
                 Ok(()) if identity(&name) == identity_of(&file) => return Some(Self { _file: file, name }),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(PAUSE),
-                Err(_) => return None,
+                Err(TryLockError::WouldBlock) => return None,
+                Err(TryLockError::Error(_)) => {
+                    // Without locks it is nobody's.
+                    let _ = fs::remove_file(&name);
+                    return None;
+                }
             }
         }
     }

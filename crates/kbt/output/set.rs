@@ -8,7 +8,7 @@
 //! killed between two of these calls. Where the file system cannot exchange, what appeared stays. What is no regular file
 //! is written to, before the first place changes.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,8 +23,8 @@ use super::temporary::{Access, Identity, MODE, Temporary, directory, identity, s
 use super::{Place, cannot_write, place, write_through};
 use crate::report::Failure;
 
-/// From so many files on the process asks for more descriptors; it has 1024 as a rule.
-const FEW: usize = 256;
+/// From so many files on the process asks for more descriptors; it has 1024 as a rule, and two for each file.
+const FEW: usize = 16;
 
 /// Files to be published together.
 #[derive(Debug, Default)]
@@ -101,7 +101,7 @@ impl Set {
         let content = content.map_err(|error| cannot_write(path, &error))?;
         if let Content::File { target, .. } = &content {
             let name = target.file_name().unwrap_or_default().to_owned();
-            if !self.targets.insert((identity(directory(target)), name)) {
+            if !self.targets.insert((identity(&directory(target).join(".")), name)) {
                 return Err(
                     Failure::usage("two results of this run would have this name").at_file(path.display())
                 );
@@ -129,10 +129,10 @@ impl Set {
             self.each(|content, _| content.sync())?;
         }
         let directories = self.directories();
-        // In the order of the paths, so that no two runs wait for each other. One file needs none.
+        // In one order for all, so that no two runs wait for each other. One file needs none.
         let locks: Vec<_> = match self.staged.as_slice() {
             [] | [_] => Vec::new(),
-            _ => directories.iter().filter_map(|directory| Lock::of(directory)).collect(),
+            _ => directories.values().filter_map(|directory| Lock::of(directory)).collect(),
         };
         let result = self.appear(&directories, sync);
         if result.is_err() {
@@ -144,24 +144,28 @@ impl Set {
         result
     }
 
-    fn appear(&mut self, directories: &BTreeSet<PathBuf>, sync: bool) -> Result<(), Failure> {
+    fn appear(&mut self, directories: &BTreeMap<Identity, PathBuf>, sync: bool) -> Result<(), Failure> {
+        let mut open = Vec::new();
+        for directory in directories.values().filter(|_| sync) {
+            open.push((directory, File::open(directory).map_err(|error| cannot_write(directory, &error))?));
+        }
         self.each(|content, _| content.give_name())?;
         self.each(|content, path| content.write_through(path, sync))?;
-        let is_alone = self.staged.len() == 1;
-        self.each(|content, _| content.appear(is_alone))?;
-        if sync {
-            for directory in directories {
-                let synced = File::open(directory).and_then(|directory| directory.sync_all());
-                synced.map_err(|error| cannot_write(directory, &error))?;
-            }
-        }
-        Ok(())
+        // Then nothing can fail later, and there is nothing to go back to.
+        let is_last = self.staged.len() == 1 && !sync;
+        self.each(|content, _| content.appear(is_last))?;
+        open.iter().try_for_each(|(directory, file)| {
+            file.sync_all().map_err(|error| cannot_write(directory, &error))
+        })
     }
 
-    /// Where files appear.
-    fn directories(&self) -> BTreeSet<PathBuf> {
+    /// Where files appear: each directory once, under whichever of its names.
+    fn directories(&self) -> BTreeMap<Identity, PathBuf> {
         let directory = |staged: &Staged| match &staged.content {
-            Content::File { target, .. } => Some(directory(target).to_owned()),
+            Content::File { target, .. } => {
+                let directory = directory(target).to_owned();
+                Some((identity(&directory.join(".")), directory))
+            }
             Content::Bytes(_) => None,
         };
         self.staged.iter().filter_map(directory).collect()
@@ -220,10 +224,9 @@ impl Content {
         }
     }
 
-    fn appear(&mut self, is_alone: bool) -> io::Result<()> {
+    fn appear(&mut self, is_last: bool) -> io::Result<()> {
         let Self::File { temporary, target, state } = self else { return Ok(()) };
-        if is_alone {
-            // No later file can fail, so there is nothing to go back to.
+        if is_last {
             return temporary.rename(target);
         }
         *state = match temporary.exchange(target) {
@@ -293,6 +296,20 @@ mod tests {
             set.publish(sync).unwrap();
             assert_eq!(texts(room.path()), pairs(&[("a", "new"), ("b", "new"), ("c", "new")]));
         }
+    }
+
+    #[test]
+    fn a_directory_under_two_names_is_locked_once() {
+        let room = tempfile::tempdir().unwrap();
+        let link = room.path().join("link");
+        std::os::unix::fs::symlink(".", &link).unwrap();
+        let mut set = Set::default();
+        set.add_name(&room.path().join("a"), b"1").unwrap();
+        set.add_name(&link.join("b"), b"2").unwrap();
+        assert_eq!(set.directories().len(), 1);
+        assert!(set.add_name(&link.join("a"), b"3").is_err());
+        set.publish(false).unwrap();
+        assert_eq!(fs::read(room.path().join("b")).unwrap(), b"2");
     }
 
     #[test]

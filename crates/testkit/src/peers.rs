@@ -19,7 +19,7 @@
 //! | `modules/SET/lib/modules/VERSION/` | kernel modules: `cloud-6.1`, with `--all` also `amd64-6.1`, `armmp-6.1`, `arm64-6.1` |
 //! | `modules/SET.gz/`, `.xz/`, `.zst/` | the same modules, packed |
 //! | `bin/xz`, `bin/zstd`, `bin/gzip` | of trixie |
-//! | `bin/valgrind` | bookworm's, for counts of instructions where the system has none |
+//! | `bin/valgrind`, `bin/strace` | bookworm's, to count instructions and let system calls fail where the system has none |
 //!
 //! A test asks for a peer by [`require!`](crate::require), which leaves the test with a word where the peer
 //! could not be had:
@@ -76,6 +76,11 @@ pub fn tool(name: &str) -> Result<PathBuf, Missing> {
 /// The valgrind that counts instructions: the system's, else the peer.
 pub fn valgrind() -> Result<PathBuf, Missing> {
     present("valgrind".to_owned(), place::valgrind())
+}
+
+/// The strace that lets system calls fail: the system's, else the peer.
+pub fn strace() -> Result<PathBuf, Missing> {
+    place::of_system("strace").map_or_else(|| tool("strace"), Ok)
 }
 
 /// A set of real device trees: `arm64-6.12`, `arm64-6.1` or `armmp-6.1`.

@@ -206,6 +206,28 @@ pub const PEERS: &[Peer] = &[
             part: Part::Trees,
         }),
     },
+    // To let system calls fail, on a machine that has none.
+    Peer {
+        name: "strace",
+        suite: "bookworm",
+        long: false,
+        what: What::Programs(Programs {
+            packages: &[
+                "libc6",
+                "libdw1",
+                "libelf1",
+                "liblzma5",
+                "libbz2-1.0",
+                "libunwind8",
+                "strace",
+                "zlib1g",
+            ],
+            commands: &[("strace", "strace")],
+            environment: &[],
+            library: None,
+            headers: &[],
+        }),
+    },
     // For counts of instructions on a machine that has none. Its memcheck would need the symbols of the system's own
     // C library.
     Peer {

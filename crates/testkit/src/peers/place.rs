@@ -23,11 +23,15 @@ pub fn cache() -> PathBuf {
     base.join("kbt")
 }
 
-/// Where the valgrind is that counts instructions: the system's, else the peer.
+/// Where valgrind is, which counts instructions: the system's, else the peer.
 pub fn valgrind() -> PathBuf {
+    of_system("valgrind").unwrap_or_else(|| peers().join("bin/valgrind"))
+}
+
+/// A program in `$PATH`.
+pub fn of_system(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let own = env::split_paths(&path).map(|directory| directory.join("valgrind")).find(|file| file.is_file());
-    own.unwrap_or_else(|| peers().join("bin/valgrind"))
+    env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
 /// Programs that are started in another directory get these paths too.
