@@ -136,7 +136,7 @@ fn break_modules(set: &str, suffix: &str) {
     let mut tree = Tree::new(&format!("broken{suffix}"));
     tree.write("modules.order", b"");
     let mut random = Random::new(34);
-    let (mut same, mut given_up) = (0, 0);
+    let (mut same, mut given_up, mut refused) = (0, 0, 0);
     for batch in 0..broken_count().div_ceil(BATCH) {
         for index in 0..BATCH {
             let seed = &seeds[random.below(seeds.len())];
@@ -151,15 +151,27 @@ fn break_modules(set: &str, suffix: &str) {
             assert!(actual.exit == 0 || actual.exit == 1, "{suffix} {batch}: {actual:?}");
             continue;
         }
+        if says(&expected, "only 7-bit ASCII is supported") {
+            // A flipped bit in the name of an exported symbol. kmod stops amid its outputs, and a temporary file is left.
+            assert_eq!((expected.exit, actual.exit), (1, 1), "{suffix} {batch}");
+            assert!(says(&actual, " is not 7-bit ASCII") && actual.files.is_empty(), "{actual:?}");
+            refused += 1;
+            continue;
+        }
         let differences = expected.differences(&actual);
         let differences: Vec<_> = differences.iter().filter(|it| it.part != "stderr").collect();
         assert!(differences.is_empty(), "batch {batch} in {}: {differences:?}", tree.root.display());
         same += 1;
     }
     println!(
-        "{set}{suffix}: {same} trees of {BATCH} broken modules are the same, kmod aborted over {given_up}"
+        "{set}{suffix}: {same} trees of {BATCH} broken modules are the same, kmod aborted over {given_up}, both \
+         refused {refused}"
     );
-    assert!(same > given_up, "{same} {given_up}");
+    assert!(same > 10 * (given_up + refused), "{same} {given_up} {refused}");
+}
+
+fn says(outcome: &Outcome, words: &str) -> bool {
+    String::from_utf8_lossy(&outcome.stderr).contains(words)
 }
 
 #[test]

@@ -4,11 +4,13 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 
 use kbt_compress::{Decoder, FileCompression};
 use kbt_depmod::{ModuleFacts, ModuleReader, ReadError, SourceError};
+use rustix::fs::{Mode, OFlags, fstat, open, openat};
+use rustix::io::retry_on_intr;
 
 /// Most bytes that a module may have, decompressed.
 const MAX_SIZE: usize = 1 << 30;
@@ -36,6 +38,33 @@ impl From<io::Error> for ModuleFileError {
     }
 }
 
+/// The directory that module files lie below: it is found once, not once a file.
+#[derive(Debug)]
+pub struct Below<'d> {
+    path: &'d [u8],
+    directory: Option<OwnedFd>,
+}
+
+impl<'d> Below<'d> {
+    /// Opens a directory. What lies elsewhere, or below one that cannot be opened, is found by its whole path.
+    pub fn open(path: &'d [u8]) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self { path, directory: open(path, flags, Mode::empty()).ok() }
+    }
+
+    fn open_file(&self, path: &[u8]) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let relative = path.strip_prefix(self.path).and_then(|rest| rest.strip_prefix(b"/"));
+        let file = retry_on_intr(|| match (&self.directory, relative) {
+            (Some(directory), Some(relative)) if relative.first().is_some_and(|byte| *byte != b'/') => {
+                openat(directory, relative, flags, Mode::empty())
+            }
+            _ => open(path, flags, Mode::empty()),
+        });
+        Ok(file?.into())
+    }
+}
+
 /// Reads one module file after the other.
 #[derive(Debug, Default)]
 pub struct ModuleFiles {
@@ -52,12 +81,13 @@ impl ModuleFiles {
     }
 
     /// Reads a file. Its name is taken for a hint only: what its first bytes say counts.
-    pub fn read(&mut self, path: &Path) -> Result<ModuleFacts, ModuleFileError> {
+    pub fn read(&mut self, below: &Below<'_>, path: &[u8]) -> Result<ModuleFacts, ModuleFileError> {
         // Forgets what an earlier error left.
         let _ = self.reader.salvage();
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        if path.extension().is_some_and(|extension| extension == "ko") {
+        let file = below.open_file(path)?;
+        let size = fstat(&file).map_err(io::Error::from)?.st_size;
+        let size = u64::try_from(size).unwrap_or_default();
+        if path.ends_with(b".ko") {
             match self.reader.read_from(&mut Positional(&file), size) {
                 Ok(facts) => return Ok(facts),
                 Err(SourceError::Source(error)) => return Err(error.into()),

@@ -46,6 +46,7 @@ pub trait Decode {
 
 impl<T, A: Decode<Output = T>, B: Decode<Output = T>> Entries<'_, A, B> {
     /// The entry of that index.
+    #[inline]
     pub fn get(&self, index: usize, endian: Endianness) -> Option<T> {
         match self {
             Self::Elf32(entries) => entries.get(index).map(|entry| entry.decode(endian)),

@@ -75,6 +75,7 @@ impl<'data> SectionTable<'data> {
     }
 
     /// The section of that index.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Section> {
         self.entries.get(index, self.endian)
     }
@@ -111,6 +112,7 @@ macro_rules! decode {
         impl Decode for $header<Endianness> {
             type Output = Section;
 
+            #[inline]
             fn decode(&self, endian: Endianness) -> Section {
                 use object::read::elf::SectionHeader as _;
                 Section {

@@ -17,9 +17,15 @@ impl<'data> StringTable<'data> {
         self.bytes
     }
 
+    /// The string at `offset` and all that follows it; `None` behind the table.
+    #[inline]
+    pub fn tail(&self, offset: u32) -> Option<&'data [u8]> {
+        self.bytes.get(offset as usize..).filter(|rest| !rest.is_empty())
+    }
+
     /// The string at `offset`, without its NUL; one that the table cuts off ends there. `None` behind the table.
     pub fn get(&self, offset: u32) -> Option<&'data [u8]> {
-        let rest = self.bytes.get(offset as usize..).filter(|rest| !rest.is_empty())?;
+        let rest = self.tail(offset)?;
         let end = memchr::memchr(0, rest).unwrap_or(rest.len());
         rest.get(..end)
     }

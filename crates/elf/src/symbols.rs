@@ -111,6 +111,7 @@ impl<'data> SymbolTable<'data> {
     }
 
     /// The symbol of that index.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Symbol> {
         self.entries.get(index, self.endian)
     }
@@ -137,6 +138,7 @@ macro_rules! decode {
         impl Decode for $symbol<Endianness> {
             type Output = Symbol;
 
+            #[inline]
             fn decode(&self, endian: Endianness) -> Symbol {
                 use object::read::elf::Sym as _;
                 Symbol {

@@ -115,7 +115,7 @@ impl Incremental {
         gathered.cache = cache;
         let files: Vec<_> = missing.iter().map(|(_, file)| *file).collect();
         log.report.field("reused", modules.len() - files.len());
-        for ((index, _), facts) in missing.iter().zip(read::facts(&files, strict, jobs, log)?) {
+        for ((index, _), facts) in missing.iter().zip(read::facts(modules.directory(), &files, strict, jobs, log)?) {
             if let Some(place) = gathered.pieces.get_mut(*index) {
                 *place = Piece::Read(facts);
             }

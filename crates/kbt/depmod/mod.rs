@@ -78,7 +78,7 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         Some(incremental) => incremental.facts(&modules, &identities, args.strict, jobs, log)?,
         None => {
             let files: Vec<_> = modules.iter().collect();
-            Gathered::read(read::facts(&files, args.strict, jobs, log)?)
+            Gathered::read(read::facts(&settings.directory, &files, args.strict, jobs, log)?)
         }
     };
     let builtin = read_beside(&settings.directory, "modules.builtin");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kbt_depmod::{Level, ModuleFacts, ModuleFile};
 
 use super::log::Log;
-use super::{Stop, path};
-use crate::module_file::{ModuleFileError, ModuleFiles};
+use super::Stop;
+use crate::module_file::{Below, ModuleFileError, ModuleFiles};
 use crate::modules_dir::text;
 use crate::report::Failure;
 use crate::workers::{self, Jobs};
@@ -26,16 +26,19 @@ pub enum Reading {
     Broken(ModuleFacts),
 }
 
-/// Reads each file. With `strict` one that cannot be read ends the run.
+/// Reads each file, most of which lie below `directory`. With `strict` one that cannot be read ends the run.
 pub fn facts(
+    directory: &[u8],
     files: &[ModuleFile<'_>],
     strict: bool,
     jobs: Jobs,
     log: &mut Log<'_>,
 ) -> Result<Vec<Reading>, Stop> {
+    let below = Below::open(directory);
     let step = |file: &ModuleFile<'_>| {
-        Ok(FILES
-            .with_borrow_mut(|files| files.read(path(file.path)).map_err(|error| (error, files.salvage()))))
+        Ok(FILES.with_borrow_mut(|files| {
+            files.read(&below, file.path).map_err(|error| (error, files.salvage()))
+        }))
     };
     let results = workers::map(jobs, log.report, "modules read", files, cost, step).map_err(Stop::Fatal)?;
     let mut bad = 0;

@@ -23,7 +23,8 @@ pub(super) fn by_key<'k>(
         for (word, entry) in &mut *group {
             *word = word_at(key(*entry), depth);
         }
-        group.sort_unstable();
+        // Most of these numbers are there many times over, which this sort makes use of.
+        group.sort_unstable_by_key(|(word, _)| *word);
         let mut start = range.start;
         for equal in group.chunk_by(|a, b| a.0 == b.0) {
             let range = start..start + equal.len();

@@ -22,12 +22,13 @@ pub fn read(
         if sparc && symbol.kind() == symbol_type::SPARC_REGISTER {
             continue;
         }
-        let Some(name) = symbols.name(&symbol) else {
+        let Some(rest) = symbols.strings().tail(symbol.name) else {
             facts.clear_imports();
             return;
         };
-        if !name.is_empty() {
-            let crc = versions.visit(bytes, name);
+        // A symbol without a name wants nothing, be there a version without one or not.
+        if rest.first() != Some(&0) {
+            let (name, crc) = versions.visit(bytes, rest);
             facts.push_import(name, crc, symbol.binding() == Binding::Weak);
         }
     }

@@ -63,7 +63,7 @@ fn read_graph(
         let Found { modules, config } = find::modules(&settings, None, &mut log)?;
         name_inputs(depfile, &settings, &modules, &config);
         let files: Vec<_> = modules.iter().collect();
-        let gathered = Gathered::read(read::facts(&files, false, jobs, &mut log)?);
+        let gathered = Gathered::read(read::facts(&settings.directory, &files, false, jobs, &mut log)?);
         let all = dependencies(&modules, &gathered.views(), &Options::default());
         Graph::of(&modules, &all, args)
     });
