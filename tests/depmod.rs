@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use depmod_room::{Room, VERSION, module, stderr};
+use depmod_room::{Room, VERSION, as_user, module, stderr};
 use kbt_testkit::module::{Encoding, Module, OUTPUTS};
 use kbt_testkit::{peers, random::Random};
 use serde_json::Value;
@@ -110,22 +110,6 @@ fn a_link_that_leads_back_is_not_followed() {
     let output = room.ok(&[]);
     assert!(stderr(&output).contains("/kernel/deep/up leads back to a directory above it"));
     assert_eq!(room.outputs()["modules.dep"].iter().filter(|byte| **byte == b'\n').count(), 3);
-}
-
-/// Runs as a user where the test is root, whom permissions do not stop.
-fn as_user(room: &Room, words: &[&str]) -> Command {
-    let plain = room.command(words);
-    if !rustix::process::geteuid().is_root() {
-        return plain;
-    }
-    // The binary lies where a user may not look. A process of its own copies it: a child that another test starts
-    // meanwhile would hold our copy open for writing, and the system would call it busy.
-    let copy = room.root().join("kbt");
-    assert!(Command::new("cp").arg(plain.get_program()).arg(&copy).status().unwrap().success());
-    fs::set_permissions(room.root(), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy).args(plain.get_args());
-    command
 }
 
 #[test]
@@ -249,108 +233,40 @@ fn killed_at_any_moment_it_leaves_whole_files_and_the_next_run_mends() {
 }
 
 #[test]
-fn incremental_reads_only_what_changed() {
+fn what_is_no_module_is_not_read_whole() {
     let room = Room::small();
-    let cache = format!("--incremental={}", room.root().join("cache").display());
-    thread::sleep(Duration::from_millis(50));
-    let reused = || {
-        let output = room.ok(&[&cache, "--json"]);
-        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-        result["reused"].as_u64().unwrap()
-    };
-    assert_eq!(reused(), 0);
-    assert_eq!(reused(), 3);
-    let before = room.outputs();
-    let index = fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino();
-    room.module("kernel/a.ko", &module("1").import("from_c"));
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(reused(), 2);
-    assert_ne!(room.outputs()["modules.dep"], before["modules.dep"]);
-    assert_eq!(fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino(), index, "it was right");
-    room.ok(&["-o", room.root().join("full").to_str().unwrap()]);
-    assert_eq!(room.outputs(), room.outputs_at(&room.root().join("full")));
+    for name in ["kernel/large.ko", "kernel/packed.ko.xz"] {
+        room.write(name, b"no module");
+        fs::File::options().write(true).open(room.modules().join(name)).unwrap().set_len(900 << 20).unwrap();
+    }
+    let command = room.command(&[]);
+    // 256 MiB of address space have no room for it.
+    let limited = Command::new("sh")
+        .args(["-c", "ulimit -v 262144; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .output()
+        .unwrap();
+    assert_eq!(limited.status.code(), Some(0), "{}", stderr(&limited));
+    assert_eq!(stderr(&limited).matches("not an ELF file (at byte 0)").count(), 2, "{}", stderr(&limited));
 }
 
 #[test]
-fn a_broken_cache_is_no_cache() {
-    let room = Room::small();
-    let cache = room.root().join("cache");
-    let word = format!("--incremental={}", cache.display());
-    thread::sleep(Duration::from_millis(50));
-    room.ok(&[&word]);
-    let expected = room.outputs();
-    let file = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
-    let good = fs::read(&file).unwrap();
-    for at in [0, 9, good.len() / 2, good.len() - 1] {
-        let mut bytes = good.clone();
-        bytes[at] ^= 1;
-        fs::write(&file, &bytes[..]).unwrap();
-        room.ok(&[&word]);
-        assert_eq!(room.outputs(), expected);
-    }
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-    let output = room.ok(&[&word, "--json"]);
-    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(result["reused"], 0, "a cache that others may write is not believed");
-}
-
-/// Some change of the tree.
-fn change(room: &Room, random: &mut Random) {
-    let name = format!("kernel/r{}.ko", random.below(12));
-    let path = room.modules().join(&name);
-    let number = random.below(10);
-    let own = Module::new(Encoding::X86_64)
-        .info("alias", &format!("random:{number}"))
-        .export(&format!("r{number}"), 1)
-        .import("from_c");
-    match random.below(7) {
-        // In place and of the same size; most often within one tick.
-        0 | 1 => fs::write(&path, own.write()).unwrap(),
-        // The same with the time of before.
-        2 => {
-            let modified = fs::metadata(&path).and_then(|status| status.modified());
-            fs::write(&path, own.write()).unwrap();
-            if let Ok(modified) = modified {
-                fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-            }
-        }
-        3 => {
-            let beside = room.root().join("beside");
-            fs::write(&beside, own.write()).unwrap();
-            fs::rename(beside, &path).unwrap();
-        }
-        4 => drop(fs::remove_file(&path)),
-        5 => room.module(&format!("updates/r{}.ko", random.below(12)), &own),
-        _ => {
-            let order: String = (0..5).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
-            room.write("modules.order", order.as_bytes());
-        }
-    }
-}
-
-#[test]
-fn incremental_gives_the_bytes_of_a_full_run() {
-    for (seed, verify) in [(1, false), (2, false), (3, true)] {
+fn a_file_beside_the_modules_that_cannot_be_read_is_fatal() {
+    for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
         let room = Room::small();
-        let cache = format!("--incremental={}", room.root().join("cache").display());
-        let words: &[&str] = if verify { &[&cache, "--verify"] } else { &[&cache] };
-        let full = room.root().join("full");
-        let mut random = Random::new(seed);
-        for step in 0..30 {
-            for _ in 0..random.below(4) {
-                change(&room, &mut random);
-            }
-            if random.below(4) == 0 {
-                let mut child = room.command(words).stderr(Stdio::null()).spawn().unwrap();
-                thread::sleep(Duration::from_micros(random.below(20_000) as u64));
-                let _ = child.kill();
-                child.wait().unwrap();
-                change(&room, &mut random);
-            }
-            room.ok(words);
-            room.ok(&["-o", full.to_str().unwrap()]);
-            assert!(room.outputs() == room.outputs_at(&full), "seed {seed}, step {step}");
-        }
+        room.ok(&[]);
+        let before = room.outputs();
+        let _ = fs::remove_file(room.modules().join(name));
+        fs::create_dir(room.modules().join(name)).unwrap();
+        let output = room.run(&[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains(&format!("{name}: cannot read: Is a directory")),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(room.outputs(), before);
     }
 }
 

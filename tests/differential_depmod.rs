@@ -39,6 +39,8 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("prefix-long", &["--symbol-prefix=m", "{version}"]),
     ("prefix-two", &["-P", "ab", "{version}"]),
     ("prefix-empty", &["-P", "", "{version}"]),
+    ("prefix-twice", &["-P", "b", "-P", "m", "{version}"]),
+    ("prefix-two-then-one", &["-P", "ab", "-P", "m", "{version}"]),
     ("output", &["-o", "{root}/out", "{version}"]),
     ("output-relative", &["-o", "out/deep", "{version}"]),
     ("module-directory", &["-m", "/lib/modules", "{version}"]),
@@ -60,6 +62,8 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("list-all", &["-a", "{version}", "{modules}/kernel/fs/plain.ko"]),
     ("list-relative", &["{version}", "lib/modules/{version}/kernel/fs/plain.ko"]),
     ("list-missing", &["{version}", "{modules}/kernel/fs/nothing.ko"]),
+    ("list-directory", &["{version}", "{modules}/kernel/fs/"]),
+    ("list-root", &["{version}", "/"]),
     ("list-without-version", &["{modules}/kernel/fs/plain.ko"]),
 ];
 
@@ -127,7 +131,7 @@ fn every_configuration() {
         tree.write(&file, tree.fill(lines).as_bytes());
         tree.settle();
         let config = format!("{{root}}/conf/{name}.conf");
-        let words = ["-b", "{root}", "-C", &config, "{version}"];
+        let words = ["-b", "{root}", "-C", &config, "-vv", "{version}"];
         let case = format!("config-{name}");
         skips.judge(&case, &differences(&kmod, &Depmod::kbt(), &tree, &words));
     }
@@ -140,6 +144,87 @@ fn every_configuration() {
     let machine = ["-b", "{root}", "{version}"];
     skips.judge("config-of-the-machine", &differences(&kmod, &Depmod::kbt(), &tree, &machine));
     skips.finish();
+}
+
+/// A relative directory is below the current one as the shell calls it, where that is right.
+#[test]
+fn the_shells_name_of_the_current_directory() {
+    let kmod = require!(Depmod::kmod_34());
+    let mut tree = small("shell");
+    std::os::unix::fs::symlink("../shell", tree.root.join("link")).unwrap();
+    tree.settle();
+    let words = ["-b", ".", "-C", "none", "-n", "-v", &tree.version].map(ToOwned::to_owned);
+    let run = |depmod: &Depmod, called: &Path| {
+        let output = depmod.command(&words, &tree.root).env("PWD", called).output().unwrap();
+        depmod_oracle::Outcome::of(output, &tree)
+    };
+    let link = tree.root.join("link");
+    for called in [link.as_path(), &tree.root, Path::new("/"), Path::new("relative")] {
+        let (expected, actual) = (run(&kmod, called), run(&Depmod::kbt(), called));
+        assert_eq!(expected.exit, 0);
+        assert!(expected.differences(&actual).is_empty(), "{called:?} {:?}", expected.differences(&actual));
+    }
+    let named = run(&Depmod::kbt(), &link).stdout;
+    assert!(String::from_utf8(named).unwrap().contains("/link/./lib/modules/"), "it counts");
+}
+
+/// A path that no system call takes is no module's.
+#[test]
+fn a_path_that_is_too_long() {
+    let kmod = require!(Depmod::kmod_34());
+    let mut tree = small("long");
+    let deep: Vec<String> = (0..17).map(|level| format!("{level:0>240}")).collect();
+    // Made step by step, as the whole path would be too long for one call.
+    let script =
+        "cd \"$1\"; shift; for name; do mkdir -p \"$name\" && cd -P \"$name\"; done; cp \"$OLD\" deep.ko";
+    let made = std::process::Command::new("sh")
+        .args(["-ec", script, "sh", tree.modules().to_str().unwrap()])
+        .args(&deep)
+        .env("OLD", tree.modules().join("kernel/fs/plain.ko"))
+        .status()
+        .unwrap();
+    tree.settle();
+    let found = differences(&kmod, &Depmod::kbt(), &tree, &words(&["{version}"]));
+    let removed = std::process::Command::new("rm").arg("-rf").arg(tree.modules().join(&deep[0])).status();
+    assert!(made.success() && removed.unwrap().success());
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// `make modules_install` calls depmod by a script of the kernel's, DEPMOD=... and all: an empty directory first, then
+/// `-ae -F System.map -b ...`.
+#[test]
+fn the_call_of_modules_install() {
+    let kmod = require!(Depmod::kmod_34());
+    for release in ["5.10", "6.1", "6.12", "7"] {
+        let _ = require!(peers::tool(&format!("mksysmap-{release}")));
+        let scripts = peers::directory().join(format!("sysroot/kbuild-{release}/usr/lib"));
+        let kbuild =
+            fs::read_dir(&scripts).unwrap().map(|entry| entry.unwrap().path().join("scripts/depmod.sh"));
+        let script = kbuild.filter(|script| script.exists()).next().unwrap();
+        let tree = small(&format!("install-{release}"));
+        // The script calls it by one word, so kbt needs a name that says which of its tools is meant.
+        let links = tree.root.with_extension("bin");
+        let _ = fs::remove_dir_all(&links);
+        fs::create_dir(&links).unwrap();
+        let link = links.join("depmod");
+        std::os::unix::fs::symlink(Depmod::kbt().program(), &link).unwrap();
+        let run = |program: &Path| {
+            tree.clean();
+            let mut command = std::process::Command::new("sh");
+            command.arg(&script).current_dir(&tree.root).env("objtree", ".");
+            command.env("DEPMOD", program).env("INSTALL_MOD_PATH", &tree.root);
+            // Of old kernels the program is the first word.
+            if fs::read_to_string(&script).unwrap().contains("DEPMOD=$1") {
+                command.arg(program);
+            }
+            depmod_oracle::Outcome::of(command.arg(&tree.version).output().unwrap(), &tree)
+        };
+        let (expected, actual) = (run(kmod.program()), run(&link));
+        assert_eq!(expected.exit, 0, "{release}: {}", String::from_utf8_lossy(&expected.stderr));
+        assert!(!expected.output("modules.dep.bin").is_empty());
+        let found = expected.differences(&actual);
+        assert!(found.is_empty(), "{release}: {found:?}");
+    }
 }
 
 /// Changes to the tree's other inputs; `None` removes the file.

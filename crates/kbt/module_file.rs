@@ -18,6 +18,12 @@ const MAX_SIZE: usize = 1 << 30;
 /// So much may come out of any compressed file; more only of one that is large itself.
 const FREE_SIZE: usize = 64 << 20;
 
+/// Of a file that may be compressed so many bytes are read before what it is is known.
+const FRONT: usize = 1 << 20;
+
+/// A buffer of more bytes than this is given back before the next file.
+const KEPT: usize = 8 << 20;
+
 /// How many times its own size a compressed module may have beyond that: real ones have up to 20.
 const MAX_RATIO: usize = 256;
 
@@ -72,6 +78,8 @@ pub struct ModuleFiles {
     decoder: Decoder,
     /// The bytes of a compressed file, and room that an earlier one needed.
     stored: Vec<u8>,
+    /// How many they are.
+    filled: usize,
 }
 
 impl ModuleFiles {
@@ -88,15 +96,17 @@ impl ModuleFiles {
         let size = fstat(&file).map_err(io::Error::from)?.st_size;
         let size = u64::try_from(size).unwrap_or_default();
         if path.ends_with(b".ko") {
-            match self.reader.read_from(&mut Positional(&file), size) {
-                Ok(facts) => return Ok(facts),
-                Err(SourceError::Source(error)) => return Err(error.into()),
+            match self.read_pieces(&file, size) {
                 // It may be compressed nevertheless.
-                Err(SourceError::Module(error)) if error.is_bad_magic() => {}
-                Err(SourceError::Module(error)) => return Err(ModuleFileError::Module(error)),
+                Err(ModuleFileError::Module(error)) if error.is_bad_magic() => {}
+                result => return result,
             }
         }
-        self.read_whole(&file, size)
+        let compression = self.read_front(&file, size)?;
+        if compression == FileCompression::None {
+            return self.read_pieces(&file, size);
+        }
+        self.read_whole(&file, size, compression)
     }
 
     /// What the file that gave the last error says nevertheless; mostly nothing.
@@ -104,21 +114,51 @@ impl ModuleFiles {
         self.reader.salvage()
     }
 
-    fn read_whole(&mut self, file: &File, size: u64) -> Result<ModuleFacts, ModuleFileError> {
+    fn read_pieces(&mut self, file: &File, size: u64) -> Result<ModuleFacts, ModuleFileError> {
+        self.reader.read_from(&mut Positional(file), size).map_err(|error| match error {
+            SourceError::Source(error) => error.into(),
+            SourceError::Module(error) => ModuleFileError::Module(error),
+        })
+    }
+
+    /// Reads the front of a file into `stored`, most often all of it, and says how it is compressed.
+    fn read_front(&mut self, file: &File, size: u64) -> io::Result<FileCompression> {
+        self.filled = 0;
+        let front = usize::try_from(size).map_or(FRONT, |size| size.min(FRONT));
+        self.read_on(file, front)?;
+        Ok(FileCompression::detect(self.stored.get(..self.filled).unwrap_or_default()))
+    }
+
+    /// Reads the rest, decodes it, and takes the facts out.
+    fn read_whole(
+        &mut self,
+        file: &File,
+        size: u64,
+        compression: FileCompression,
+    ) -> Result<ModuleFacts, ModuleFileError> {
         let size = usize::try_from(size).ok().filter(|&size| size <= MAX_SIZE);
-        let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        self.read_on(file, size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?)?;
+        let stored = self.stored.get(..self.filled).unwrap_or_default();
+        let limit = stored.len().saturating_mul(MAX_RATIO).clamp(FREE_SIZE, MAX_SIZE);
+        let facts = match self.decoder.decode(compression, stored, limit) {
+            Ok(bytes) => self.reader.read(bytes).map_err(ModuleFileError::Module),
+            Err(error) => Err(ModuleFileError::Compressed(compression, error)),
+        };
+        if self.stored.len() > KEPT {
+            self.stored = Vec::new();
+        }
+        facts
+    }
+
+    /// Reads on until there are `size` bytes, or the file ends.
+    fn read_on(&mut self, file: &File, size: usize) -> io::Result<()> {
         if self.stored.len() < size {
             self.stored.try_reserve_exact(size - self.stored.len()).map_err(io::Error::other)?;
             self.stored.resize(size, 0);
         }
-        let buffer = self.stored.get_mut(..size).unwrap_or_default();
-        let count = fill(file, 0, buffer)?;
-        let stored = buffer.get(..count).unwrap_or_default();
-        let compression = FileCompression::detect(stored);
-        let limit = stored.len().saturating_mul(MAX_RATIO).clamp(FREE_SIZE, MAX_SIZE);
-        let bytes = self.decoder.decode(compression, stored, limit);
-        let bytes = bytes.map_err(|error| ModuleFileError::Compressed(compression, error))?;
-        self.reader.read(bytes).map_err(ModuleFileError::Module)
+        let room = self.stored.get_mut(self.filled..size).unwrap_or_default();
+        self.filled += fill(file, self.filled as u64, room)?;
+        Ok(())
     }
 }
 

@@ -12,9 +12,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use kbt_depmod::Messages;
+use kbt_depmod::{Messages, has_module_extension};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
 use rustix::io::Errno;
+
+use crate::report::Failure;
 
 /// Bytes of directory entries that are asked for at once.
 const ENTRIES: usize = 32 << 10;
@@ -25,7 +27,7 @@ pub struct Walk<'w> {
     pub skip: &'w dyn Fn(&[u8]) -> bool,
     /// In the order of names, not of the file system.
     pub by_name: bool,
-    /// Ask for the status of every file.
+    /// Ask for the status of every file that is named like a module.
     pub status: bool,
 }
 
@@ -132,7 +134,9 @@ impl Walk<'_> {
         messages: &mut Messages,
     ) -> Option<(FileType, Option<Stat>)> {
         let known = matches!(kind, FileType::RegularFile | FileType::Directory);
-        if known && !(self.status && kind == FileType::RegularFile) {
+        // What is no module may come and go meanwhile: nobody asks for its status.
+        let asked = self.status && kind == FileType::RegularFile && has_module_extension(name.to_bytes());
+        if known && !asked {
             return Some((kind, None));
         }
         let status = match statat(&here.directory, name, AtFlags::empty()) {
@@ -237,16 +241,24 @@ pub fn text(error: impl std::fmt::Display) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// All of a file below a directory, or kmod's words for why not.
-pub fn read_beside(directory: &[u8], name: &str) -> Result<Vec<u8>, Vec<u8>> {
+/// All of a file below a directory, or kmod's words for why it cannot be opened.
+///
+/// # Errors
+/// It is there and cannot be read, as a directory, or by an error of the disk: what is made without it would be wrong.
+pub fn read_beside(directory: &[u8], name: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Failure> {
     use std::os::unix::ffi::OsStrExt as _;
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(directory)).join(name);
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut File::open(&path)?, &mut bytes)?;
-        Ok(bytes)
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            let why = text(error);
+            return Ok(Err(
+                [b"could not open ", name.as_bytes(), b" at ", directory, b": ", why.as_bytes()].concat()
+            ));
+        }
     };
-    read().map_err(|error| {
-        [b"could not open ", name.as_bytes(), b" at ", directory, b": ", text(error).as_bytes()].concat()
-    })
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut file, &mut bytes)
+        .map_err(|error| Failure::io("read", path.display(), &error))?;
+    Ok(Ok(bytes))
 }

@@ -50,6 +50,11 @@ impl Depmod {
         Ok(Self { program: peers::tool("kmod-30/depmod")?, name: "depmod", first: &[] })
     }
 
+    /// The program itself.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The command with these words, ready to be run in `directory`.
     pub fn command(&self, words: &[String], directory: &Path) -> Command {
         use std::os::unix::process::CommandExt as _;

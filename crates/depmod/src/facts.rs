@@ -329,11 +329,18 @@ impl FactsBuilder {
             put(end);
         }
         put(crc_size);
-        for length in self.kinds.iter().flat_map(|kind| &kind.lengths) {
-            bytes.extend_from_slice(&length.to_le_bytes());
+        for kind in &self.kinds {
+            put_numbers(&mut bytes, &kind.lengths, |length| length.to_le_bytes());
         }
-        for crc in self.crcs() {
-            bytes.extend_from_slice(crc.to_le_bytes().get(..crc_size).unwrap_or_default());
+        for kind in &self.kinds {
+            if wide {
+                put_numbers(&mut bytes, &kind.crcs, |crc| crc.to_le_bytes());
+            } else {
+                put_numbers(&mut bytes, &kind.crcs, |crc| {
+                    let [a, b, c, d, ..] = crc.to_le_bytes();
+                    [a, b, c, d]
+                });
+            }
         }
         self.kinds.iter().for_each(|kind| bytes.extend_from_slice(&kind.text));
         ModuleFacts { bytes: bytes.into_boxed_slice() }
@@ -357,6 +364,20 @@ impl FactsBuilder {
         collected.text.extend_from_slice(text);
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         collected.lengths.push(if weak { length | WEAK } else { length });
+    }
+}
+
+/// Appends all numbers at once, which is a copy.
+fn put_numbers<T: Copy, const SIZE: usize>(
+    bytes: &mut Vec<u8>,
+    numbers: &[T],
+    put: impl Fn(T) -> [u8; SIZE],
+) {
+    let start = bytes.len();
+    bytes.resize(start + SIZE * numbers.len(), 0);
+    let places = bytes.get_mut(start..).unwrap_or_default().as_chunks_mut().0;
+    for (place, number) in places.iter_mut().zip(numbers) {
+        *place = put(*number);
     }
 }
 

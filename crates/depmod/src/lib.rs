@@ -21,6 +21,7 @@ mod kernel;
 mod lines;
 mod message;
 mod modules;
+mod name_hash;
 mod names;
 mod order;
 mod outputs;

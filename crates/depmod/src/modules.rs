@@ -94,13 +94,19 @@ impl Modules {
     ///
     /// `tag` is the caller's: [`ModuleFile::tag`] has it again.
     pub fn offer(&mut self, path: &[u8], tag: u32, config: &Config) -> Offer {
-        let entry = self.push_text(path, tag);
+        self.offer_below(b"", path, tag, config)
+    }
+
+    /// The same for a module whose path was found relative to a directory: `above`, with a slash at its end. The module
+    /// has the whole path; for priorities, as in kmod, the new one is taken as it was found.
+    pub fn offer_below(&mut self, above: &[u8], path: &[u8], tag: u32, config: &Config) -> Offer {
+        let entry = self.push_text(above, path, tag);
         let Some(old) = self.find_entry(&entry) else {
             self.add(entry);
             return Offer::New;
         };
         let mine = self.entries.get(old).copied();
-        if mine.is_some_and(|mine| self.wins(&mine, &entry, config)) {
+        if mine.is_some_and(|mine| self.wins(&mine, &entry, above.len(), config)) {
             self.text.truncate(entry.path as usize);
             return Offer::Lower(old);
         }
@@ -112,7 +118,7 @@ impl Modules {
 
     /// Takes a module that was named by the user, unless there is one of its name: then gives that.
     pub fn add_named(&mut self, path: &[u8], tag: u32) -> Result<(), ModuleFile<'_>> {
-        let entry = self.push_text(path, tag);
+        let entry = self.push_text(b"", path, tag);
         if let Some(old) = self.find_entry(&entry).and_then(|old| self.entries.get(old)) {
             return Err(self.file(old));
         }
@@ -156,8 +162,9 @@ impl Modules {
         self.by_name = by_name;
     }
 
-    fn push_text(&mut self, path: &[u8], tag: u32) -> Entry {
+    fn push_text(&mut self, above: &[u8], path: &[u8], tag: u32) -> Entry {
         let start = self.text.len();
+        self.text.extend_from_slice(above);
         self.text.extend_from_slice(path);
         let path_end = self.text.len();
         push_module_name(path, &mut self.text);
@@ -168,7 +175,7 @@ impl Modules {
             path: narrow(start),
             path_end: narrow(path_end),
             name_end: narrow(self.text.len()),
-            base: narrow(base_start(path)),
+            base: narrow(above.len() + base_start(path)),
             tag,
         }
     }
@@ -211,16 +218,16 @@ impl Modules {
         (rest.first() == Some(&b'/')).then_some(self.directory.len() + 1)
     }
 
-    /// Whether the module that is there has at least the priority of the new one.
-    fn wins(&self, old: &Entry, new: &Entry, config: &Config) -> bool {
-        let place = |entry: &Entry| {
+    /// Whether the module that is there has at least the priority of the new one, of whose path `skip` bytes do not count.
+    fn wins(&self, old: &Entry, new: &Entry, skip: usize, config: &Config) -> bool {
+        let place = |entry: &Entry, skip: usize| {
             let name = (entry.name_end - entry.path_end) as usize;
-            let path = self.path_of(entry).get(..entry.base as usize + name).unwrap_or_default();
+            let path = self.path_of(entry).get(skip..entry.base as usize + name).unwrap_or_default();
             // A path of another directory whose name begins like this one's loses a byte, as in kmod.
             let below = path.strip_prefix(self.directory.as_slice());
             Place { path, below: below.and_then(|below| below.get(1..)) }
         };
-        old_wins(place(old), place(new), config)
+        old_wins(place(old, 0), place(new, skip), config)
     }
 }
 

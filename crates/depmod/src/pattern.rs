@@ -202,7 +202,9 @@ impl Parser<'_> {
                 break;
             }
             let atom = self.atom()?;
-            nodes.push(self.repeated(atom)?);
+            // An anchor alone is not repeated: what follows it begins anew, and may be no count.
+            let anchor = matches!(atom, Node::Start | Node::End);
+            nodes.push(if anchor { atom } else { self.repeated(atom)? });
         }
         Some(Node::Sequence(nodes))
     }
@@ -276,15 +278,22 @@ impl Parser<'_> {
             let byte = self.next()?;
             match byte {
                 b']' if !first => break,
-                b'[' if matches!(self.peek(), Some(b':')) => {
-                    let class = class(self.until(b':')?)?;
-                    set = or(set, class);
+                b'[' if self.peek() == Some(b':') => set = or(set, class(self.until(b':')?)?),
+                // A class of equals begins no range, and no range ends with one or with a class of characters.
+                b'[' if self.peek() == Some(b'=') => {
+                    let only = self.element(byte)?;
+                    set = or(set, set_of(|byte| byte == only));
                 }
+                // Elsewhere it stands for a range.
+                b'-' if !first && self.peek() != Some(b']') => return None,
                 byte => {
                     let low = self.element(byte)?;
                     let high = if self.peek() == Some(b'-') && self.rest.get(1).is_some_and(|&b| b != b']') {
                         self.next();
                         let byte = self.next()?;
+                        if byte == b'[' && matches!(self.peek(), Some(b':' | b'=')) {
+                            return None;
+                        }
                         self.element(byte)?
                     } else {
                         low
@@ -397,6 +406,9 @@ mod tests {
             "()",
             "[^a-z]$",
             "[a-c-]md",
+            "[-a]md",
+            "[[:alpha:]-]",
+            "(^)*6",
             "0{1}",
             "0{0,}5",
             "-5?0",
@@ -413,9 +425,28 @@ mod tests {
 
     #[test]
     fn what_regcomp_refuses_matches_nothing() {
-        for pattern in
-            ["*a", "a|*", "(", "[", "[z-a]", "a{2,1}", "a{x", "[[:nope:]]", "\\", "(a)\\1", "a{40000}"]
-        {
+        for pattern in [
+            "*a",
+            "a|*",
+            "(",
+            "[",
+            "[z-a]",
+            "a{2,1}",
+            "a{x",
+            "[[:nope:]]",
+            "\\",
+            "(a)\\1",
+            "a{40000}",
+            "^*",
+            "a^+",
+            "$?",
+            "^{1}",
+            "[a-c-e]",
+            "[[:alpha:]-z]",
+            "[[=a=]-c]",
+            "[a-[=c=]]",
+            "[a-[:alpha:]]",
+        ] {
             assert_eq!(is_in(pattern, "a"), None, "{pattern}");
         }
         assert_eq!(is_in("(((a{900}){900}){900})", "a"), None);

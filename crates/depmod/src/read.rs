@@ -16,7 +16,6 @@
 
 mod exports;
 mod imports;
-mod names;
 mod versions;
 
 use core::fmt;

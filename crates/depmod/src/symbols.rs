@@ -1,12 +1,10 @@
 //! The symbols that modules and the kernel export, each with its owner.
 
-use std::hash::BuildHasher as _;
-
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::facts::Facts;
 use crate::hash::{SYMBOL_BUCKETS, bucket};
+use crate::name_hash::NameHasher;
 
 /// The owner of a symbol that is the kernel's own.
 const KERNEL: u32 = u32::MAX;
@@ -30,7 +28,7 @@ impl Symbol<'_> {
 pub(crate) struct SymbolTable<'s> {
     symbols: Vec<Symbol<'s>>,
     by_name: HashTable<u32>,
-    seed: RandomState,
+    hasher: NameHasher,
     /// A character that symbols of some architectures begin with.
     prefix: Option<u8>,
 }
@@ -38,14 +36,14 @@ pub(crate) struct SymbolTable<'s> {
 impl<'s> SymbolTable<'s> {
     /// Without symbols; `prefix` is taken off once at the front of a name.
     pub(crate) fn new(prefix: Option<u8>) -> Self {
-        Self { symbols: Vec::new(), by_name: HashTable::new(), seed: RandomState::default(), prefix }
+        Self { symbols: Vec::new(), by_name: HashTable::new(), hasher: NameHasher::default(), prefix }
     }
 
     /// Makes room for that many more.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.symbols.reserve(count);
-        let (symbols, seed) = (&self.symbols, &self.seed);
-        self.by_name.reserve(count, |&index| seed.hash_one(name_of(symbols, index)));
+        let (symbols, hasher) = (&self.symbols, &self.hasher);
+        self.by_name.reserve(count, |&index| hasher.hash(name_of(symbols, index)));
     }
 
     /// Adds the symbols of the module of this index.
@@ -74,7 +72,7 @@ impl<'s> SymbolTable<'s> {
     #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&Symbol<'s>> {
         let name = self.without_prefix(name.strip_prefix(b".").unwrap_or(name));
-        let hash = self.seed.hash_one(name);
+        let hash = self.hasher.hash(name);
         let index = self.by_name.find(hash, |&index| name_of(&self.symbols, index) == name)?;
         self.symbols.get(*index as usize)
     }
@@ -100,8 +98,8 @@ impl<'s> SymbolTable<'s> {
     }
 
     fn add(&mut self, symbol: Symbol<'s>) {
-        let (symbols, seed) = (&mut self.symbols, &self.seed);
-        let hash = seed.hash_one(symbol.name);
+        let (symbols, hasher) = (&mut self.symbols, &self.hasher);
+        let hash = hasher.hash(symbol.name);
         let found = self.by_name.find(hash, |&index| name_of(symbols, index) == symbol.name).copied();
         if let Some(old) = found.and_then(|index| symbols.get_mut(index as usize)) {
             *old = symbol;
@@ -110,7 +108,7 @@ impl<'s> SymbolTable<'s> {
         // There are fewer symbols than bytes of text, which facts count in 32 bits a module.
         let index = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
         symbols.push(symbol);
-        self.by_name.insert_unique(hash, index, |&index| seed.hash_one(name_of(symbols, index)));
+        self.by_name.insert_unique(hash, index, |&index| hasher.hash(name_of(symbols, index)));
     }
 }
 

@@ -22,6 +22,14 @@ impl<'data, A: Pod, B: Pod> Entries<'data, A, B> {
         }
     }
 
+    /// The entries of 32 bits and those of 64, of which one has none: loops choose between them once.
+    pub fn slices(&self) -> (&'data [A], &'data [B]) {
+        match self {
+            Self::Elf32(entries) => (entries, &[]),
+            Self::Elf64(entries) => (&[], entries),
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Self::Elf32(entries) => entries.len(),

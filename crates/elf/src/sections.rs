@@ -82,8 +82,10 @@ impl<'data> SectionTable<'data> {
 
     /// All sections in order, section 0 first.
     pub fn iter(&self) -> impl Iterator<Item = Section> + use<'data> {
-        let table = *self;
-        (0..table.len()).filter_map(move |index| table.get(index))
+        let endian = self.endian;
+        let (narrow, wide) = self.entries.slices();
+        let narrow = narrow.iter().map(move |section| section.decode(endian));
+        narrow.chain(wide.iter().map(move |section| section.decode(endian)))
     }
 
     /// The table of names: each ended by a NUL.

@@ -118,8 +118,10 @@ impl<'data> SymbolTable<'data> {
 
     /// All symbols in order, the empty symbol 0 first.
     pub fn iter(&self) -> impl Iterator<Item = Symbol> + use<'data> {
-        let table = *self;
-        (0..table.len()).filter_map(move |index| table.get(index))
+        let endian = self.endian;
+        let (narrow, wide) = self.entries.slices();
+        let narrow = narrow.iter().map(move |symbol| symbol.decode(endian));
+        narrow.chain(wide.iter().map(move |symbol| symbol.decode(endian)))
     }
 
     /// The table of names.

@@ -118,14 +118,8 @@ pub struct Depmod {
     #[arg(short = 'n', long, visible_alias = "dry-run", conflicts_with = "depfile")]
     pub show: bool,
     /// A character that symbols of this architecture begin with
-    #[arg(
-        short = 'P',
-        long,
-        value_name = "CHAR",
-        overrides_with = "symbol_prefix",
-        allow_hyphen_values = true
-    )]
-    pub symbol_prefix: Option<OsString>,
+    #[arg(short = 'P', long, value_name = "CHAR", allow_hyphen_values = true)]
+    pub symbol_prefix: Vec<OsString>,
     /// Warn of duplicates
     #[arg(short, long)]
     pub warn: bool,

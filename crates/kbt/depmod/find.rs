@@ -5,12 +5,15 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 
-use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, has_module_extension};
+use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, base_name, has_module_extension};
 
 use super::log::Log;
-use super::settings::Settings;
+use super::settings::{Settings, current_directory};
 use super::{Stop, config_files, incremental};
 use crate::modules_dir::{Walk, read_beside, text};
+
+/// Bytes of the longest path that kmod takes, with its NUL: C's `PATH_MAX`.
+const MAX_PATH: usize = 4096;
 
 /// The modules, and where their choice comes from.
 pub struct Found {
@@ -41,7 +44,7 @@ pub fn modules(
         return Err(Stop::fatal("too-many", "could not build module array: Numerical result out of range"));
     }
     modules.sort();
-    match read_beside(&settings.directory, "modules.order") {
+    match read_beside(&settings.directory, "modules.order").map_err(Stop::Fatal)? {
         Ok(order) => {
             let name = [settings.directory.as_slice(), b"/modules.order"].concat();
             modules.sort_by_order(&name, &order, &mut log.messages);
@@ -60,9 +63,19 @@ fn search(
 ) -> Result<(), Stop> {
     let walk =
         Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: identities.is_some() };
+    let here = [current_directory()?.as_slice(), b"/"].concat();
     let mut add = |root: &[u8], log: &mut Log<'_>| {
-        let done = walk.run(root, &mut log.messages, |met, _| {
+        // The directory of an external module may be relative; the module's path is not.
+        let above = if root.starts_with(b"/") { &[][..] } else { &here };
+        let done = walk.run(root, &mut log.messages, |met, messages| {
             if !has_module_extension(met.name) {
+                return ControlFlow::Continue(());
+            }
+            if met.path.len() >= MAX_PATH {
+                let why = text(rustix::io::Errno::NAMETOOLONG);
+                for what in [&b"could not create module "[..], b"failed "] {
+                    messages.tell(Level::Error, &[what, met.path, b": ", why.as_bytes()]);
+                }
                 return ControlFlow::Continue(());
             }
             let mut tag = 0;
@@ -70,7 +83,7 @@ fn search(
                 tag = u32::try_from(identities.len()).unwrap_or(u32::MAX);
                 identities.push(met.status.as_ref().map(incremental::identity).unwrap_or_default());
             }
-            modules.offer(met.path, tag, config);
+            modules.offer_below(above, met.path, tag, config);
             // One too many is enough to refuse.
             if modules.len() > MAX_MODULES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -95,9 +108,13 @@ fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Re
         if !path.as_bytes().starts_with(b"/") {
             return Err(Stop::fatal("usage", format!("{shown}: not absolute path.")));
         }
-        fs::metadata(path).map_err(|error| {
-            Stop::fatal("io", format!("could not create module {shown}: {}", text(error)))
-        })?;
+        let found = fs::metadata(path).map_err(text);
+        // What ends with a slash has no name.
+        let found = found.and_then(|_| match base_name(path.as_bytes()) {
+            [] => Err(text(rustix::io::Errno::NOENT)),
+            _ => Ok(()),
+        });
+        found.map_err(|why| Stop::fatal("io", format!("could not create module {shown}: {why}")))?;
         let Err(old) = modules.add_named(path.as_bytes(), 0) else { continue };
         let name = String::from_utf8_lossy(old.name);
         if old.path == path.as_bytes() {

@@ -6,9 +6,11 @@
 //! module directory, and keeps only what was last changed before: a later change has a later time. (git does the same
 //! with its index.)
 //!
-//! **Limits.** The time of change cannot be set by users, only by who sets the clock back. Where no file can be made, or a
-//! module is on another device, the system's clock counts, two seconds back: a server's clock may run behind by that
-//! much. `--verify` trusts no clock: contents are read and compared by their checksum.
+//! **Limits.** The time of change cannot be set by users, only by who sets the clock back, and by who makes the image of
+//! a file system. So times count only on the file systems of the cache itself, of `/` and of `/usr`, which are not
+//! exchanged for others below the cache, and only where a file can be made; all else is read again each time. A store
+//! through a shared mapping moves the time of change at the first one to a clean page only. `--verify` trusts no clock:
+//! contents are read and compared by their checksum.
 //!
 //! There are two files. What changed since the cache was written goes to a small one beside it, which names the large
 //! one by its checksum; where it would grow the large one is written anew.
@@ -17,13 +19,12 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use kbt_depmod::{
     CACHE_HEAD, Cache, CacheEntry, Digest, Facts, FileIdentity, KnownFile, Level, ModuleFacts, Modules,
     Output, Outputs, write_cache,
 };
-use rustix::fs::{Mode, OFlags, Stat, fstat, open};
+use rustix::fs::{Mode, OFlags, Stat, fstat, open, stat};
 
 use super::log::Log;
 use super::read::{self, Reading};
@@ -34,8 +35,8 @@ use crate::modules_dir::text;
 use crate::output::Set;
 use crate::workers::{self, Jobs};
 
-/// How far behind the system's clock another may be.
-const SLACK: i64 = 2;
+/// Bytes of the largest cache that is read.
+const MAX_CACHE: u64 = 1 << 30;
 
 /// Bytes of a file that are read at once for its checksum.
 const PIECE: usize = 1 << 18;
@@ -54,18 +55,21 @@ pub struct Incremental {
 /// The share of the modules that the small file may hold.
 const CHANGES: usize = 16;
 
-/// The time at the start of the run.
-struct Now {
-    /// By the clock of the module directory's file system, and which that is.
-    there: Option<(u64, (i64, u64))>,
-    here: (i64, u64),
-}
+/// The time at the start of the run by the clock of the module directory's file system, and which that is; `None` where
+/// no clock can be believed.
+struct Now(Option<(u64, (i64, u64))>);
 
 impl Incremental {
     /// Opens the cache that the arguments ask for. Where modules are named there is nothing to keep.
-    pub fn wanted(args: &Depmod, settings: &Settings) -> Option<Self> {
+    pub fn wanted(args: &Depmod, settings: &Settings, log: &mut Log<'_>) -> Option<Self> {
         let directory = args.incremental.as_ref()?.as_ref();
-        let directory = directory.map_or_else(default_directory, PathBuf::from);
+        let Some(directory) = directory.map(PathBuf::from).or_else(default_directory) else {
+            log.tell(
+                Level::Warning,
+                "nothing is kept: neither XDG_CACHE_HOME nor HOME names a directory; give --incremental=DIR",
+            );
+            return None;
+        };
         settings.named.is_none().then(|| Self::open(settings, &directory, args.verify))
     }
 
@@ -76,7 +80,8 @@ impl Incremental {
         let purpose = [env!("CARGO_PKG_VERSION").as_bytes(), b" ", &settings.directory].concat();
         let bytes = read_own(&file).unwrap_or_default();
         let changes = read_own(&beside(&file)).unwrap_or_default();
-        Self { file, purpose, bytes, changes, verify, now: Now::ask(&settings.directory) }
+        let now = Now::ask(&settings.directory, directory);
+        Self { file, purpose, bytes, changes, verify, now }
     }
 
     /// The facts of all modules, those of `identities` (by the modules' tags): kept ones where the file is the same, else
@@ -115,7 +120,9 @@ impl Incremental {
         gathered.cache = cache;
         let files: Vec<_> = missing.iter().map(|(_, file)| *file).collect();
         log.report.field("reused", modules.len() - files.len());
-        for ((index, _), facts) in missing.iter().zip(read::facts(modules.directory(), &files, strict, jobs, log)?) {
+        for ((index, _), facts) in
+            missing.iter().zip(read::facts(modules.directory(), &files, strict, jobs, log)?)
+        {
             if let Some(place) = gathered.pieces.get_mut(*index) {
                 *place = Piece::Read(facts);
             }
@@ -265,21 +272,20 @@ impl Gathered<'_> {
 }
 
 impl Now {
-    fn ask(directory: &[u8]) -> Self {
-        let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = i64::try_from(here.as_secs()).unwrap_or_default();
+    fn ask(modules: &[u8], cache: &Path) -> Self {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let made = open(path(directory), flags, Mode::RUSR).and_then(fstat);
-        let there = made.ok().map(|status| identity(&status)).map(|made| (made.device, made.changed));
-        Self { there, here: (seconds, here.subsec_nanos().into()) }
+        let made = open(path(modules), flags, Mode::RUSR).and_then(fstat).ok();
+        let made = made.map(|status| identity(&status)).map(|made| (made.device, made.changed));
+        // A cache that is made first lies on the device of what is there of its path.
+        let cache = cache.ancestors().find_map(|path| stat(path).ok());
+        let lasting = [cache, stat("/").ok(), stat("/usr").ok()];
+        let lasts = |device: u64| lasting.iter().flatten().any(|status| status.st_dev == device);
+        Self(made.filter(|(device, _)| lasts(*device)))
     }
 
     /// Whether a file of this identity was last changed before, so that a later change would show.
     fn is_after(&self, identity: &FileIdentity) -> bool {
-        match self.there {
-            Some((device, now)) if device == identity.device => identity.changed < now,
-            _ => identity.changed < (self.here.0 - SLACK, self.here.1),
-        }
+        self.0.is_some_and(|(device, now)| device == identity.device && identity.changed < now)
     }
 }
 
@@ -316,24 +322,28 @@ fn content(path: &Path) -> std::io::Result<u128> {
     }
 }
 
-/// For root a place that lasts, for others theirs.
-fn default_directory() -> PathBuf {
+/// For root a place that lasts, for others theirs, if they have one.
+fn default_directory() -> Option<PathBuf> {
     let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/cache/kbt");
+        return Some(PathBuf::from("/var/cache/kbt"));
     }
     let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("kbt")
+    cache.map(|cache| cache.join("kbt"))
 }
 
 /// A file that nobody else can have written.
 fn read_own(file: &Path) -> Option<Vec<u8>> {
-    let mut file = File::open(file).ok()?;
+    // Nothing to wait for, be it a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(file, flags, Mode::empty()).ok()?);
     let status = file.metadata().ok()?;
     let own =
         status.is_file() && status.uid() == rustix::process::geteuid().as_raw() && status.mode() & 0o022 == 0;
-    let mut bytes = Vec::with_capacity(usize::try_from(status.len()).ok().filter(|_| own)?);
-    file.read_to_end(&mut bytes).ok()?;
+    let size = Some(status.len()).filter(|&size| own && size <= MAX_CACHE)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(size).ok()?).ok()?;
+    file.take(size).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -350,17 +360,58 @@ fn write_own(file: &Path, bytes: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn changed(device: u64, changed: (i64, u64)) -> FileIdentity {
+        FileIdentity { device, changed, ..FileIdentity::default() }
+    }
+
     #[test]
     fn what_changed_in_this_tick_is_not_kept() {
-        let now = Now { there: Some((1, (100, 500))), here: (200, 0) };
-        let changed = |device, changed| FileIdentity { device, changed, ..FileIdentity::default() };
+        let now = Now(Some((1, (100, 500))));
         assert!(now.is_after(&changed(1, (100, 499))));
         assert!(!now.is_after(&changed(1, (100, 500))), "it may change again and keep its time");
         assert!(!now.is_after(&changed(1, (101, 0))));
         // Another device has another clock.
-        assert!(now.is_after(&changed(2, (197, 999))));
-        assert!(!now.is_after(&changed(2, (198, 0))));
-        let nowhere = Now { there: None, here: (200, 0) };
-        assert!(!nowhere.is_after(&changed(1, (199, 0))));
+        assert!(!now.is_after(&changed(2, (1, 0))));
+        assert!(!Now(None).is_after(&changed(1, (1, 0))));
+    }
+
+    /// File systems of new kernels give a file that was looked at a time of its own, so that no test on one of them can
+    /// meet two states of a file with one time. This plays one whose clock ticks: edits and runs at random, some within
+    /// a tick, edits between a run's look at the file and its reading of it.
+    #[test]
+    fn no_order_of_edits_and_runs_leaves_an_old_state() {
+        const TICK: u64 = 4;
+        let mut random = kbt_testkit::random::Random::new(11);
+        let (mut reused, mut read) = (0, 0);
+        for _ in 0..20_000 {
+            let mut time = 0;
+            let mut state = 0;
+            let mut file = changed(1, (0, 0));
+            let mut kept: Option<(FileIdentity, u32)> = None;
+            for _ in 0..8 {
+                let mut edit = |time: &mut u64, file: &mut FileIdentity| {
+                    if random.below(3) == 0 {
+                        state += 1;
+                        *file = changed(1, (0, *time / TICK));
+                    }
+                    *time += random.below(4) as u64;
+                    state
+                };
+                edit(&mut time, &mut file);
+                // A run: it asks for the time, looks at the file, and reads it where it is not the one that it knows.
+                let now = Now(Some((1, (0, time / TICK))));
+                edit(&mut time, &mut file);
+                let seen = file;
+                if let Some((_, old)) = kept.filter(|(identity, _)| *identity == seen) {
+                    assert_eq!(old, state);
+                    reused += 1;
+                    continue;
+                }
+                let state = edit(&mut time, &mut file);
+                kept = now.is_after(&seen).then_some((seen, state));
+                read += 1;
+            }
+        }
+        assert!(reused > 1000 && read > 1000, "{reused} {read}");
     }
 }

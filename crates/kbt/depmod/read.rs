@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kbt_depmod::{Level, ModuleFacts, ModuleFile};
 
-use super::log::Log;
 use super::Stop;
+use super::log::Log;
 use crate::module_file::{Below, ModuleFileError, ModuleFiles};
 use crate::modules_dir::text;
 use crate::report::Failure;
@@ -36,9 +36,8 @@ pub fn facts(
 ) -> Result<Vec<Reading>, Stop> {
     let below = Below::open(directory);
     let step = |file: &ModuleFile<'_>| {
-        Ok(FILES.with_borrow_mut(|files| {
-            files.read(&below, file.path).map_err(|error| (error, files.salvage()))
-        }))
+        Ok(FILES
+            .with_borrow_mut(|files| files.read(&below, file.path).map_err(|error| (error, files.salvage()))))
     };
     let results = workers::map(jobs, log.report, "modules read", files, cost, step).map_err(Stop::Fatal)?;
     let mut bad = 0;

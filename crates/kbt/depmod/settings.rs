@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use kbt_depmod::{KernelSymbols, Level};
+use rustix::fs::stat;
 
 use super::log::Log;
 use super::{Stop, path};
@@ -35,11 +36,13 @@ const MODULE_DIRECTORY: &str = "/lib/modules";
 impl Settings {
     /// Of a run.
     pub fn new(args: &Depmod, log: &mut Log<'_>) -> Result<Self, Stop> {
-        let symbol_prefix = match args.symbol_prefix.as_ref().map(|word| word.as_bytes()) {
-            None => None,
-            Some(&[prefix]) => Some(prefix),
-            Some(_) => return Err(Stop::fatal("usage", "-P only takes a single char")),
-        };
+        let mut symbol_prefix = None;
+        for word in &args.symbol_prefix {
+            let &[prefix] = word.as_bytes() else {
+                return Err(Stop::fatal("usage", "-P only takes a single char"));
+            };
+            symbol_prefix = Some(prefix);
+        }
         let (version, named) = match args.words.split_first() {
             None => (None, &[][..]),
             Some((version, named)) => (Some(version.as_os_str()), named),
@@ -92,9 +95,23 @@ fn absolute(word: &OsStr) -> Result<Vec<u8>, Stop> {
     if word.as_bytes().starts_with(b"/") {
         return Ok(word.as_bytes().to_vec());
     }
+    Ok([current_directory()?.as_slice(), b"/", word.as_bytes()].concat())
+}
+
+/// The current directory as the shell calls it in `PWD`, where that is right, else as the system does: kmod's
+/// `get_current_dir_name`(3).
+pub fn current_directory() -> Result<Vec<u8>, Stop> {
+    let same = |path: &OsString| {
+        let (named, here) = (stat(path.as_os_str()).ok()?, stat(".").ok()?);
+        let absolute = path.as_bytes().starts_with(b"/");
+        (absolute && (named.st_dev, named.st_ino) == (here.st_dev, here.st_ino)).then_some(())
+    };
+    if let Some(path) = std::env::var_os("PWD").filter(|path| same(path).is_some()) {
+        return Ok(path.into_vec());
+    }
     let here = std::env::current_dir()
         .map_err(|error| Stop::Fatal(Failure::io("find", "the current directory", &error)))?;
-    Ok([here.into_os_string().into_vec().as_slice(), b"/", word.as_bytes()].concat())
+    Ok(here.into_os_string().into_vec())
 }
 
 /// Whether this begins as `%u.%u` of scanf(3).

@@ -9,6 +9,7 @@ use crate::args::depmod::Depmod;
 use crate::depmod::{self, Stop};
 use crate::exit;
 use crate::report::Report;
+use crate::workers;
 
 const NAME: &str = "depmod";
 
@@ -34,7 +35,7 @@ const OPTIONS: &[(u8, &str, Kind)] = &[
     (b'v', "verbose", Kind::Flag(|args| args.verbose = args.verbose.saturating_add(1))),
     (b'n', "show", Kind::Flag(|args| args.show = true)),
     (b'n', "dry-run", Kind::Flag(|args| args.show = true)),
-    (b'P', "symbol-prefix", Kind::Value(|args, value| args.symbol_prefix = Some(value))),
+    (b'P', "symbol-prefix", Kind::Value(|args, value| args.symbol_prefix.push(value))),
     (b'w', "warn", Kind::Flag(|args| args.warn = true)),
     (b'V', "version", Kind::Version),
     (b'h', "help", Kind::Help),
@@ -84,7 +85,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         },
         Ok(Asked::Run(args)) => {
             let mut report = Report::new(NAME, false, false);
-            match depmod::run(&args, None, &mut report) {
+            match depmod::run(&args, workers::quietly_alone(), &mut report) {
                 Ok(()) => ExitCode::from(exit::OK),
                 Err(stop) => {
                     if let Stop::Fatal(failure) = stop {

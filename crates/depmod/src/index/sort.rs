@@ -4,18 +4,14 @@
 //! bytes split further. Aliases share long beginnings (`pci:v00008086d...`), which so are compared once a level and
 //! not once a comparison.
 //!
-//! **Limits.** Keys hold no NUL, so that zeros behind a key's end sort in front of every byte.
+//! **Limits.** Keys hold no NUL, so that zeros behind a key's end sort in front of every byte. There are fewer than 2^32.
 
-use std::ops::Range;
-
-/// Sorts `order`, numbers of entries, by their keys; entries of one key keep no order. `done` gets the range of each key,
-/// in any order.
-pub(super) fn by_key<'k>(
-    order: &mut [u32],
-    key: impl Fn(u32) -> &'k [u8],
-    mut done: impl FnMut(Range<usize>),
-) {
-    let mut words: Vec<(u64, u32)> = order.iter().map(|&entry| (0, entry)).collect();
+/// The numbers of `count` entries sorted by their keys, those of one key in no order; and where each key begins among
+/// them, the end last.
+pub(super) fn by_key<'k>(count: u32, key: impl Fn(u32) -> &'k [u8]) -> (Vec<u32>, Vec<u32>) {
+    let mut words: Vec<(u64, u32)> = (0..count).map(|entry| (0, entry)).collect();
+    // Whether a key begins here.
+    let mut begins = vec![false; words.len()];
     // The groups that are still to be split, each with the count of bytes that its keys share.
     let mut open = vec![(0..words.len(), 0)];
     while let Some((range, depth)) = open.pop() {
@@ -31,16 +27,17 @@ pub(super) fn by_key<'k>(
             start = range.end;
             // A key that ends within these eight bytes leaves a zero there.
             let ended = equal.first().is_some_and(|(word, _)| word & 0xFF == 0);
-            if ended || equal.len() == 1 {
-                done(range);
-            } else {
+            if let Some(begins) = begins.get_mut(range.start) {
+                *begins = true;
+            }
+            if !ended && equal.len() > 1 {
                 open.push((range, depth + 8));
             }
         }
     }
-    for (place, (_, entry)) in order.iter_mut().zip(words) {
-        *place = entry;
-    }
+    let starts = (0..count).zip(&begins).filter(|(_, begins)| **begins).map(|(start, _)| start);
+    let starts = starts.chain([count]).collect();
+    (words.into_iter().map(|(_, entry)| entry).collect(), starts)
 }
 
 /// The eight bytes of `key` from `depth` on as a number that sorts like them.

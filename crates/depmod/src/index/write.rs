@@ -126,10 +126,11 @@ impl<'t> IndexBuilder<'t> {
     /// A key or value is not ASCII, or it is too large.
     pub fn build(&self, layout: Layout) -> Result<Vec<u8>, WriteError> {
         self.check_ascii()?;
-        let (order, groups) = self.sorted();
-        let keys: Vec<&[u8]> = groups.iter().map(|group| self.key_of(&order, group)).collect();
+        let (order, starts) = self.sorted()?;
+        let firsts = starts.iter().filter_map(|&start| order.get(start as usize));
+        let keys: Vec<&[u8]> = firsts.map(|&index| self.key(index)).collect();
         let nodes = build(&keys);
-        let writer = Writer { builder: self, order: &order, groups: &groups, keys: &keys, nodes: &nodes };
+        let writer = Writer { builder: self, order: &order, starts: &starts, keys: &keys, nodes: &nodes };
         writer.write(layout)
     }
 
@@ -144,33 +145,34 @@ impl<'t> IndexBuilder<'t> {
         Ok(())
     }
 
-    /// The entries by key, each key's values in their order, and the range of each key.
-    fn sorted(&self) -> (Vec<u32>, Vec<Range<usize>>) {
-        let mut order: Vec<u32> = (0..).take(self.entries.len()).collect();
-        let mut groups = Vec::with_capacity(order.len());
-        let key = |index: u32| self.entries.get(index as usize).map(|entry| entry.key).unwrap_or_default();
-        sort::by_key(&mut order, key, |range| groups.push(range));
-        groups.sort_unstable_by_key(|range| range.start);
+    /// The entries by key, each key's values in their order, and where each key begins.
+    fn sorted(&self) -> Result<(Vec<u32>, Vec<u32>), WriteError> {
+        let count = u32::try_from(self.entries.len()).map_err(|_| WriteError::TooLarge)?;
+        let (mut order, starts) = sort::by_key(count, |index| self.key(index));
         let priority = |index: u32| self.entries.get(index as usize).map(|entry| entry.priority);
-        for group in groups.iter().filter(|group| group.len() > 1) {
-            if let Some(entries) = order.get_mut(group.clone()) {
+        for group in starts.array_windows().map(group).filter(|group| group.len() > 1) {
+            if let Some(entries) = order.get_mut(group) {
                 entries.sort_unstable_by_key(|&index| (priority(index), std::cmp::Reverse(index)));
             }
         }
-        (order, groups)
+        Ok((order, starts))
     }
 
-    fn key_of(&self, order: &[u32], group: &Range<usize>) -> &'t [u8] {
-        let entry = order.get(group.start).and_then(|&index| self.entries.get(index as usize));
-        entry.map(|entry| entry.key).unwrap_or_default()
+    fn key(&self, index: u32) -> &'t [u8] {
+        self.entries.get(index as usize).map(|entry| entry.key).unwrap_or_default()
     }
+}
+
+/// The entries of one key, from where it and the next begin.
+fn group(&[start, end]: &[u32; 2]) -> Range<usize> {
+    start as usize..end as usize
 }
 
 /// An index whose nodes are known.
 struct Writer<'w, 't> {
     builder: &'w IndexBuilder<'t>,
     order: &'w [u32],
-    groups: &'w [Range<usize>],
+    starts: &'w [u32],
     keys: &'w [&'t [u8]],
     nodes: &'w [Node],
 }
@@ -207,8 +209,9 @@ impl<'t> Writer<'_, 't> {
     }
 
     fn values(&self, node: &Node) -> impl Iterator<Item = &Added<'t>> {
-        let group = self.groups.get(node.key as usize).filter(|_| node.values).cloned().unwrap_or_default();
-        let entries = self.order.get(group).unwrap_or_default();
+        let bounds = self.starts.get(node.key as usize..).filter(|_| node.values);
+        let bounds = bounds.and_then(|starts| starts.first_chunk());
+        let entries = bounds.and_then(|bounds| self.order.get(group(bounds))).unwrap_or_default();
         entries.iter().filter_map(|&index| self.builder.entries.get(index as usize))
     }
 

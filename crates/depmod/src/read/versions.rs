@@ -6,7 +6,7 @@
 
 use kbt_elf::Endianness;
 
-use super::names::NameHasher;
+use crate::name_hash::NameHasher;
 
 /// Size of an entry in bytes (`struct modversion_info`).
 const ENTRY: usize = 64;

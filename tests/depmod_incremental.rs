@@ -1,0 +1,189 @@
+//! `kbt depmod --incremental`: what is kept, what is believed, and that the outputs are those of a full run.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test's helpers fail as its body does")]
+
+mod depmod_room;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use depmod_room::{Room, as_user, module, stderr};
+use kbt_testkit::module::{Encoding, Module};
+use kbt_testkit::{peers, random::Random};
+use serde_json::Value;
+
+#[test]
+fn incremental_reads_only_what_changed() {
+    let room = Room::small();
+    let cache = format!("--incremental={}", room.root().join("cache").display());
+    thread::sleep(Duration::from_millis(50));
+    let reused = || {
+        let output = room.ok(&[&cache, "--json"]);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let files = result["files"].as_object().unwrap();
+        assert_eq!(files.len(), 11, "{files:?}");
+        assert!(files.iter().all(|(name, size)| *size == room.outputs()[name.as_str()].len()));
+        result["reused"].as_u64().unwrap()
+    };
+    assert_eq!(reused(), 0);
+    assert_eq!(reused(), 3);
+    let before = room.outputs();
+    let index = fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino();
+    room.module("kernel/a.ko", &module("1").import("from_c"));
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(reused(), 2);
+    assert_ne!(room.outputs()["modules.dep"], before["modules.dep"]);
+    assert_eq!(fs::metadata(room.modules().join("modules.alias.bin")).unwrap().ino(), index, "it was right");
+    room.ok(&["-o", room.root().join("full").to_str().unwrap()]);
+    assert_eq!(room.outputs(), room.outputs_at(&room.root().join("full")));
+}
+
+#[test]
+fn times_of_another_file_system_are_not_believed() {
+    // The image of a file system has the times that its maker wrote, and another one may be mounted at the same place.
+    let room = Room::small();
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    if device(other.path()) == device(room.root()) {
+        peers::skip("times_of_another_file_system_are_not_believed", "/dev/shm is no file system of its own");
+        return;
+    }
+    let cache = format!("--incremental={}", other.path().join("cache").display());
+    thread::sleep(Duration::from_millis(50));
+    let reused = |words: &[&str]| {
+        let output = room.ok(&[words, &["--json"]].concat());
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        result["reused"].as_u64().unwrap()
+    };
+    let here = format!("--incremental={}", room.root().join("cache").display());
+    assert_eq!([reused(&[&here]), reused(&[&here])], [0, 3]);
+    let is_lasting = ["/", "/usr"].iter().any(|path| device(Path::new(path)) == device(room.root()));
+    assert_eq!([reused(&[&cache]), reused(&[&cache])], [0, if is_lasting { 3 } else { 0 }]);
+    // The modules lie on the other one.
+    fs::rename(room.modules().join("kernel"), room.root().join("away")).unwrap();
+    let copied =
+        Command::new("cp").arg("-r").arg(room.root().join("away")).arg(other.path().join("kernel")).status();
+    assert!(copied.unwrap().success());
+    std::os::unix::fs::symlink(other.path().join("kernel"), room.modules().join("kernel")).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!([reused(&[&here]), reused(&[&here])], [0, 0]);
+    assert_eq!([reused(&[&here, "--verify"]), reused(&[&here, "--verify"])], [0, 3]);
+}
+
+#[test]
+fn a_cache_that_is_no_file_of_ours_is_not_waited_for() {
+    let room = Room::small();
+    let cache = room.root().join("cache");
+    let word = format!("--incremental={}", cache.display());
+    room.ok(&[&word]);
+    let file = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    for spoil in
+        ["rm $1; mkfifo $1", "rm $1; truncate -s 15T $1", "rm $1; ln -s /dev/zero $1", "mkfifo $1.changes"]
+    {
+        let spoilt = Command::new("sh").args(["-c", spoil, "sh"]).arg(&file).status().unwrap();
+        assert!(spoilt.success(), "{spoil}");
+        room.ok(&[&word]);
+    }
+}
+
+#[test]
+fn without_a_place_nothing_is_kept_and_told() {
+    let room = Room::small();
+    let mut command = as_user(&room, &["--incremental", "-o", room.root().join("out").to_str().unwrap()]);
+    fs::create_dir(room.root().join("out")).unwrap();
+    fs::set_permissions(room.root().join("out"), fs::Permissions::from_mode(0o777)).unwrap();
+    let output = command.env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("nothing is kept: neither XDG_CACHE_HOME nor HOME"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_broken_cache_is_no_cache() {
+    let room = Room::small();
+    let cache = room.root().join("cache");
+    let word = format!("--incremental={}", cache.display());
+    thread::sleep(Duration::from_millis(50));
+    room.ok(&[&word]);
+    let expected = room.outputs();
+    let file = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&file).unwrap();
+    for at in [0, 9, good.len() / 2, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, &bytes[..]).unwrap();
+        room.ok(&[&word]);
+        assert_eq!(room.outputs(), expected);
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let output = room.ok(&[&word, "--json"]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["reused"], 0, "a cache that others may write is not believed");
+}
+
+/// Some change of the tree.
+fn change(room: &Room, random: &mut Random) {
+    let name = format!("kernel/r{}.ko", random.below(12));
+    let path = room.modules().join(&name);
+    let number = random.below(10);
+    let own = Module::new(Encoding::X86_64)
+        .info("alias", &format!("random:{number}"))
+        .export(&format!("r{number}"), 1)
+        .import("from_c");
+    match random.below(7) {
+        // In place and of the same size; most often within one tick.
+        0 | 1 => fs::write(&path, own.write()).unwrap(),
+        // The same with the time of before.
+        2 => {
+            let modified = fs::metadata(&path).and_then(|status| status.modified());
+            fs::write(&path, own.write()).unwrap();
+            if let Ok(modified) = modified {
+                fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            }
+        }
+        3 => {
+            let beside = room.root().join("beside");
+            fs::write(&beside, own.write()).unwrap();
+            fs::rename(beside, &path).unwrap();
+        }
+        4 => drop(fs::remove_file(&path)),
+        5 => room.module(&format!("updates/r{}.ko", random.below(12)), &own),
+        _ => {
+            let order: String = (0..5).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
+            room.write("modules.order", order.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn incremental_gives_the_bytes_of_a_full_run() {
+    for (seed, verify) in [(1, false), (2, false), (3, true)] {
+        let room = Room::small();
+        let cache = format!("--incremental={}", room.root().join("cache").display());
+        let words: &[&str] = if verify { &[&cache, "--verify"] } else { &[&cache] };
+        let full = room.root().join("full");
+        let mut random = Random::new(seed);
+        for step in 0..30 {
+            for _ in 0..random.below(4) {
+                change(&room, &mut random);
+            }
+            if random.below(4) == 0 {
+                let mut child = room.command(words).stderr(Stdio::null()).spawn().unwrap();
+                thread::sleep(Duration::from_micros(random.below(20_000) as u64));
+                let _ = child.kill();
+                child.wait().unwrap();
+                change(&room, &mut random);
+            }
+            room.ok(words);
+            room.ok(&["-o", full.to_str().unwrap()]);
+            assert!(room.outputs() == room.outputs_at(&full), "seed {seed}, step {step}");
+        }
+    }
+}
