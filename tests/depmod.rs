@@ -6,13 +6,13 @@ mod depmod_room;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use depmod_room::{Room, VERSION, as_user, module, stderr};
-use kbt_testkit::module::{Encoding, Module, OUTPUTS};
+use kbt_testkit::module::OUTPUTS;
 use kbt_testkit::{peers, random::Random};
 use serde_json::Value;
 

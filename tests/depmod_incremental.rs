@@ -49,7 +49,10 @@ fn times_of_another_file_system_are_not_believed() {
     let other = tempfile::tempdir_in("/dev/shm").unwrap();
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
     if device(other.path()) == device(room.root()) {
-        peers::skip("times_of_another_file_system_are_not_believed", "/dev/shm is no file system of its own");
+        peers::skip(
+            "times_of_another_file_system_are_not_believed",
+            &"/dev/shm is no file system of its own",
+        );
         return;
     }
     let cache = format!("--incremental={}", other.path().join("cache").display());

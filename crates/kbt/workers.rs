@@ -55,6 +55,14 @@ pub fn map_pieces<T: Sync, R: Send>(
     results
 }
 
+/// For a tool that another one's callers start, which never spoke of make: one job where make's jobserver cannot be used.
+pub fn quietly_alone() -> Jobs {
+    match Jobserver::from_env() {
+        Jobserver::Unusable(_) => Some(NonZeroUsize::MIN),
+        _ => None,
+    }
+}
+
 /// Workers, and who keeps their tokens, if they take tokens of a pipe.
 type Choice = (Workers, Option<Arc<Keeper>>);
 

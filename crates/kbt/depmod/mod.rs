@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
-use kbt_depmod::{Built, Level, Modules, Options, Outputs, build};
+use kbt_depmod::{Built, Level, Modules, Options, Output, Outputs, build};
 
 use crate::args::depmod::{Compat, Depmod};
 use crate::depfile::Depfile;
@@ -69,7 +69,7 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         return Ok(());
     }
     let kernel = KernelFile::read(args, log)?;
-    let incremental = Incremental::wanted(args, &settings);
+    let incremental = Incremental::wanted(args, &settings, log);
     let mut identities = Vec::new();
     let Found { modules, config } =
         find::modules(&settings, incremental.is_some().then_some(&mut identities), log)?;
@@ -81,8 +81,9 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
             Gathered::read(read::facts(&settings.directory, &files, args.strict, jobs, log)?)
         }
     };
-    let builtin = read_beside(&settings.directory, "modules.builtin");
-    let builtin_modinfo = read_beside(&settings.directory, "modules.builtin.modinfo");
+    let beside = |name| read_beside(&settings.directory, name).map_err(Stop::Fatal);
+    let builtin = beside("modules.builtin")?;
+    let builtin_modinfo = beside("modules.builtin.modinfo")?;
     let known = |output, inputs| gathered.knows(&settings.output, output, inputs);
     let options = Options {
         known: if incremental.is_some() { Some(&known) } else { None },
@@ -160,10 +161,22 @@ fn finish(
     }
     log.report.field("modules", modules.len());
     log.report.field("symbols", built.symbols);
-    let files: serde_json::Map<String, serde_json::Value> =
-        outputs.iter().map(|(output, bytes)| (output.name().to_owned(), bytes.len().into())).collect();
-    log.report.field("files", files);
+    log.report.field("files", sizes(&settings.output, &outputs));
     Ok(outputs)
+}
+
+/// The size of each file by its name, also of those that were there and right.
+fn sizes(directory: &[u8], outputs: &Outputs) -> serde_json::Map<String, serde_json::Value> {
+    let size = |output: Output| match outputs.get(output) {
+        Some(bytes) => Some(bytes.len() as u64),
+        None => {
+            let known = outputs.indexes().iter().any(|(known, _)| *known == output);
+            let status = std::fs::metadata(path(directory).join(output.name())).ok();
+            status.filter(|_| known).map(|status| status.len())
+        }
+    };
+    let sizes = Output::ALL.into_iter().filter_map(|output| Some((output, size(output)?)));
+    sizes.map(|(output, size)| (output.name().to_owned(), size.into())).collect()
 }
 
 /// Writes to standard output; a reader that went away has what it wanted.
