@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: whole stories from the outside, too long for the default run.
 
 mod capi;
+mod device;
 mod initramfs;
 mod kernel;
 mod package;
@@ -13,6 +14,11 @@ const AREAS: &[Area] = &[
         name: "capi",
         help: "an arm64 kernel boots with a tree that the C library merged, and shows it",
         run: capi::run,
+    },
+    Area {
+        name: "device",
+        help: "a jobserver that is a character device, in a guest whose kernel can have one",
+        run: device::run,
     },
     Area {
         name: "kernel",

@@ -40,13 +40,11 @@ impl Client {
         Ok(Self { pool: Arc::new(Pool::open(auth)?) })
     }
 
-    /// A pool of any file, without the look that would refuse it: for what only a device does.
+    /// As [`Pool::unlooked`].
     #[cfg(test)]
     pub(crate) fn unlooked(path: &str) -> Self {
-        let file = std::fs::File::options().read(true).write(true).open(path);
-        Self {
-            pool: Arc::new(Pool::of_one(file.unwrap_or_else(|error| unreachable!("{path}: {error}")).into())),
-        }
+        let pool = Pool::unlooked(path.as_bytes());
+        Self { pool: Arc::new(pool.unwrap_or_else(|reason| unreachable!("{reason}"))) }
     }
 
     /// A token if one is free now. Never blocks.
@@ -137,5 +135,55 @@ impl Client {
     /// How many tokens could not be given back since the pool was opened.
     pub fn lost(&self) -> usize {
         self.pool.lost()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+    use super::*;
+
+    /// A raw terminal: of the character devices that every system has, the one that holds bytes. The other side is
+    /// the driver. A real driver is in `cargo xtask e2e device`, where the kernel can have one.
+    fn device() -> (File, Client) {
+        let driver = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&driver).unwrap();
+        unlockpt(&driver).unwrap();
+        let name = ptsname(&driver, Vec::new()).unwrap();
+        let client = Client::unlooked(name.to_str().unwrap());
+        let mut raw = tcgetattr(client.reader()).unwrap();
+        raw.make_raw();
+        tcsetattr(client.reader(), OptionalActions::Now, &raw).unwrap();
+        (File::from(driver), client)
+    }
+
+    #[test]
+    fn a_character_device_may_stand_for_a_fifo() {
+        let (mut driver, client) = device();
+        assert!(client.is_device());
+        assert!(client.try_acquire().unwrap().is_none(), "an empty one does not block");
+        driver.write_all(b"ab").unwrap();
+        let first = client.acquire_timeout(Duration::from_secs(60)).unwrap().unwrap();
+        let second = client.try_acquire().unwrap().unwrap();
+        assert!(client.acquire_timeout(Duration::from_millis(20)).unwrap().is_none());
+        assert_eq!((first.byte(), second.byte()), (b'a', b'b'));
+        second.release().unwrap();
+        drop(first);
+        let mut returned = [0; 2];
+        driver.read_exact(&mut returned).unwrap();
+        assert_eq!(&returned, b"ba");
+        assert_eq!(client.lost(), 0);
+    }
+
+    #[test]
+    fn a_driver_that_is_gone_is_told() {
+        let (driver, client) = device();
+        drop(driver);
+        assert!(client.try_acquire().is_err());
     }
 }

@@ -61,15 +61,17 @@ impl Pool {
             return Err(Unusable::NotAFifo { path: path.to_vec(), what: kind(&metadata) });
         }
         let pool = open_path(path, OFlags::RDWR)?;
-        match unlike_a_pool(&metadata, &pool) {
+        let device = metadata.file_type().is_char_device().then(|| major(metadata.rdev()));
+        match device.and_then(|major| unlike_a_pool(major, pool.is_terminal())) {
             Some(what) => Err(Unusable::NotAFifo { path: path.to_vec(), what }),
-            None => Ok(Self::of_one(pool)),
+            None => Ok(Self::new(pool, None)),
         }
     }
 
-    /// A file that is open for both.
-    pub fn of_one(file: OwnedFd) -> Self {
-        Self::new(file, None)
+    /// A pool of any file, without the look that would refuse it: for what only a device does.
+    #[cfg(test)]
+    pub fn unlooked(path: &[u8]) -> Result<Self, Unusable> {
+        Ok(Self::new(open_path(path, OFlags::RDWR)?, None))
     }
 
     fn new(read: OwnedFd, write: Option<OwnedFd>) -> Self {
@@ -173,17 +175,11 @@ fn as_inherited(fd: u32, mode: OFlags) -> Option<OwnedFd> {
     usable.then_some(copy)
 }
 
-/// What a character device is, if it is one of those that every system has.
-fn unlike_a_pool(metadata: &Metadata, opened: &OwnedFd) -> Option<&'static str> {
+/// What a character device of this number is, if no pool.
+fn unlike_a_pool(major: u32, is_terminal: bool) -> Option<&'static str> {
     // /dev/null, zero, full, random and their like (devices.txt of the kernel's documents).
     const MEMORY: u32 = 1;
-    if !metadata.file_type().is_char_device() {
-        None
-    } else if major(metadata.rdev()) == MEMORY {
-        Some("a device of the system")
-    } else {
-        opened.is_terminal().then_some("a terminal")
-    }
+    if major == MEMORY { Some("a device of the system") } else { is_terminal.then_some("a terminal") }
 }
 
 fn link(fd: u32) -> String {
@@ -223,5 +219,18 @@ fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, deadline: Option<Instant>) ->
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_with_a_driver_of_its_own_may_be_a_pool() {
+        // The kernel gives drivers that ask for no number one of 234 to 254 or 384 to 511.
+        assert_eq!((unlike_a_pool(234, false), unlike_a_pool(511, false)), (None, None));
+        assert_eq!(unlike_a_pool(1, false), Some("a device of the system"));
+        assert_eq!(unlike_a_pool(136, true), Some("a terminal"));
     }
 }
