@@ -20,6 +20,7 @@ mod output;
 mod progress;
 mod report;
 mod sarif;
+mod topics;
 mod tree;
 mod workers;
 

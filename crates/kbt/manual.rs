@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "only the description of the arguments is used here")]
 
 mod args;
+mod topics;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -27,6 +27,8 @@ pub enum Command {
 /// An ENTRY is `FILE[,id=N][,rev=N][,flags=N][,customK=N][,compression=NAME]`. Numbers are decimal, 0x
 /// hexadecimal, or octal with a leading 0; /node:property takes the value from the file's own device tree. A file
 /// name that itself ends in something like an option is closed by a comma of its own: `odd,id=1,`.
+///
+/// Example: kbt dtbo pack -o dtbo.img --version 1 board0.dtbo,id=1 board1.dtbo,id=2,compression=zlib
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("source").required(true).args(["entries", "config", "manifest"]))]
 pub struct Pack {
@@ -187,6 +189,8 @@ pub struct Limit {
 ///
 /// DIR gets the bytes of each entry as they are stored, the device tree beside them where they are compressed,
 /// whatever else the image holds, and manifest.json, which ties them together.
+///
+/// Example: kbt dtbo unpack dtbo.img parts
 #[derive(Debug, Args)]
 pub struct Unpack {
     /// The image, `-` for standard input
@@ -205,6 +209,8 @@ pub struct Unpack {
 }
 
 /// Print header and entries as mkdtboimg does, and what follows the image
+///
+/// Example: kbt dtbo dump dtbo.img -b entry
 #[derive(Debug, Args)]
 pub struct Dump {
     /// The image, `-` for standard input
@@ -230,6 +236,8 @@ pub struct Dump {
 }
 
 /// Print one line an entry
+///
+/// Example: kbt dtbo list dtbo.img
 #[derive(Debug, Args)]
 pub struct List {
     /// The image, `-` for standard input
@@ -240,6 +248,8 @@ pub struct List {
 }
 
 /// Write one entry to a file
+///
+/// Example: kbt dtbo extract dtbo.img id=2 -o board1.dtbo
 #[derive(Debug, Args)]
 pub struct Extract {
     /// The image, `-` for standard input

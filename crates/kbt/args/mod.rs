@@ -5,6 +5,7 @@ pub mod depfile;
 pub mod depmod;
 pub mod dtbo;
 pub mod dto;
+pub mod help;
 pub mod install_links;
 pub mod jobserver;
 pub mod kallsyms;
@@ -17,7 +18,13 @@ pub use deferred::Deferred;
 
 /// Kernel build and boot tools in one binary
 #[derive(Debug, Parser)]
-#[command(name = "kbt", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "kbt",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Command {
     #[command(flatten)]
     pub global: Global,
@@ -58,6 +65,8 @@ pub enum Area {
     Kallsyms(Deferred<kallsyms::Command>),
     /// Links by which kbt answers under the names of the tools that it replaces
     InstallLinks(Deferred<install_links::InstallLinks>),
+    /// A page of the manual, or the help of a command
+    Help(Deferred<help::Help>),
 }
 
 /// Parses the process's arguments.

@@ -13,6 +13,7 @@ mod dto_lint;
 mod dto_matrix;
 mod dto_show;
 mod dto_verify;
+pub mod help;
 mod install_links;
 pub mod jobserver_exec;
 mod jobserver_pool;
@@ -32,6 +33,7 @@ use crate::workers::Jobs;
 /// Runs what was asked for.
 pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     match command {
+        Area::Help(Deferred(args)) => help::run(&args, report),
         Area::InstallLinks(Deferred(args)) => install_links::run(&args, report),
         Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(&args, report),
         Area::Dto(Deferred(dto::Command::Show(args))) => dto_show::run(&args, report),
