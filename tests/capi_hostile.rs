@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod c_library;
+#[path = "../fuzz/capi_call.rs"]
+mod capi_call;
 
 use std::fs;
 use std::path::Path;
@@ -212,6 +214,50 @@ fn what_the_fuzzer_kept() {
                     let inputs: [&[u8]; 1] = [&image[..end]];
                     host.ask(&Request { call, fail_at: 0, arguments: [index, 0, 0, 0], inputs: &inputs });
                 }
+            }
+        }
+    }
+}
+
+/// What the fuzzer of the library itself kept, in a library that was built for hosts.
+#[test]
+fn what_the_fuzzer_of_the_library_kept() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/capi");
+    let mut host = Host::start();
+    for entry in fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let Some((call, fail_at)) = capi_call::parse(&bytes) else { continue };
+        let mut ask = |call, arguments, inputs: &[&[u8]]| {
+            let answer = host.ask_unchecked(&Request { call, fail_at, arguments, inputs });
+            assert!(!answer.inputs_changed && answer.leaks == 0, "{}: {answer:?}", path.display());
+            assert!(answer.code != 2 || fail_at != 0, "{}: {answer:?}", path.display());
+            answer
+        };
+        match call {
+            capi_call::Call::Merge { flags, padding, trees } => {
+                let answer = ask(Call::Apply, [padding, flags, 0, 0], &trees);
+                let options = Options {
+                    padding,
+                    concat_bootargs: flags & 1 != 0,
+                    loose_names: flags & 2 != 0,
+                    forbid_root: flags & 4 != 0,
+                    labels_only: flags & 8 != 0,
+                };
+                let expected =
+                    kbt_dto::apply(trees[0], &trees[1..], &options).ok().map(|merged| merged.bytes);
+                let refused = fail_at != 0 && answer.mallocs >= fail_at;
+                assert!(
+                    answer.result == expected.filter(|_| !refused),
+                    "{}: {}",
+                    path.display(),
+                    answer.text
+                );
+            }
+            capi_call::Call::Image { index, id, max_size, image } => {
+                ask(Call::Count, [0; 4], &[image]);
+                ask(Call::Find, [id, index, 0, 0], &[image]);
+                ask(Call::Load, [index, u32::try_from(max_size).unwrap(), 0, 0], &[image]);
             }
         }
     }

@@ -81,6 +81,26 @@ fn a_reference_to_another_node_is_told_by_label() {
 }
 
 #[test]
+fn a_number_that_a_node_which_went_had_as_phandle_hides_nothing() {
+    let left = clocks(9, 2, 9);
+    let mut right = clocks(9, 2, 9);
+    right.children.remove(0);
+    let uart = right.node_mut("uart");
+    uart.properties = vec![
+        ("clocks".to_owned(), 77_u32.to_be_bytes().to_vec()),
+        ("mystery".to_owned(), 115_200_u32.to_be_bytes().to_vec()),
+    ];
+    let gone = "-osc0 {\n-\t#clock-cells = <0x00>;\n-\tphandle = <0x09>;\n-};\n";
+    let text = diff(&left.clone().into(), &right.clone().into()).0;
+    assert!(text.contains(gone), "{text}");
+    assert!(text.contains("-clocks = <&{/osc0}>;\n+clocks = <0x4d>;\n"), "{text}");
+    assert!(text.contains("-mystery = <0x09>;\n+mystery = <0x1c200>;\n"), "{text}");
+    let text = diff(&right.into(), &left.into()).0;
+    assert!(text.contains("-clocks = <0x4d>;\n+clocks = <&{/osc0}>;\n"), "{text}");
+    assert!(text.contains("-mystery = <0x1c200>;\n+mystery = <0x09>;\n"), "{text}");
+}
+
+#[test]
 fn a_reference_that_dangles_is_a_difference() {
     let expected = "@@ /uart @@\n-clocks = <&{/osc0}>;\n+clocks = <0x01>;\n";
     differ(clocks(1, 2, 1), clocks(5, 2, 1), expected);

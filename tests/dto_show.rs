@@ -299,3 +299,26 @@ fn json_holds_the_text_unless_a_file_does() {
         "kbt: error: standard input: not a device tree: bad magic 6e6f2074, expected d00dfeed (at byte 0)";
     assert!(String::from_utf8_lossy(&output.stderr).starts_with(expected), "{output:?}");
 }
+
+/// What dtc's checks of names refuse is told; with `-f` it makes the same tree.
+#[test]
+fn names_that_dtc_takes_only_by_force_are_told() {
+    let dtc = require!(peers::tool("dtc"));
+    for letter in ",._+*#?@-".chars() {
+        let name = format!("a{letter}b");
+        for tree in [Node::new("").child(Node::new(&name)), Node::new("").flag(&name)] {
+            let output = kbt(&["dto", "show", "-"], &kbt_testkit::write(&tree.into()));
+            let text = String::from_utf8(output.stdout).unwrap();
+            let made = compile(&dtc, &text);
+            assert_eq!(made.is_ok(), output.stderr.is_empty(), "{text}: {made:?}");
+        }
+    }
+}
+
+#[test]
+fn a_label_of_the_root_is_kept() {
+    let dtc = require!(peers::tool("dtc"));
+    let symbols = Node::new("__symbols__").text("top", "/").text("n1", "/n");
+    let tree = kbt_testkit::write(&Node::new("").child(Node::new("n").phandle(1)).child(symbols).into());
+    comes_back(&dtc, "a label of the root", &tree).unwrap();
+}

@@ -315,6 +315,78 @@ fn real_merges_hold_their_overlays() {
     assert!(verified > 0, "no pair applies");
 }
 
+#[test]
+fn what_is_no_overlay_is_refused() {
+    let room = room();
+    for file in ["base", "final"] {
+        let said = room.lacks(&format!("final {file}"));
+        assert!(said.contains(&format!("{file}: /: this is no overlay")), "{said}");
+    }
+}
+
+/// More faults of the base than are kept hide none of the merge's.
+#[test]
+fn faults_of_the_base_are_left_out_before_any_is_dropped() {
+    let room = room();
+    let mut broken = base();
+    for n in 0..1100_u32 {
+        broken.children.push(Node::new(format!("lost{n}")).cells("resets", &[5000 + n]));
+    }
+    room.put("base", broken);
+    room.run("dto apply base a.dtbo -o final");
+    room.holds("final a.dtbo --base base");
+    changed(&room, |root| {
+        root.node_mut("osc1").properties.last_mut().unwrap().1 = 9_u32.to_be_bytes().to_vec();
+    });
+    let said = room.lacks("changed a.dtbo --base base");
+    assert!(said.contains("/user: property 'clocks': no node of the tree has the phandle 0x2"), "{said}");
+    assert_eq!(room.lacks("changed a.dtbo").lines().count(), 1000);
+}
+
+#[test]
+fn a_phandle_of_two_nodes_is_a_fault() {
+    let room = room();
+    // A merge that numbers nothing anew, and puts its nodes in front.
+    let twice = |root: &mut Node| {
+        root.node_mut("bus").node_mut("own").properties.last_mut().unwrap().1 = vec![0, 0, 0, 1];
+        root.node_mut("bus").node_mut("device@1").properties[0].1[7] = 1;
+    };
+    changed(&room, twice);
+    let said = room.lacks("changed a.dtbo --base base");
+    assert!(said.contains("has the phandle 0x1, too"), "{said}");
+    // The base's own are the base's.
+    let mut broken = base();
+    broken.children[1].properties.last_mut().unwrap().1 = vec![0, 0, 0, 1];
+    room.put("base", broken);
+    room.run("dto apply base a.dtbo -o final");
+    let output = room.run("dto verify final a.dtbo --base base");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(", too"), "{output:?}");
+}
+
+#[test]
+fn a_label_is_the_node_of_its_time() {
+    let room = room();
+    let set = |label: &str, flag: &str| {
+        let mut overlay = Overlay::new();
+        overlay.fragment(Target::label(label), Node::new("").flag(flag));
+        overlay.finish()
+    };
+    room.put("first.dtbo", set("bus", "p"));
+    let mut again = Overlay::new();
+    let path = again.fragment(Target::path("/osc0"), Node::new("").child(Node::new("n")));
+    again.symbol("bus", &format!("{path}/n"));
+    room.put("again.dtbo", again.finish());
+    assert_eq!(room.run("dto apply base first.dtbo again.dtbo -o final").status.code(), Some(0));
+    room.holds("final first.dtbo again.dtbo --base base");
+    let said = room.lacks("final first.dtbo again.dtbo");
+    assert!(said.contains("a later overlay has set the label 'bus' anew: only --base tells"), "{said}");
+    // In the other order the label is the new node's.
+    assert_eq!(room.run("dto apply base again.dtbo first.dtbo -o final").status.code(), Some(0));
+    room.holds("final again.dtbo first.dtbo");
+    room.holds("final again.dtbo first.dtbo --base base");
+    assert!(room.lacks("final first.dtbo again.dtbo --base base").contains("property 'p'"));
+}
+
 /// The real bases that are accepted though nobody merged anything here were merged by the kernel's build: each is another
 /// base of its folder with that overlay and perhaps one more.
 #[test]
@@ -358,7 +430,7 @@ fn parse(bytes: &[u8]) -> Dts<'_> {
 }
 
 fn holds(tree: &[u8], overlay: &[u8]) -> bool {
-    kbt_dto_check::verify(tree, &[overlay]).unwrap().faults.is_empty()
+    kbt_dto_check::verify(tree, None, &[overlay]).unwrap().faults.is_empty()
 }
 
 /// The base that lacks the overlay and becomes the tree with it, and perhaps with one more.

@@ -6,10 +6,13 @@
 //! overlay means. The phandles' places are those that `__fixups__` and `__local_fixups__` state; nothing is guessed.
 //!
 //! Unlike AOSP's `ufdt_verify_dtbo`: a target that cannot be found fails; fragments with a `target-path` count; a phandle
-//! must lead to that very node, not to one of its name; phandles of the final tree that lead nowhere are found, as they
-//! are left by a merge that overwrites a base's phandles.
+//! must lead to that very node, not to one of its name; phandles of the final tree that lead nowhere or that two nodes
+//! have are found, as they are left by merges that overwrite a base's phandles or number none anew.
+//!
+//! A label is the node that it led to when its overlay was merged. The final tree's `__symbols__` say what it leads to now. Where
+//! a later overlay has set it anew only the base tells of the time before.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -23,6 +26,8 @@ use crate::placement::{Placement, TargetFault, find_label};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultKind {
+    /// The overlay has no fragment: nothing was to be merged.
+    NoFragments,
     /// A child of the overlay's root has a target and no `__overlay__`.
     NoOverlay,
     /// A fragment's target is not in the final tree.
@@ -49,6 +54,18 @@ pub enum FaultKind {
         wanted: String,
         /// The path found.
         found: Option<String>,
+    },
+    /// A later overlay has set the label anew, and there is no base to tell what it led to before.
+    LabelReplaced {
+        /// The label.
+        label: String,
+    },
+    /// Two nodes of the final tree have one phandle.
+    DuplicatePhandle {
+        /// The phandle.
+        phandle: u32,
+        /// Path of the first of them.
+        first: String,
     },
     /// A reference of the final tree leads to no node.
     Dangling {
@@ -86,21 +103,29 @@ pub struct Verified {
 /// No more faults are kept.
 const MAX_FAULTS: usize = 1000;
 
-/// Holds the overlays, in the order in which they were merged, against the final tree.
+/// Holds the overlays, in the order in which they were merged, against the final tree. Faults of the final tree that `base`,
+/// the tree before the merge, has too are left out.
 ///
 /// # Errors
-/// A tree that cannot be read, with the input that it is; [`Input::Base`] is the final tree.
-pub fn verify(last: &[u8], overlays: &[&[u8]]) -> Result<Verified, (Input, Error)> {
+/// A tree that cannot be read, with the input that it is; [`Input::Base`] is the final tree, or the base.
+pub fn verify(last: &[u8], base: Option<&[u8]>, overlays: &[&[u8]]) -> Result<Verified, (Input, Error)> {
     let last = Dts::parse(last).map_err(|error| (Input::Base, error))?;
+    let base = base.map(Dts::parse).transpose().map_err(|error| (Input::Base, error))?;
     let mut read = Vec::with_capacity(overlays.len());
     for (index, bytes) in overlays.iter().enumerate() {
         read.push(Dts::parse(bytes).map_err(|error| (Input::Overlay(index), error))?);
     }
-    let mut verifier = Verifier { last: &last, labels: BTreeMap::new(), found: Verified::default() };
+    let mut verifier = Verifier {
+        last: &last,
+        base: base.as_ref(),
+        labels: BTreeMap::new(),
+        tails: tails(&read),
+        found: Verified::default(),
+    };
     let mut wanted: BTreeMap<(NodeIndex, &[u8]), Wanted<'_, '_>> = BTreeMap::new();
     let mut placements = Vec::with_capacity(read.len());
     for (index, overlay) in read.iter().enumerate() {
-        placements.push(verifier.place(Input::Overlay(index), overlay));
+        placements.push(verifier.place(index, overlay));
     }
     for (index, (overlay, placement)) in read.iter().zip(&placements).enumerate() {
         for (place, property) in verifier.nodes(Input::Overlay(index), overlay, placement) {
@@ -115,7 +140,26 @@ pub fn verify(last: &[u8], overlays: &[&[u8]]) -> Result<Verified, (Input, Error
         verifier.property(place, name, &wanted);
     }
     verifier.dangling();
+    verifier.duplicate_phandles();
     Ok(verifier.found)
+}
+
+/// Of each label that overlays bring the overlays, in order, with the label's path below `__overlay__`.
+fn tails<'a>(overlays: &[Dts<'a>]) -> BTreeMap<&'a [u8], Vec<(usize, &'a [u8])>> {
+    const CONTENT: &[u8] = b"/__overlay__";
+    let mut tails: BTreeMap<&[u8], Vec<(usize, &[u8])>> = BTreeMap::new();
+    for (index, overlay) in overlays.iter().enumerate() {
+        let own = overlay.tree();
+        let symbols = own.child(NodeIndex::ROOT, b"__symbols__");
+        for symbol in symbols.into_iter().flat_map(|symbols| own.properties(symbols)) {
+            let Some(path) = own.value(&symbol).strip_suffix(b"\0") else { continue };
+            let content = path.windows(CONTENT.len()).position(|window| window == CONTENT);
+            if let Some(tail) = content.and_then(|at| path.get(at + CONTENT.len()..)) {
+                tails.entry(own.property_name(&symbol)).or_default().push((index, tail));
+            }
+        }
+    }
+    tails
 }
 
 /// A property that an overlay wants.
@@ -129,19 +173,26 @@ struct Wanted<'r, 'a> {
 
 struct Verifier<'r, 'a> {
     last: &'r Dts<'a>,
-    /// Labels of overlays, where the final tree does not have them: libufdt merges no symbols.
-    labels: BTreeMap<&'a [u8], NodeIndex>,
+    base: Option<&'r Dts<'a>>,
+    /// Labels of overlays with their nodes, each with the overlay's number, in order.
+    labels: BTreeMap<&'a [u8], Vec<(usize, NodeIndex)>>,
+    tails: BTreeMap<&'a [u8], Vec<(usize, &'a [u8])>>,
     found: Verified,
 }
 
 impl<'r, 'a> Verifier<'r, 'a> {
     /// Finds the overlay's nodes and notes its labels for the next ones.
-    fn place(&mut self, input: Input, overlay: &'r Dts<'a>) -> Placement {
-        let tree = self.last.tree();
-        let placement = Placement::new(overlay, tree, |label| self.label(label));
+    fn place(&mut self, index: usize, overlay: &'r Dts<'a>) -> Placement {
+        let (tree, input) = (self.last.tree(), Input::Overlay(index));
+        let placement = Placement::new(overlay, tree, |label| self.label(index, label).ok().flatten());
         for fragment in placement.fragments() {
             if let Err(fault) = &fragment.target {
-                let kind = FaultKind::Target(fault.clone());
+                let kind = match fault {
+                    TargetFault::Label(label) if self.label(index, label.as_bytes()).is_err() => {
+                        FaultKind::LabelReplaced { label: label.clone() }
+                    }
+                    fault => FaultKind::Target(fault.clone()),
+                };
                 self.fault(kind, input, overlay.tree(), fragment.node, None);
             }
         }
@@ -152,19 +203,41 @@ impl<'r, 'a> Verifier<'r, 'a> {
                 self.fault(FaultKind::NoOverlay, input, own, node, None);
             }
         }
+        if placement.fragments().is_empty() {
+            self.fault(FaultKind::NoFragments, input, own, NodeIndex::ROOT, None);
+        }
         if let Some(symbols) = own.child(NodeIndex::ROOT, b"__symbols__") {
             for symbol in own.properties(symbols) {
                 let path = own.value(&symbol).strip_suffix(b"\0");
                 if let Some(place) = path.and_then(|path| placement.of(own.find(path)?)) {
-                    self.labels.insert(own.property_name(&symbol), place);
+                    self.labels.entry(own.property_name(&symbol)).or_default().push((index, place));
                 }
             }
         }
         placement
     }
 
-    fn label(&self, label: &[u8]) -> Option<NodeIndex> {
-        find_label(self.last.tree(), label).or_else(|| self.labels.get(label).copied())
+    /// The node that a label led to for overlay `index`; an error where nobody can tell.
+    fn label(&self, index: usize, label: &[u8]) -> Result<Option<NodeIndex>, Replaced> {
+        let tree = self.last.tree();
+        let now = find_label(tree, label);
+        let brought = self.tails.get(label).map(Vec::as_slice).unwrap_or_default();
+        let earlier = self.labels.get(label).and_then(|nodes| nodes.iter().rfind(|(by, _)| *by < index));
+        // Whether the final tree's symbol is what the last overlay with this label has set; libufdt sets none.
+        let is_set = |tail: &[u8]| now.is_some_and(|node| tree.path(node).as_bytes().ends_with(tail));
+        if !brought.last().is_some_and(|(_, tail)| is_set(tail)) {
+            return Ok(now.or(earlier.map(|(_, node)| *node)));
+        }
+        if let Some((_, node)) = earlier {
+            return Ok(Some(*node));
+        }
+        match self.base {
+            Some(base) => {
+                let node = find_label(base.tree(), label);
+                Ok(node.and_then(|node| tree.find(base.tree().path(node).as_bytes())))
+            }
+            None => Err(Replaced),
+        }
     }
 
     /// Tells of nodes that are missing and gives the properties of the others, with their places.
@@ -242,11 +315,14 @@ impl<'r, 'a> Verifier<'r, 'a> {
             let cell = there.get(reference.offset as usize..).and_then(<[u8]>::first_chunk);
             let leads_to = tree.node_with_phandle(u32::from_be_bytes(*cell?));
             let means = match reference.to {
-                Referent::Label(label) => match self.label(label) {
-                    Some(node) => node,
-                    None => {
+                Referent::Label(label) => match self.label(wanted.index, label) {
+                    Ok(Some(node)) => node,
+                    missing => {
                         let label = String::from_utf8_lossy(label).into_owned();
-                        return Some(FaultKind::LabelMissing { label });
+                        return Some(match missing {
+                            Ok(_) => FaultKind::LabelMissing { label },
+                            Err(Replaced) => FaultKind::LabelReplaced { label },
+                        });
                     }
                 },
                 // A node that is missing was told of.
@@ -259,12 +335,44 @@ impl<'r, 'a> Verifier<'r, 'a> {
         })
     }
 
+    /// Looks for phandles that two nodes of the final tree have.
+    fn duplicate_phandles(&mut self) {
+        let tree = self.last.tree();
+        let of_base = self.base.map(|base| duplicates(base.tree())).unwrap_or_default();
+        let of_base: BTreeSet<u32> = of_base.into_iter().map(|(phandle, ..)| phandle).collect();
+        for (phandle, first, second) in duplicates(tree) {
+            if !of_base.contains(&phandle) {
+                let first = tree.path(first);
+                self.fault(FaultKind::DuplicatePhandle { phandle, first }, Input::Base, tree, second, None);
+            }
+        }
+    }
+
+    /// References of the base that lead nowhere, in the final tree's nodes.
+    fn known_dangling(&self) -> BTreeSet<(NodeIndex, &'a [u8], u32)> {
+        let mut known = BTreeSet::new();
+        let Some(base) = self.base.map(Dts::tree) else { return known };
+        for node in base.indices() {
+            for property in base.properties(node) {
+                if let Some((_, phandle)) = bindings::dangling(base, node, &property)
+                    && let Some(node) = self.last.tree().find(base.path(node).as_bytes())
+                {
+                    known.insert((node, base.property_name(&property), phandle));
+                }
+            }
+        }
+        known
+    }
+
     /// Looks for references of the final tree that lead nowhere.
     fn dangling(&mut self) {
         let tree = self.last.tree();
+        let known = self.known_dangling();
         for node in tree.indices() {
             for property in tree.properties(node) {
-                if let Some((at, phandle)) = bindings::dangling(tree, node, &property) {
+                if let Some((at, phandle)) = bindings::dangling(tree, node, &property)
+                    && !known.contains(&(node, tree.property_name(&property), phandle))
+                {
                     let offset = tree.offset(property.value().start) + at;
                     let name = String::from_utf8_lossy(tree.property_name(&property)).into_owned();
                     self.push(Fault {
@@ -296,6 +404,18 @@ impl<'r, 'a> Verifier<'r, 'a> {
             self.found.faults.push(fault);
         }
     }
+}
+
+/// A label leads elsewhere since a later overlay was merged.
+struct Replaced;
+
+/// Phandles of several nodes, each with the first and the second of them.
+fn duplicates(tree: &IndexedTree<'_>) -> Vec<(u32, NodeIndex, NodeIndex)> {
+    let pairs = tree.phandles().windows(2).filter_map(|pair| match *pair {
+        [(one, first), (other, second)] if one == other && first != second => Some((one, first, second)),
+        _ => None,
+    });
+    pairs.collect()
 }
 
 /// A property as source without its line end, cut where it is very long.

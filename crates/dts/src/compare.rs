@@ -261,10 +261,10 @@ impl<'d, 'a, 'b> Pairing<'d, 'a, 'b> {
                     && match (left.map(|it| it.to), right.map(|it| it.to)) {
                         (Some(left), Some(right)) => self.is_same_referent(left, right),
                         (Some(Referent::Node(left)), None) if !self.right.is_overlay() => {
-                            self.right_of(left) == self.right_node(number(other)) && number(other).is_some()
+                            is_pair(self.right_of(left), self.right_node(number(other)))
                         }
                         (None, Some(Referent::Node(right))) if !self.left.is_overlay() => {
-                            self.left_of(right) == self.left_node(number(one)) && number(one).is_some()
+                            is_pair(self.left_of(right), self.left_node(number(one)))
                         }
                         _ => false,
                     };
@@ -300,9 +300,17 @@ impl<'d, 'a, 'b> Pairing<'d, 'a, 'b> {
                 let node =
                     |dts: &Dts<'_>, cell: &[u8; 4]| dts.tree().node_with_phandle(u32::from_be_bytes(*cell));
                 one == other
-                    || node(self.left, one).is_some_and(|left| self.right_of(left) == node(self.right, other))
+                    || is_pair(
+                        node(self.left, one).and_then(|left| self.right_of(left)),
+                        node(self.right, other),
+                    )
             })
     }
+}
+
+/// Whether a node's other half is that node. Two that are not there are no pair.
+fn is_pair(half: Option<NodeIndex>, other: Option<NodeIndex>) -> bool {
+    half.is_some() && half == other
 }
 
 /// Properties but phandles, sorted by name.

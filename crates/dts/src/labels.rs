@@ -31,7 +31,9 @@ impl<'a> Labels<'a> {
                 let node = tree.find(path)?;
                 (tree.path_length(node) == path.len()).then_some(node)
             });
-            match node.filter(|_| is_label(name) && !is_taken(name)) {
+            // A label of the root has its place in front of `&{/}`, which an overlay's source cannot have.
+            let fits = |node: &NodeIndex| *node != NodeIndex::ROOT && is_label(name) && !is_taken(name);
+            match node.filter(fits) {
                 Some(node) => {
                     labels.of_nodes.push((node, name));
                     labels.by_label.push((name, node));
@@ -56,7 +58,7 @@ impl<'a> Labels<'a> {
         self.by_label.get(at).filter(|&&(other, _)| other == label).map(|&(_, node)| node)
     }
 
-    /// Entries of `__symbols__` that lead to no node, or whose names are no labels.
+    /// Entries of `__symbols__` that lead to no node or to the root, or whose names are no labels.
     pub fn rest(&self) -> &[Property] {
         &self.rest
     }

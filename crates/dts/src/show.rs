@@ -16,7 +16,7 @@ use crate::dts::Dts;
 use crate::error::{Error, ErrorKind};
 use crate::fragments;
 use crate::references::Referent;
-use crate::text::is_name;
+use crate::text::{is_name, is_node_name, is_property_name};
 use crate::value::{self, Written};
 
 /// What keeps dtc from making the same tree of the text.
@@ -273,7 +273,7 @@ impl<'d, 'a> Printer<'d, 'a> {
                 self.out.push(b'/');
             } else {
                 self.push_name(name);
-                if !is_name(name) {
+                if !is_node_name(name) {
                     let parent = tree.path(tree.node(node).parent);
                     self.odd(Oddity::NodeName { parent, name: escaped(name) });
                 }
@@ -375,7 +375,7 @@ impl<'d, 'a> Printer<'d, 'a> {
     fn push_property(&mut self, node: NodeIndex, property: &Property, depth: usize) {
         let tree = self.dts.tree();
         let (name, value) = (tree.property_name(property), tree.value(property));
-        if !is_name(name) {
+        if !is_property_name(name) {
             self.odd(Oddity::PropertyName { node: tree.path(node), name: escaped(name) });
         }
         self.indent(depth);

@@ -8,10 +8,23 @@ pub fn is_label(bytes: &[u8]) -> bool {
     starts && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Whether `dtc` takes these bytes as the name of a node or property.
+/// Whether source can spell these bytes as the name of a node or property.
 pub(crate) fn is_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_name_byte(byte))
 }
+
+/// Whether `dtc` takes the name of a node without `-f` (its check `node_name_chars`).
+pub(crate) fn is_node_name(bytes: &[u8]) -> bool {
+    is_name(bytes) && !bytes.iter().any(|byte| NOT_IN_NODES.contains(byte))
+}
+
+/// Whether `dtc` takes the name of a property without `-f` (its check `property_name_chars`).
+pub(crate) fn is_property_name(bytes: &[u8]) -> bool {
+    is_name(bytes) && !bytes.contains(&b'@')
+}
+
+/// What the lexer of dtc takes in names, and its check of nodes does not.
+const NOT_IN_NODES: &[u8] = b"*#?";
 
 /// Whether `dtc` takes these bytes as a path in `&{...}`.
 pub(crate) fn is_path(bytes: &[u8]) -> bool {

@@ -37,17 +37,17 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
     let names: Vec<OsString> = overlays.iter().map(|overlay| overlay.name.clone()).collect();
     let names = Names { base: &args.last, overlays: &names };
     let bytes: Vec<&[u8]> = overlays.iter().map(|overlay| overlay.bytes.as_slice()).collect();
-    let verified =
-        verify(&last, &bytes).map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
-    let mut faults = verified.faults;
-    if let Some(word) = &args.base {
-        let base = reader.read(word)?;
-        refuse_base(word, &base, &last, &bytes, &names, report)?;
-        let known =
-            verify(&base, &[]).map_err(|(_, error)| dto_show::failure(&error).at_file(input::name(word)))?;
-        // What dangles in the base is not the merge's doing.
-        faults.retain(|fault| !known.faults.iter().any(|old| is_same_place(old, fault)));
-    }
+    let base = match &args.base {
+        Some(word) => {
+            let base = reader.read(word)?;
+            refuse_base(word, &base, &last, &bytes, &names, report)?;
+            Some(base)
+        }
+        None => None,
+    };
+    let verified = verify(&last, base.as_deref(), &bytes);
+    let verified = verified.map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
+    let faults = verified.faults;
     report.field("overlays", overlays.len());
     report.field("nodes", verified.nodes);
     report.field("properties", verified.properties);
@@ -168,16 +168,11 @@ fn refuse_base(
     Ok(())
 }
 
-/// Whether both tell of one reference that dangles.
-fn is_same_place(old: &Fault, new: &Fault) -> bool {
-    matches!(new.kind, FaultKind::Dangling { .. })
-        && old.kind == new.kind
-        && old.node == new.node
-        && old.property == new.property
-}
-
 fn message(kind: &FaultKind) -> String {
     match kind {
+        FaultKind::NoFragments => {
+            "this is no overlay: it has no fragment, so nothing was to be merged".into()
+        }
         FaultKind::NoOverlay => "the fragment has no __overlay__".into(),
         FaultKind::Target(TargetFault::None) => "the fragment states no target that can be read".into(),
         FaultKind::Target(TargetFault::Label(label)) => {
@@ -200,6 +195,12 @@ fn message(kind: &FaultKind) -> String {
         FaultKind::Phandle { wanted, found: None } => {
             format!("a phandle is to lead to {wanted} and leads nowhere")
         }
+        FaultKind::LabelReplaced { label } => {
+            format!("a later overlay has set the label '{label}' anew: only --base tells what it led to")
+        }
+        FaultKind::DuplicatePhandle { phandle, first } => {
+            format!("{first} has the phandle {phandle:#x}, too")
+        }
         FaultKind::Dangling { phandle } => format!("no node of the tree has the phandle {phandle:#x}"),
         _ => "the tree does not hold it".into(),
     }
@@ -208,6 +209,7 @@ fn message(kind: &FaultKind) -> String {
 /// The stable code of a fault.
 fn code(kind: &FaultKind) -> &'static str {
     match kind {
+        FaultKind::NoFragments => "no-fragments",
         FaultKind::NoOverlay => "no-overlay",
         FaultKind::Target(_) => "target-missing",
         FaultKind::NodeMissing => "node-missing",
@@ -215,6 +217,8 @@ fn code(kind: &FaultKind) -> &'static str {
         FaultKind::Value { .. } => "value-differs",
         FaultKind::LabelMissing { .. } => "unresolved-label",
         FaultKind::Phandle { .. } => "phandle-differs",
+        FaultKind::LabelReplaced { .. } => "label-replaced",
+        FaultKind::DuplicatePhandle { .. } => "duplicate-phandle",
         FaultKind::Dangling { .. } => "dangling-reference",
         _ => "not-verified",
     }
@@ -224,6 +228,10 @@ fn hint(kind: &FaultKind) -> &'static str {
     match kind {
         FaultKind::Dangling { .. } => {
             "the boot loader's merge overwrites phandles of the base: merge with kbt, or label no node again"
+        }
+        FaultKind::LabelReplaced { .. } => "name the tree before the merge by --base",
+        FaultKind::DuplicatePhandle { .. } => {
+            "the boot loader's merge numbers no phandles anew: merge with kbt, or with libfdt"
         }
         FaultKind::LabelMissing { .. } | FaultKind::Target(TargetFault::Label(_)) => {
             "is it the right entry? a final tree keeps its labels only if the base was built with 'dtc -@'"

@@ -73,6 +73,12 @@ pub fn tool(name: &str) -> Result<PathBuf, Missing> {
     present(format!("reference tool '{name}'"), directory().join("bin").join(name))
 }
 
+/// A script of the package that `dtc` is of, to be run by its interpreter: `dtdiff`, which calls the `dtc` of `$PATH`.
+pub fn script(name: &str) -> Result<PathBuf, Missing> {
+    let path = directory().join("sysroot/tools/usr/bin").join(name);
+    present(format!("reference script '{name}'"), path)
+}
+
 /// The valgrind that counts instructions: the system's, else the peer.
 pub fn valgrind() -> Result<PathBuf, Missing> {
     present("valgrind".to_owned(), place::valgrind())
