@@ -5,10 +5,13 @@
 
 mod process;
 
-use std::os::unix::fs::symlink;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use self::process::{Usage, allocations, measure, peak};
+
 use crate::bench::table::{Table, grouped};
 use crate::callgrind;
 use crate::files;
@@ -41,6 +44,19 @@ const FORMATS: [Format; 4] = [
 /// Numbers of threads.
 const THREADS: [usize; 4] = [1, 2, 4, 8];
 
+/// What noise may make of two walls that are the same.
+const NOISE: f64 = 1.05;
+
+/// Of one module that changed, --incremental: seconds of a processor.
+const OF_ONE: f64 = 0.040;
+
+/// Peak memory: kmod's, and what each worker may add, in MiB.
+const MEMORY: u64 = 78;
+const OF_WORKER: u64 = 8;
+
+/// Calls for memory.
+const ALLOCATIONS: u64 = 100_000;
+
 /// The programs that are compared.
 struct Programs {
     kbt: PathBuf,
@@ -70,28 +86,56 @@ impl Programs {
         [vec![text(&self.kbt)], words.map(ToOwned::to_owned).to_vec()].concat()
     }
 
+    /// Runs of --incremental, each after one module was put in its own place again.
+    fn one_changed(&self, root: &Path, version: &str, rounds: usize) -> Result<Vec<Usage>> {
+        let mut words = self.kbt(root, version, 1);
+        words.insert(2, format!("--incremental={}", text(&root.join("cache"))));
+        let directory = root.join("lib/modules").join(version).join("kernel/fs/ext4");
+        let name = files::names(&directory)?.into_iter().find(|name| name.starts_with("ext4.ko"));
+        let module = directory.join(name.ok_or("no ext4.ko")?);
+        let new = root.join("new");
+        let mut usages = Vec::new();
+        for round in 0..=rounds {
+            fs::copy(&module, &new).map_err(|error| files::cannot("copy", &module, &error))?;
+            files::rename(&new, &module)?;
+            // What changes within a tick of the clock is read again.
+            thread::sleep(Duration::from_millis(50));
+            let usage = measure(&words)?;
+            if round > 0 {
+                usages.push(usage);
+            }
+        }
+        Ok(usages)
+    }
+
     fn kmod(&self, program: &Path, root: &Path, version: &str) -> Vec<String> {
         [&text(program), "-b", &text(root), version].map(ToOwned::to_owned).to_vec()
     }
 
     /// A root of its own for a set of modules, and the kernel's version: kmod 30 can only write where it reads. The
-    /// modules themselves are linked to.
+    /// modules are the peers' own files, under a second name.
     fn root(&self, set: &str) -> Result<(PathBuf, String)> {
         let modules = place::peers().join("modules").join(set).join("lib/modules");
         let version = files::names(&modules)?.pop().ok_or("no modules")?;
         let root = self.scratch.join(set);
         let own = root.join("lib/modules").join(&version);
-        files::create(&own)?;
-        for name in files::names(&modules.join(&version))? {
-            let (from, to) = (modules.join(&version).join(&name), own.join(&name));
-            if from.is_dir() {
-                symlink(&from, &to).map_err(|error| files::cannot("link", &to, &error))?;
-            } else {
-                files::copy(&from, &own)?;
-            }
-        }
+        link_all(&modules.join(&version), &own)?;
         Ok((root, version))
     }
+}
+
+/// Gives every file below `from` a second name below `to`.
+fn link_all(from: &Path, to: &Path) -> Result {
+    files::create(to)?;
+    for name in files::names(from)? {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            link_all(&from, &to)?;
+        } else {
+            fs::hard_link(&from, &to).map_err(|error| files::cannot("link", &to, &error))?;
+        }
+    }
+    Ok(())
 }
 
 fn text(path: &Path) -> String {
@@ -122,7 +166,8 @@ pub fn run(words: &[String]) -> Result {
         _ => return Err("it takes --rounds N".to_owned()),
     };
     fetch::fetch(true)?;
-    let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
+    // Where the peers are, so that their files can have second names.
+    let scratch = place::peers().join(format!("bench-{}", std::process::id()));
     files::create(&scratch)?;
     let over = Programs::build(&scratch).and_then(|programs| tables(&programs, rounds));
     files::remove(&scratch)?;
@@ -147,7 +192,8 @@ fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
         "of decoding",
         "limit",
     ]);
-    let mut walls = Table::new(&["modules", "1 thread, s", "2", "4", "8"]);
+    let mut walls =
+        Table::new(&["modules", "1 thread, s", "2", "4", "8", "one changed, processor s", "limit"]);
     let mut costs = Table::new(&[
         "modules",
         "kbt, MiB",
@@ -162,22 +208,48 @@ fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
         let rows = Rows::measure(programs, format, &root, &version, rounds)?;
         over.extend(rows.judge(format, &mut times));
         let wall = |index: usize| rows.kbt.get(index).map_or(0.0, |usages| least(usages));
+        for (index, threads) in THREADS.iter().enumerate().filter(|(index, _)| wall(*index) > NOISE * wall(0))
+        {
+            over.push(format!(
+                "{}: {threads} threads {:.3} s, one {:.3} s",
+                format.name,
+                wall(index),
+                wall(0)
+            ));
+        }
+        let one = median(&programs.one_changed(&root, &version, rounds)?);
+        if one > OF_ONE {
+            over.push(format!("{}: {one:.3} s for one changed module", format.name));
+        }
         walls.row([
             format.name.to_owned(),
             seconds(wall(0)),
             seconds(wall(1)),
             seconds(wall(2)),
             seconds(wall(3)),
+            seconds(one),
+            seconds(OF_ONE),
         ]);
-        let memory = |words: &[String]| peak(words).map(|bytes| (bytes >> 20).to_string());
+        let memory = |words: &[String]| peak(words).map(|bytes| bytes >> 20);
         let kbt = programs.kbt(&root, &version, 1);
         let reads = format.of_kmod.is_some();
+        let peaks = [memory(&kbt)?, memory(&programs.kbt(&root, &version, 2))?];
+        for (peak, threads) in
+            peaks.iter().zip(1..).filter(|(peak, threads)| **peak > MEMORY + OF_WORKER * threads)
+        {
+            over.push(format!("{}: {peak} MiB with {threads} threads", format.name));
+        }
+        let asked = allocations(&kbt);
+        if asked.is_some_and(|asked| asked > ALLOCATIONS) {
+            over.push(format!("{}: {} allocations", format.name, asked.unwrap_or_default()));
+        }
+        let kmod = programs.kmod(&programs.kmod_34, &root, &version);
         costs.row([
             format.name.to_owned(),
-            memory(&kbt)?,
-            memory(&programs.kbt(&root, &version, 2))?,
-            if reads { memory(&programs.kmod(&programs.kmod_34, &root, &version))? } else { "-".to_owned() },
-            allocations(&kbt).map_or("-".to_owned(), grouped),
+            peaks[0].to_string(),
+            peaks[1].to_string(),
+            if reads { memory(&kmod)?.to_string() } else { "-".to_owned() },
+            asked.map_or("-".to_owned(), grouped),
             callgrind::instructions(&programs.kbt, kbt.iter().skip(1), None, &programs.scratch)
                 .map_or("-".to_owned(), grouped),
         ]);
