@@ -6,7 +6,8 @@
 //! A start that an earlier walk has passed is told as a cycle of one, as kmod does.
 //!
 //! **Limits.** A path that meets itself elsewhere ends there. kmod would not come to an end then, so from there on each start
-//! is searched anew instead. After [`MAX_STEPS`] the search stops: the cycles that were found by then are told.
+//! is searched anew instead. After [`MAX_STEPS`] or [`MAX_LOOKS`] the search ends, which is told with the cycles that
+//! were found by then.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,9 +15,9 @@ use crate::dependencies::Dependencies;
 use crate::message::Messages;
 use crate::modules::Modules;
 
-/// Steps of paths that are looked at, and the length of a path.
+/// Steps of all paths, and looks back along them: one cycle of n modules takes half the square of n.
 const MAX_STEPS: usize = 100_000;
-const MAX_LENGTH: usize = 4096;
+const MAX_LOOKS: usize = 400_000_000;
 
 /// A module on a path, and who needed it there.
 struct Step {
@@ -36,9 +37,14 @@ pub(crate) fn report(modules: &Modules, all: &Dependencies, users: &[u32], messa
         endless: false,
         cyclic: BTreeSet::new(),
         steps: MAX_STEPS,
+        looks: MAX_LOOKS,
     };
     while let Some(start) = search.starts.pop_front() {
         search.from(start, modules, messages);
+        if search.is_over() {
+            messages.error(&[b"There are more cycles than are searched for"]);
+            break;
+        }
     }
     let found = search.cyclic.len().to_string();
     messages.error(&[b"Found ", found.as_bytes(), b" modules in dependency cycles!"]);
@@ -56,9 +62,14 @@ struct Search<'d> {
     cyclic: BTreeSet<u32>,
     /// How many are left.
     steps: usize,
+    looks: usize,
 }
 
 impl Search<'_> {
+    fn is_over(&self) -> bool {
+        self.steps == 0 || self.looks == 0
+    }
+
     fn from(&mut self, start: u32, modules: &Modules, messages: &mut Messages) {
         self.round += 1;
         let mut steps = vec![Step { module: start, parent: None, length: 0 }];
@@ -77,9 +88,13 @@ impl Search<'_> {
                 continue;
             }
             for &needed in self.all.of(module) {
+                self.looks = self.looks.saturating_sub(length + 1);
+                if self.is_over() {
+                    break;
+                }
                 let known = needed != start && on_path(&steps, at, needed);
                 self.endless |= known;
-                if known || length >= MAX_LENGTH || self.steps == 0 {
+                if known {
                     continue;
                 }
                 self.steps -= 1;
@@ -157,6 +172,15 @@ mod tests {
     fn a_cycle_behind_another_ends() {
         let told = told(&[&[1, 2], &[0], &[3], &[2]]);
         assert_eq!(told.last().unwrap(), "Found 4 modules in dependency cycles!");
+    }
+
+    #[test]
+    fn a_long_cycle_is_told_whole() {
+        let next: Vec<[u32; 1]> = (0..5000_u32).map(|index| [(index + 1) % 5000]).collect();
+        let lists: Vec<&[u32]> = next.iter().map(<[u32; 1]>::as_slice).collect();
+        let told = told(&lists);
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[1], "Found 5000 modules in dependency cycles!");
     }
 
     #[test]
