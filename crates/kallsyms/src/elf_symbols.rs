@@ -9,7 +9,7 @@ use kbt_elf::{Binding, Class, Endianness, Image, Section, SectionTable, Symbol};
 use kbt_elf::{ReadRef, section_index, section_type, symbol_type};
 
 use crate::error::{Error, ErrorKind};
-use crate::symbol::SymbolEntry;
+use crate::symbol::{SymbolEntry, sort_as_nm};
 
 /// `STT_GNU_IFUNC`.
 const IFUNC: u8 = 10;
@@ -55,7 +55,7 @@ pub fn read_symbols<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<Vec<Sy
         let address = if thumb { symbol.value & !1 } else { symbol.value };
         symbols.push(SymbolEntry::new(address, letters.of(&symbol, index), name));
     }
-    symbols.sort_by(|a, b| a.address.cmp(&b.address).then_with(|| a.name.cmp(b.name)));
+    sort_as_nm(&mut symbols);
     Ok(symbols)
 }
 

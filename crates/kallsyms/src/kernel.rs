@@ -110,7 +110,9 @@ impl Kernel {
         match self {
             Self::V5_10 => contains(name, b"__crc_") || starts(name, &[b"$a", b"$d", b"$t", b".L", b"L0"]),
             Self::V6_1 => {
-                starts(name, &[b"$", b".L", b"__crc_", b"__kstrtab_", b"__kstrtabns_"]) || name == b"L0"
+                // Most names begin with none of these bytes.
+                matches!(name.first(), Some(b'$' | b'.' | b'_' | b'L'))
+                    && (starts(name, &[b"$", b".L", b"__crc_", b"__kstrtab_", b"__kstrtabns_"]) || name == b"L0")
             }
             Self::V6_6 | Self::V6_12 => drops_since_6_4(name) || name == b"__pi_\\",
             Self::V7_0 => {
@@ -171,15 +173,21 @@ fn ignored_to_6_3(name: &[u8]) -> bool {
         b"__LA25Thunk_",
         b"__microLA25Thunk_",
     ];
-    EXACT.contains(&name) || starts(name, &THUNKS) || is_stub(name)
+    // Most names begin with neither of these bytes.
+    let may_be = matches!(name.first(), Some(b'k' | b'_'));
+    may_be && (EXACT.contains(&name) || starts(name, &THUNKS)) || is_stub(name)
 }
 
 /// Stubs that linkers put in for arm and ppc.
 fn is_stub(name: &[u8]) -> bool {
-    let ends: [&[u8]; 3] = [b"_from_arm", b"_from_thumb", b"_veneer"];
-    ends.iter().any(|end| name.ends_with(end))
-        || contains(name, b".long_branch.")
-        || contains(name, b".plt_branch.")
+    let by_end = match name.last() {
+        Some(b'm') => name.ends_with(b"_from_arm"),
+        Some(b'b') => name.ends_with(b"_from_thumb"),
+        Some(b'r') => name.ends_with(b"_veneer"),
+        _ => false,
+    };
+    let has_dot = || name.contains(&b'.');
+    by_end || has_dot() && (contains(name, b".long_branch.") || contains(name, b".plt_branch."))
 }
 
 fn drops_since_6_4(name: &[u8]) -> bool {

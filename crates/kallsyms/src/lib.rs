@@ -23,6 +23,7 @@ mod names;
 mod nm;
 mod object;
 mod optimal;
+mod order;
 mod pad;
 mod pad_file;
 mod patch;

@@ -3,8 +3,6 @@
 //! The kernel searches names by halving it (6.2 and later, and stable trees before). Three bytes each, the highest
 //! first on every machine.
 
-use std::cmp::Ordering;
-
 use crate::error::{Error, ErrorKind};
 use crate::symbol::SymbolEntry;
 
@@ -17,16 +15,26 @@ pub fn order_by_name(symbols: &[SymbolEntry<'_>], cut: bool) -> Result<Vec<u32>,
     if symbols.len() > MAX_SYMBOLS {
         return Err(ErrorKind::TooManySymbols { count: symbols.len() }.into());
     }
-    // Most names differ in their first eight bytes, which compare as a number.
-    let mut keys: Vec<(u64, u32)> =
-        (0..).zip(symbols).map(|(seq, symbol)| (head(key(symbol, cut)), seq)).collect();
-    keys.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-        Ordering::Equal => {
-            let [x, y] = [a.1, b.1].map(|seq| symbols.get(seq as usize).map(|symbol| rest(key(symbol, cut))));
-            x.cmp(&y).then(a.1.cmp(&b.1))
+    let name = |seq: u32| symbols.get(seq as usize).map_or(&[][..], |symbol| key(symbol, cut));
+    let mut keys: Vec<(u64, u32)> = (0..).zip(symbols).map(|(seq, _)| (0, seq)).collect();
+    // Eight bytes after the other: what they decide is not looked at again.
+    let mut undecided = vec![(0..keys.len(), 0)];
+    while let Some((range, depth)) = undecided.pop() {
+        let Some(group) = keys.get_mut(range.clone()) else { continue };
+        for (word, seq) in group.iter_mut() {
+            *word = word_at(name(*seq), depth);
         }
-        order => order,
-    });
+        group.sort_unstable();
+        let mut start = range.start;
+        for equal in group.chunk_by(|a, b| a.0 == b.0) {
+            let end = start + equal.len();
+            // Where the last byte is 0 the names have ended.
+            if equal.len() > 1 && equal.first().is_some_and(|(word, _)| word & 0xff != 0) {
+                undecided.push((start..end, depth + 8));
+            }
+            start = end;
+        }
+    }
     Ok(keys.into_iter().map(|(_, seq)| seq).collect())
 }
 
@@ -35,16 +43,15 @@ fn key<'a>(symbol: &SymbolEntry<'a>, cut: bool) -> &'a [u8] {
     if cut { before_llvm(symbol.name) } else { symbol.name }
 }
 
-/// The first eight bytes as a number that sorts as they do.
-fn head(name: &[u8]) -> u64 {
+/// Eight bytes of a name as a number that sorts as they do; 0 stands for those behind its end.
+fn word_at(name: &[u8], at: usize) -> u64 {
+    let rest = name.get(at..).unwrap_or_default();
+    if let Some(&bytes) = rest.first_chunk() {
+        return u64::from_be_bytes(bytes);
+    }
     let mut bytes = [0; 8];
-    let len = name.len().min(8);
-    bytes[..len].copy_from_slice(&name[..len]);
+    bytes.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
     u64::from_be_bytes(bytes)
-}
-
-fn rest(name: &[u8]) -> &[u8] {
-    name.get(8..).unwrap_or_default()
 }
 
 /// The name without what clang's LTO appends to local symbols that it makes global.
@@ -75,6 +82,12 @@ mod tests {
 
     #[test]
     fn names_then_places() {
+        let long = [&[b'x'; 600][..], b"b"].concat();
+        let mut longer = long.clone();
+        longer[599] = b'w';
+        let names: [&[u8]; 5] = [&long, b"eight678", &longer, b"eight678", b"eight678_"];
+        let symbols: Vec<_> = names.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
+        assert_eq!(order_by_name(&symbols, false).unwrap(), [1, 3, 4, 2, 0]);
         let names: [&[u8]; 6] = [b"long_name_b", b"b", b"long_name_a", b"b", b"b.llvm.1", b"b\xc3\xa4"];
         let symbols: Vec<_> = names.iter().map(|name| SymbolEntry::new(0, b'T', name)).collect();
         assert_eq!(order_by_name(&symbols, false).unwrap(), [1, 3, 4, 5, 2, 0]);

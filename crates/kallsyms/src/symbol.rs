@@ -1,6 +1,6 @@
 //! One symbol, and the order in which the table has them.
 
-use std::cmp::Ordering;
+use crate::order::sort_by_address;
 
 /// A symbol as `nm` prints it: address, type letter, name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +48,22 @@ impl<'a> SymbolEntry<'a> {
 /// Sorts into the table's order: by address, then weak ones last, those that a linker script may have made last,
 /// fewer leading underscores first, and else as they came (scripts/kallsyms.c, `compare_symbols`).
 pub fn sort_symbols(symbols: &mut [SymbolEntry<'_>]) {
-    symbols.sort_by(|a, b| match a.address.cmp(&b.address) {
-        Ordering::Equal => a.rank().cmp(&b.rank()),
-        order => order,
-    });
+    sort_by_address(symbols);
+    for group in symbols.chunk_by_mut(|a, b| a.address == b.address) {
+        if group.len() > 1 {
+            group.sort_by_key(SymbolEntry::rank);
+        }
+    }
+}
+
+/// Sorts as `nm -n` does: by address, then by name, then as they came.
+pub(crate) fn sort_as_nm(symbols: &mut [SymbolEntry<'_>]) {
+    sort_by_address(symbols);
+    for group in symbols.chunk_by_mut(|a, b| a.address == b.address) {
+        if group.len() > 1 {
+            group.sort_by_key(|symbol| symbol.name);
+        }
+    }
 }
 
 #[cfg(test)]
