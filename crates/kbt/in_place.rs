@@ -8,6 +8,7 @@
 //! **Limits.** A run that is killed is undone; a power failure only where the run was asked to wait for the disk. The
 //! target is locked meanwhile (flock(2)), so that no run takes a living one for a dead one.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -45,10 +46,13 @@ pub enum Recovery {
 
 /// One place: what is there before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Change {
-    offset: u64,
-    old: Vec<u8>,
-    new: Vec<u8>,
+pub struct Change<'a> {
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// What is there now.
+    pub old: Cow<'a, [u8]>,
+    /// What is to be there, as many bytes.
+    pub new: &'a [u8],
 }
 
 impl InPlace {
@@ -96,24 +100,32 @@ impl InPlace {
     }
 
     /// Whether every byte of the place is the old or the new one.
-    fn is_either(&self, change: &Change) -> bool {
+    fn is_either(&self, change: &Change<'_>) -> bool {
         let mut now = vec![0; change.old.len()];
         let read = self.file.read_exact_at(&mut now, change.offset).is_ok();
-        let mut bytes = now.iter().zip(&change.old).zip(&change.new);
+        let mut bytes = now.iter().zip(&*change.old).zip(change.new);
         read && change.new.len() == now.len() && bytes.all(|((now, old), new)| now == old || now == new)
     }
 
-    /// Writes the edits. Where that fails nothing has changed.
-    pub fn apply(&self, edits: &[Edit], sync: bool) -> Result<(), Failure> {
-        let mut changes = Vec::with_capacity(edits.len());
-        for edit in edits {
-            let mut old = vec![0; edit.bytes.len()];
-            self.file.read_exact_at(&mut old, edit.offset).map_err(|error| self.failed("read", &error))?;
-            changes.push(Change { offset: edit.offset, old, new: edit.bytes.clone() });
+    /// An edit as a change of what the file has now.
+    pub fn change<'a>(&self, edit: &'a Edit) -> Result<Change<'a>, Failure> {
+        let mut old = vec![0; edit.bytes.len()];
+        self.file.read_exact_at(&mut old, edit.offset).map_err(|error| self.failed("read", &error))?;
+        Ok(Change { offset: edit.offset, old: old.into(), new: &edit.bytes })
+    }
+
+    /// Writes the changes. Where that fails nothing has changed.
+    pub fn apply(&self, changes: &[Change<'_>], sync: bool) -> Result<(), Failure> {
+        let heads: Vec<[u8; 16]> = changes.iter().map(Change::head).collect();
+        let mut parts = vec![&MAGIC[..]];
+        for (change, head) in changes.iter().zip(&heads) {
+            parts.extend([&head[..], &*change.old, change.new]);
         }
-        Output::File(self.undo.clone()).write(&encode(&changes), sync)?;
-        for edit in edits {
-            if let Err(failure) = self.write(&edit.bytes, edit.offset) {
+        let sum = sum(parts.iter().copied()).to_le_bytes();
+        parts.push(&sum);
+        Output::File(self.undo.clone()).write(&parts.concat(), sync)?;
+        for change in changes {
+            if let Err(failure) = self.write(change.new, change.offset) {
                 self.recover(sync)?;
                 return Err(failure);
             }
@@ -141,45 +153,42 @@ impl InPlace {
     }
 }
 
-/// The bytes of an undo file: the magic; of each place the offset, the length, the old and the new bytes; a sum of it all.
-fn encode(changes: &[Change]) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    for change in changes {
-        bytes.extend(change.offset.to_le_bytes());
-        bytes.extend((change.old.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&change.old);
-        bytes.extend_from_slice(&change.new);
+impl Change<'_> {
+    /// What is in front of the bytes in an undo file: offset and length.
+    fn head(&self) -> [u8; 16] {
+        let mut head = [0; 16];
+        let numbers = [self.offset, self.old.len() as u64].map(u64::to_le_bytes);
+        head.iter_mut().zip(numbers.as_flattened()).for_each(|(to, from)| *to = *from);
+        head
     }
-    bytes.extend(sum(&bytes).to_le_bytes());
-    bytes
 }
 
-/// Reads an undo file; `None` where it is none, or not whole.
-fn decode(bytes: &[u8]) -> Option<Vec<Change>> {
+/// Reads an undo file: the magic; of each place the offset, the length, the old and the new bytes; a sum of it all.
+/// `None` where it is none, or not whole.
+fn decode(bytes: &[u8]) -> Option<Vec<Change<'_>>> {
     let (body, stated) = bytes.split_last_chunk::<8>()?;
-    if u64::from_le_bytes(*stated) != sum(body) {
-        return None;
-    }
     let mut rest = body.strip_prefix(MAGIC)?;
-    let mut changes = Vec::new();
+    let (mut changes, mut parts) = (Vec::new(), vec![&MAGIC[..]]);
     while !rest.is_empty() {
-        let offset = u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?);
-        let len = u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?);
-        let len = usize::try_from(len).ok()?;
-        let (old, new) = (rest.split_off(..len)?.to_vec(), rest.split_off(..len)?.to_vec());
-        changes.push(Change { offset, old, new });
+        let head = rest.split_off(..16)?;
+        let offset = u64::from_le_bytes(*head.first_chunk()?);
+        let len = usize::try_from(u64::from_le_bytes(*head.last_chunk()?)).ok()?;
+        let (old, new) = (rest.split_off(..len)?, rest.split_off(..len)?);
+        parts.extend([head, old, new]);
+        changes.push(Change { offset, old: old.into(), new });
     }
-    Some(changes)
+    (u64::from_le_bytes(*stated) == sum(parts)).then_some(changes)
 }
 
 /// A sum by which a torn file shows: eight bytes at a time, each position with its own weight.
-fn sum(bytes: &[u8]) -> u64 {
-    let step = |sum: u64, chunk: &[u8]| {
-        let mut word = [0; 8];
-        word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        (sum ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
-    };
-    bytes.chunks(8).fold(bytes.len() as u64 ^ 0xcbf2_9ce4_8422_2325, step)
+fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+    parts.into_iter().fold(0xcbf2_9ce4_8422_2325, |sum, part| {
+        let (words, rest) = part.as_chunks();
+        let sum = words.iter().fold(sum, |sum, &word| step(sum, u64::from_le_bytes(word)));
+        let rest = rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        step(step(sum, rest), part.len() as u64)
+    })
 }
 
 #[cfg(test)]
@@ -202,16 +211,30 @@ mod tests {
         path.with_file_name("file.kbt-undo")
     }
 
-    fn changes() -> Vec<Change> {
-        let change = |offset, old: &[u8], new: &[u8]| Change { offset, old: old.to_vec(), new: new.to_vec() };
+    fn changes() -> Vec<Change<'static>> {
+        let change = |offset, old: &'static [u8], new| Change { offset, old: old.into(), new };
         vec![change(1, b"123", b"abc"), change(8, b"89", b"yz")]
+    }
+
+    fn apply(path: &Path, edits: &[Edit], sync: bool) -> Result<(), Failure> {
+        let place = InPlace::open(path)?;
+        let changes = edits.iter().map(|edit| place.change(edit)).collect::<Result<Vec<_>, _>>()?;
+        place.apply(&changes, sync)
+    }
+
+    /// The undo file of [`changes`], as a run that is killed leaves it.
+    fn undo_bytes() -> Vec<u8> {
+        let heads: Vec<[u8; 16]> = changes().iter().map(Change::head).collect();
+        let (first, second) = (&heads[0][..], &heads[1][..]);
+        let parts = [&MAGIC[..], first, b"123", b"abc", second, b"89", b"yz"];
+        [parts.concat(), sum(parts).to_le_bytes().to_vec()].concat()
     }
 
     #[test]
     fn edits_are_written_and_nothing_is_left() {
         let (room, path) = file();
         for sync in [false, true] {
-            InPlace::open(&path).unwrap().apply(&edits(), sync).unwrap();
+            apply(&path, &edits(), sync).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"0abc4567yz");
         }
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
@@ -226,7 +249,7 @@ mod tests {
         for written in 0..=text.len() {
             // The first bytes are written, the others are not.
             fs::write(&path, [&done[..written], &text[written..]].concat()).unwrap();
-            fs::write(undo_of(&path), encode(&changes())).unwrap();
+            fs::write(undo_of(&path), undo_bytes()).unwrap();
             assert_eq!(InPlace::open(&path).unwrap().recover(false).unwrap(), Recovery::Undone);
             assert_eq!(fs::read(&path).unwrap(), text);
             assert!(!undo_of(&path).exists());
@@ -238,7 +261,7 @@ mod tests {
         let (_room, path) = file();
         for new in [&b"01X3456789"[..], b"", b"01234567"] {
             fs::write(&path, new).unwrap();
-            fs::write(undo_of(&path), encode(&changes())).unwrap();
+            fs::write(undo_of(&path), undo_bytes()).unwrap();
             assert_eq!(InPlace::open(&path).unwrap().recover(false).unwrap(), Recovery::Stale);
             assert_eq!(fs::read(&path).unwrap(), new);
             assert!(!undo_of(&path).exists());
@@ -247,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_torn_undo_file_is_of_no_use() {
-        let bytes = encode(&changes());
+        let bytes = undo_bytes();
         assert_eq!(decode(&bytes), Some(changes()));
         for len in 0..bytes.len() {
             assert_eq!(decode(&bytes[..len]), None, "{len}");
@@ -263,7 +286,7 @@ mod tests {
     fn an_edit_outside_changes_nothing() {
         let (room, path) = file();
         let edits = [edits(), vec![Edit { offset: 9, bytes: b"xx".to_vec() }]].concat();
-        assert!(InPlace::open(&path).unwrap().apply(&edits, false).is_err());
+        assert!(apply(&path, &edits, false).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"0123456789");
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
     }

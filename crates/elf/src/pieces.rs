@@ -40,12 +40,21 @@ pub struct Pieces {
     wanted: Vec<Range<u64>>,
 }
 
+/// Pieces of so many bytes have memory of their own: the system gives it cleared, and nothing is moved for it.
+const LARGE: usize = 1 << 17;
+
 #[derive(Debug)]
 struct Piece {
     /// Where in the file.
     file: Range<u64>,
+    memory: Memory,
+}
+
+#[derive(Debug)]
+enum Memory {
     /// Where in the buffer it begins.
-    start: usize,
+    Shared(usize),
+    Own(Vec<u8>),
 }
 
 impl Pieces {
@@ -103,6 +112,19 @@ impl Pieces {
 
     fn read<S: ReadAt>(&mut self, source: &mut S, range: Range<u64>) -> Result<(), S::Error> {
         let Ok(size) = usize::try_from(range.end - range.start) else { return Ok(()) };
+        let file = |count: usize| range.start..range.start.saturating_add(count as u64);
+        if size >= LARGE {
+            let mut own = Vec::new();
+            if own.try_reserve_exact(size).is_err() {
+                return Ok(());
+            }
+            // Cleared by the system where it can be; the reservation above is what may fail.
+            drop(own);
+            own = vec![0; size];
+            let count = source.read_at(range.start, &mut own)?;
+            self.pieces.push(Piece { file: file(count), memory: Memory::Own(own) });
+            return Ok(());
+        }
         let start = self.used;
         let end = start.saturating_add(size);
         // Without the memory the range stays missing.
@@ -118,7 +140,7 @@ impl Pieces {
         };
         // A file that shrank since its size was asked has less.
         self.used = start.saturating_add(count);
-        self.pieces.push(Piece { file: range.start..range.start.saturating_add(count as u64), start });
+        self.pieces.push(Piece { file: file(count), memory: Memory::Shared(start) });
         Ok(())
     }
 
@@ -126,7 +148,11 @@ impl Pieces {
         let end = offset.checked_add(size)?;
         let piece = self.pieces.iter().find(|piece| piece.file.start <= offset && end <= piece.file.end)?;
         let skip = usize::try_from(offset - piece.file.start).ok()?;
-        self.buffer.get(piece.start.checked_add(skip)?..)?.get(..usize::try_from(size).ok()?)
+        let bytes = match &piece.memory {
+            Memory::Shared(start) => self.buffer.get(start.checked_add(skip)?..)?,
+            Memory::Own(own) => own.get(skip..)?,
+        };
+        bytes.get(..usize::try_from(size).ok()?)
     }
 }
 

@@ -42,18 +42,19 @@ impl Content {
     /// # Errors
     ///
     /// A distance of more than 31 bits.
-    pub fn link(&self, text: u64, place: u64, layout: &Layout) -> Result<Vec<u8>, Error> {
-        let values = match self {
-            Self::Bytes(bytes) => return Ok(bytes.clone()),
-            Self::Words(values) | Self::Distances(values) => values,
-        };
+    pub fn link(self, text: u64, place: u64, layout: &Layout) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::with_capacity(self.size(layout));
-        for &value in values {
+        let (values, are_words) = match self {
+            Self::Bytes(bytes) => return Ok(bytes),
+            Self::Words(values) => (values, true),
+            Self::Distances(values) => (values, false),
+        };
+        for value in values {
             let address = match value {
                 Value::Text(distance) => text.wrapping_add_signed(distance),
                 Value::Constant(value) => value,
             };
-            if matches!(self, Self::Words(_)) {
+            if are_words {
                 layout.push_word(&mut bytes, address);
                 continue;
             }

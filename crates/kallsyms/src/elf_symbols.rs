@@ -36,6 +36,18 @@ const RISCV: u16 = 243;
 ///
 /// No symbol table, or one that cannot be read; a name outside of the names.
 pub fn read_symbols<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<Vec<SymbolEntry<'data>>, Error> {
+    read_symbols_where(image, |_, _| true)
+}
+
+/// Those of [`read_symbols`] whose letter and name are wanted; what is not is not sorted either.
+///
+/// # Errors
+///
+/// As there.
+pub fn read_symbols_where<'data, R: ReadRef<'data>>(
+    image: &Image<R>,
+    is_wanted: impl Fn(u8, &[u8]) -> bool,
+) -> Result<Vec<SymbolEntry<'data>>, Error> {
     let sections = image.sections()?;
     let (index, section) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
     let table = image.symbols(&sections, &section)?;
@@ -51,9 +63,13 @@ pub fn read_symbols<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<Vec<Sy
         if name.is_empty() || (image.header().machine == RISCV && name.starts_with(b".L")) {
             continue;
         }
+        let letter = letters.of(&symbol, index);
+        if !is_wanted(letter, name) {
+            continue;
+        }
         let thumb = image.header().machine == ARM && matches!(symbol.kind(), symbol_type::FUNC | IFUNC);
         let address = if thumb { symbol.value & !1 } else { symbol.value };
-        symbols.push(SymbolEntry::new(address, letters.of(&symbol, index), name));
+        symbols.push(SymbolEntry::new(address, letter, name));
     }
     sort_as_nm(&mut symbols);
     Ok(symbols)

@@ -112,7 +112,8 @@ impl Kernel {
             Self::V6_1 => {
                 // Most names begin with none of these bytes.
                 matches!(name.first(), Some(b'$' | b'.' | b'_' | b'L'))
-                    && (starts(name, &[b"$", b".L", b"__crc_", b"__kstrtab_", b"__kstrtabns_"]) || name == b"L0")
+                    && (starts(name, &[b"$", b".L", b"__crc_", b"__kstrtab_", b"__kstrtabns_"])
+                        || name == b"L0")
             }
             Self::V6_6 | Self::V6_12 => drops_since_6_4(name) || name == b"__pi_\\",
             Self::V7_0 => {
@@ -130,7 +131,8 @@ impl Kernel {
                 starts(name, &[b"$", b".LASANPC", b"__crc_", b"__kvm_nvhe_"]) || ignored_to_6_3(name)
             }
             Self::V6_1 => {
-                starts(name, &[b"__kvm_nvhe_$", b"__kvm_nvhe_.L", b"__kcfi_typeid_"])
+                name.starts_with(b"__k")
+                    && starts(name, &[b"__kvm_nvhe_$", b"__kvm_nvhe_.L", b"__kcfi_typeid_"])
                     || name == b"kallsyms_seqs_of_names"
                     || ignored_to_6_3(name)
             }
@@ -152,30 +154,36 @@ const KEPT_ABSOLUTE: [&[u8]; 4] =
 
 /// What scripts/kallsyms of 5.10 and 6.1 both leave out; mksysmap does since 6.4.
 fn ignored_to_6_3(name: &[u8]) -> bool {
-    const EXACT: [&[u8]; 10] = [
-        b"kallsyms_addresses",
-        b"kallsyms_offsets",
-        b"kallsyms_relative_base",
-        b"kallsyms_num_syms",
-        b"kallsyms_names",
-        b"kallsyms_markers",
-        b"kallsyms_token_table",
-        b"kallsyms_token_index",
-        b"_SDA_BASE_",
-        b"_SDA2_BASE_",
+    const ARRAYS: [&[u8]; 8] = [
+        b"addresses",
+        b"offsets",
+        b"relative_base",
+        b"num_syms",
+        b"names",
+        b"markers",
+        b"token_table",
+        b"token_index",
     ];
+    // Behind two underscores.
     const THUNKS: [&[u8]; 7] = [
-        b"__efistub_",
-        b"__AArch64ADRPThunk_",
-        b"__ARMV5PILongThunk_",
-        b"__ARMV7PILongThunk_",
-        b"__ThumbV7PILongThunk_",
-        b"__LA25Thunk_",
-        b"__microLA25Thunk_",
+        b"efistub_",
+        b"AArch64ADRPThunk_",
+        b"ARMV5PILongThunk_",
+        b"ARMV7PILongThunk_",
+        b"ThumbV7PILongThunk_",
+        b"LA25Thunk_",
+        b"microLA25Thunk_",
     ];
-    // Most names begin with neither of these bytes.
-    let may_be = matches!(name.first(), Some(b'k' | b'_'));
-    may_be && (EXACT.contains(&name) || starts(name, &THUNKS)) || is_stub(name)
+    // Every name of a kernel comes through here: one byte answers for most.
+    let by_start = match name {
+        [b'k', ..] => name.strip_prefix(b"kallsyms_").is_some_and(|rest| ARRAYS.contains(&rest)),
+        [b'_', b'_', rest @ ..] => {
+            matches!(rest.first(), Some(b'e' | b'A' | b'T' | b'L' | b'm')) && starts(rest, &THUNKS)
+        }
+        [b'_', b'S', ..] => matches!(name, b"_SDA_BASE_" | b"_SDA2_BASE_"),
+        _ => false,
+    };
+    by_start || is_stub(name)
 }
 
 /// Stubs that linkers put in for arm and ppc.
@@ -186,7 +194,7 @@ fn is_stub(name: &[u8]) -> bool {
         Some(b'r') => name.ends_with(b"_veneer"),
         _ => false,
     };
-    let has_dot = || name.contains(&b'.');
+    let has_dot = || memchr::memchr(b'.', name).is_some();
     by_end || has_dot() && (contains(name, b".long_branch.") || contains(name, b".plt_branch."))
 }
 

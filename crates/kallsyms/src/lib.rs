@@ -37,10 +37,11 @@ mod table;
 mod tables;
 mod token;
 mod verify;
+mod waiting;
 
 pub use addresses::{Content, Value};
 pub use compression::{Learned, learn};
-pub use elf_symbols::{address_digits, read_symbols};
+pub use elf_symbols::{address_digits, read_symbols, read_symbols_where};
 pub use error::{Error, ErrorKind};
 pub use greedy::Greedy;
 pub use kernel::Kernel;

@@ -88,6 +88,11 @@ impl Located {
         let symbols = image.symbols(&sections, &table)?;
         let (mut slots, mut text) = (Vec::new(), None);
         for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined()) {
+            // Of most names the start says enough.
+            let rest = symbols.strings().bytes().get(symbol.name as usize..).unwrap_or_default();
+            if !rest.starts_with(b"kallsyms_") && !rest.starts_with(b"_text") {
+                continue;
+            }
             let Some(name) = symbols.name(&symbol) else { continue };
             if name == b"_text" {
                 text = Some(symbol.value);

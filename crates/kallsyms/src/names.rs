@@ -26,19 +26,27 @@ impl Names {
     ///
     /// A name with more codes than a length can say, an empty one, or more than 32 bits of them all.
     pub fn encode(names: &CompressedNames, layout: &Layout) -> Result<Self, Error> {
-        let mut encoded = Self {
-            bytes: Vec::with_capacity(names.total() + names.len()),
-            markers: Vec::with_capacity(names.len().div_ceil(MARKER_STEP)),
-        };
+        let mut encoded = Self::with_capacity(names.len(), names.total() + names.len());
         for (index, name) in names.iter().enumerate() {
             if index % MARKER_STEP == 0 {
-                let len = encoded.bytes.len();
-                encoded.markers.push(u32::try_from(len).map_err(|_| ErrorKind::TooMuchText { len })?);
+                encoded.mark()?;
             }
             encoded.bytes.extend_from_slice(Length::new(name.len(), layout)?.bytes());
             encoded.bytes.extend_from_slice(name);
         }
         Ok(encoded)
+    }
+
+    /// None yet, with room for so many names and bytes.
+    pub(crate) fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), markers: Vec::with_capacity(count.div_ceil(MARKER_STEP)) }
+    }
+
+    /// Marks the place of the next name.
+    pub(crate) fn mark(&mut self) -> Result<(), Error> {
+        let len = self.bytes.len();
+        self.markers.push(u32::try_from(len).map_err(|_| ErrorKind::TooMuchText { len })?);
+        Ok(())
     }
 
     /// Bytes that a name of so many codes takes, its length included.

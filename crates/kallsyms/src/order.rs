@@ -32,26 +32,25 @@ fn keys(symbols: &[SymbolEntry<'_>]) -> Option<Vec<u64>> {
     if symbols.len() >= 1 << PLACE_BITS {
         return None;
     }
-    let addresses = || symbols.iter().map(|symbol| symbol.address);
-    let (lowest, highest) = (addresses().min()?, addresses().max()?);
-    // Where per-cpu symbols are at 0 and the kernel in the upper half, the numbers with a sign are close together.
-    let signed = || addresses().map(u64::cast_signed);
-    let (signed_lowest, signed_highest) = (signed().min()?, signed().max()?);
+    let mut keys: Vec<u64> = symbols.iter().map(|symbol| symbol.address).collect();
+    let (lowest, highest) = (*keys.iter().min()?, *keys.iter().max()?);
     let fits = |range: u64| range >> OFFSET_BITS == 0;
-    let (origin, range, is_signed) = if fits(highest - lowest) {
-        (lowest, highest - lowest, false)
+    let (origin, range, below) = if fits(highest - lowest) {
+        (lowest, highest - lowest, 0)
     } else {
-        let range = signed_highest.wrapping_sub(signed_lowest).cast_unsigned();
-        fits(range).then_some((signed_lowest.cast_unsigned(), range, true))?
+        // Where per-cpu symbols are at 0 and the kernel in the upper half, the numbers with a sign are close together.
+        let signed = || keys.iter().copied().map(u64::cast_signed);
+        let (lowest, highest) = (signed().min()?, signed().max()?);
+        let range = highest.wrapping_sub(lowest).cast_unsigned();
+        let below = signed().filter(|address| *address < 0).count();
+        fits(range).then_some((lowest.cast_unsigned(), range, below))?
     };
-    let keys = (0_u64..).zip(addresses());
-    let keys = keys.map(|(place, address)| address.wrapping_sub(origin) << PLACE_BITS | place).collect();
-    let mut keys = sort_by_digits(keys, range);
-    if is_signed {
-        // Those below zero are the highest addresses.
-        let below = addresses().filter(|address| address.cast_signed() < 0).count();
-        keys.rotate_left(below);
+    for (key, place) in keys.iter_mut().zip(0_u64..) {
+        *key = key.wrapping_sub(origin) << PLACE_BITS | place;
     }
+    let mut keys = sort_by_digits(keys, range);
+    // Those below zero are the highest addresses.
+    keys.rotate_left(below);
     keys.iter_mut().for_each(|key| *key &= (1 << PLACE_BITS) - 1);
     Some(keys)
 }
@@ -103,7 +102,8 @@ mod tests {
     /// Addresses in some disorder, each twice and more.
     fn check(addresses: impl Iterator<Item = u64>) {
         let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
-        let symbols = addresses.zip(&names).map(|(address, name)| SymbolEntry::new(address, b'T', name.as_bytes()));
+        let symbols =
+            addresses.zip(&names).map(|(address, name)| SymbolEntry::new(address, b'T', name.as_bytes()));
         let mut symbols: Vec<_> = symbols.collect();
         let mut expected = symbols.clone();
         expected.sort_by_key(|symbol| symbol.address);
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn as_by_comparison() {
-        let scattered = |bits: u32| (0..900_u64).map(move |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits));
+        let scattered =
+            |bits: u32| (0..900_u64).map(move |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits));
         for bits in [1, 7, 11, 12, 22, 33, 39, 40, 41, 63, 64] {
             check(scattered(bits));
         }

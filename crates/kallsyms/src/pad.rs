@@ -8,7 +8,8 @@
 //! did not bring. No second learning is needed, which may come out longer.
 //!
 //! Phases: which kernel and layout (from the arrays that the objects leave undefined), the names, the tokens, the sizes,
-//! the object. Tokens and their index are in the object already; the patch after the link writes the rest.
+//! the object. Tokens, their index and the names in alphabetical order are in the object already; the patch after the link
+//! puts the names in their order and writes the rest.
 
 use kbt_elf::{DefinedSymbol, ReadOnlySection, Relocation, RelocationKind, relocatable};
 
@@ -23,6 +24,7 @@ use crate::pad_file::PadFile;
 use crate::superset::{Reference, Superset};
 use crate::symbol::SymbolEntry;
 use crate::token::TokenTable;
+use crate::waiting::PLACEHOLDER;
 
 /// What cannot be seen in the objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,10 +66,11 @@ pub fn pad(superset: &Superset<'_>, script: &LinkerScript<'_>, options: PadOptio
     let (kernel, layout) = detect(superset, target.class, options)?;
     let names = superset.names(script, kernel, options.all_symbols);
     let tokens = tokens(&names)?;
-    let slots = slots(&names, &tokens, &layout, options.slack)?;
+    let waiting = waiting(&names, &tokens, &layout)?;
+    let slots = slots(names.len(), waiting.len(), &tokens, &layout, options.slack);
     let PadOptions { all_symbols, cut_names, slack, .. } = options;
     let record = PadFile { kernel, layout, all_symbols, cut_names, slack, slots, tokens };
-    let object = object(&record, &target)?;
+    let object = object(&record, &waiting, &target)?;
     Ok(Pad { object, record, symbols: names.len() })
 }
 
@@ -107,19 +110,17 @@ fn tokens(names: &[&[u8]]) -> Result<TokenTable, Error> {
     Ok(learn(&symbols, LETTERS)?.tokens)
 }
 
+/// The names as they wait for the patch ([`crate::waiting`]): as many bytes as with any letters, in any order.
+fn waiting(names: &[&[u8]], tokens: &TokenTable, layout: &Layout) -> Result<Vec<u8>, Error> {
+    let mut symbols: Vec<SymbolEntry<'_>> =
+        names.iter().map(|name| SymbolEntry::new(0, PLACEHOLDER, name)).collect();
+    symbols.sort_unstable_by_key(|symbol| symbol.name);
+    Ok(Names::encode(&Optimal::new(tokens)?.compress_apart(&symbols)?, layout)?.bytes)
+}
+
 /// The size of every array in the layout's order, in bytes.
-fn slots(
-    names: &[&[u8]],
-    tokens: &TokenTable,
-    layout: &Layout,
-    slack: u32,
-) -> Result<Vec<(Array, u64)>, Error> {
-    let parser = Optimal::new(tokens)?;
-    let mut bytes = 0;
-    for name in names {
-        bytes += Names::size(parser.bound(name)?, layout);
-    }
-    let (count, slack) = (names.len() as u64, u64::from(slack));
+fn slots(count: usize, bytes: usize, tokens: &TokenTable, layout: &Layout, slack: u32) -> Vec<(Array, u64)> {
+    let (count, slack) = (count as u64, u64::from(slack));
     let size = |array| match array {
         Array::Addresses => count * layout.word() as u64 + slack,
         Array::Offsets => count * 4 + slack,
@@ -131,11 +132,12 @@ fn slots(
         Array::TokenIndex => 512,
         Array::SeqsOfNames => count * 3 + slack,
     };
-    Ok(layout.arrays().into_iter().map(|array| (array, size(array))).collect())
+    layout.arrays().into_iter().map(|array| (array, size(array))).collect()
 }
 
-/// Writes the object: zeros, but for the tokens and the base, which the linker fills with the address of `_text`.
-fn object(record: &PadFile, target: &kbt_elf::Target) -> Result<Vec<u8>, Error> {
+/// Writes the object: zeros, but for the tokens, the names that wait, and the base, which the linker fills with the address
+/// of `_text`.
+fn object(record: &PadFile, waiting: &[u8], target: &kbt_elf::Target) -> Result<Vec<u8>, Error> {
     let layout = &record.layout;
     let mut bytes = Vec::new();
     let mut symbols = Vec::with_capacity(record.slots.len());
@@ -146,6 +148,7 @@ fn object(record: &PadFile, target: &kbt_elf::Target) -> Result<Vec<u8>, Error> 
         let end = end.ok_or(ErrorKind::TooMuchText { len: usize::MAX })?;
         bytes.resize(end, 0);
         let content = match array {
+            Array::Names => waiting.to_vec(),
             Array::TokenTable => record.tokens.bytes().to_vec(),
             Array::TokenIndex => record.tokens.index()?.iter().flat_map(|&at| layout.u16(at)).collect(),
             _ => Vec::new(),

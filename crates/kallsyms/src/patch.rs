@@ -1,7 +1,7 @@
 //! The table after the link: the arrays of a linked kernel, written into the room that it has for them.
 //!
 //! Phases: the symbols are read once, filtered and sorted as the kernel's own generator would; names are compressed with
-//! the tokens that a pad has learned, or with new ones; the arrays are made for the addresses where they lie; each is held
+//! the tokens that a pad has learned (most often they wait compressed: [`crate::waiting`]), or with new ones; the arrays are made for the addresses where they lie; each is held
 //! against its room. Only if all fit are there edits; where one does not, the error has the bytes that are missing. What
 //! an array does not need of its room becomes zeros.
 //!
@@ -13,17 +13,19 @@ use std::fmt;
 use kbt_elf::{Edit, Endianness, Image, ReadRef, Section, SectionTable, section_type};
 
 use crate::compression::learn;
-use crate::elf_symbols::read_symbols;
+use crate::elf_symbols::read_symbols_where;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Kernel;
 use crate::layout::{AddressTable, Array, ArrayOrder, Class, Layout};
 use crate::locate::{Located, Slot};
+use crate::names::Names;
 use crate::optimal::Optimal;
 use crate::pad_file::PadFile;
 use crate::select::{Choice, Selection, select};
 use crate::symbol::SymbolEntry;
 use crate::tables::{Origin, Tables};
-use crate::token::{CompressedNames, TokenTable};
+use crate::token::TokenTable;
+use crate::waiting::{Encoded, WaitingNames};
 
 /// How to make the table.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +42,8 @@ pub struct PatchOptions<'a> {
     pub optimal: bool,
     /// Sequence numbers by names up to their first dot (`--lto-clang` of 6.1 to 6.9), where no record says it.
     pub cut_names: bool,
+    /// Whether [`Patch::map`] is wanted.
+    pub map: bool,
 }
 
 /// What makes an image's table the one of its symbols.
@@ -51,7 +55,7 @@ pub struct Patch<'a> {
     pub count: usize,
     /// What each array needs and has, in the order of the layout.
     pub sizes: Vec<Size>,
-    /// The symbols of System.map, in nm's order.
+    /// The symbols of System.map, in nm's order; none where they were not asked for.
     pub map: Vec<SymbolEntry<'a>>,
     /// Names that the kernel cannot hold.
     pub too_long: Vec<&'a [u8]>,
@@ -100,7 +104,7 @@ impl fmt::Display for PatchError {
 
 impl std::error::Error for PatchError {}
 
-/// Makes the patch.
+/// Makes the patch of the image in which [`Located::by_symbols`] has found the table.
 ///
 /// # Errors
 ///
@@ -108,19 +112,22 @@ impl std::error::Error for PatchError {}
 /// say, and a table that is larger than its room.
 pub fn patch<'data, R: ReadRef<'data>>(
     image: &Image<R>,
+    located: &Located,
     options: PatchOptions<'_>,
 ) -> Result<Patch<'data>, PatchError> {
-    let room = Room::of(image)?;
+    let room = Room::of(image, located)?;
     let (kernel, layout) = match options.record {
         Some(record) => room.recorded(record)?,
         None => room.detected(options.kernel),
     };
-    let all = read_symbols(image)?;
-    let is_mapped = |symbol: &&SymbolEntry<'_>| !kernel.drops_from_map(symbol.kind, symbol.name);
-    let map: Vec<SymbolEntry<'_>> = all.iter().filter(is_mapped).copied().collect();
-    let source = if kernel.is_fed_by_map() { &map } else { &all };
-    let base = room.base(&layout)?.or_else(|| address_of(source, b"_text")).unwrap_or(0);
-    let percpu = address_of(source, b"__per_cpu_start").filter(|start| *start < base);
+    let is_mapped = |kind: u8, name: &[u8]| !kernel.drops_from_map(kind, name);
+    let is_fed = kernel.is_fed_by_map();
+    let source = read_symbols_where(image, |kind, name| !is_fed || is_mapped(kind, name))?;
+    let mapped =
+        source.iter().filter(|symbol| options.map && (is_fed || is_mapped(symbol.kind, symbol.name)));
+    let map = mapped.copied().collect();
+    let base = room.base(&layout)?.or_else(|| address_of(&source, b"_text")).unwrap_or(0);
+    let percpu = address_of(&source, b"__per_cpu_start").filter(|start| *start < base);
     let layout = match (layout.addresses, percpu) {
         (AddressTable::BaseRelative, Some(_)) => {
             Layout { addresses: AddressTable::BaseRelativePercpu, ..layout }
@@ -128,22 +135,31 @@ pub fn patch<'data, R: ReadRef<'data>>(
         _ => layout,
     };
     let absolute_percpu = layout.addresses == AddressTable::BaseRelativePercpu;
-    let choose =
-        |all_symbols| select(source.iter().copied(), kernel, Choice { all_symbols, absolute_percpu });
+    let choice = |all_symbols| Choice { all_symbols, absolute_percpu };
     let selection = match options.record.map(|record| record.all_symbols).or(options.all_symbols) {
-        Some(all_symbols) => choose(all_symbols)?,
+        Some(all_symbols) => select(source, kernel, choice(all_symbols))?,
         None => {
-            let all = choose(true)?;
-            if room.holds(all.symbols.len(), &layout) { all } else { choose(false)? }
+            let all = select(source.iter().copied(), kernel, choice(true))?;
+            let fits = room.holds(all.symbols.len(), &layout);
+            if fits { all } else { select(source, kernel, choice(false))? }
         }
     };
-    let (tokens, names) = room.compress(&selection.symbols, &layout, options)?;
+    let spelled = room.spell(&selection.symbols, &layout, options)?;
     let cut_names = options.record.map_or(options.cut_names, |record| record.cut_names);
     let origin = Origin { text: selection.text, base, cut_names };
-    let tables = Tables::encode(&selection.symbols, &tokens, &names, layout, origin)?;
-    let (edits, sizes) = room.edits(&tables, selection.text)?;
+    let Spelled { tokens, names, order } = spelled;
+    let tables = Tables::of_names(&selection.symbols, &tokens, names, order, layout, origin)?;
+    let (edits, sizes) = room.edits(tables, selection.text)?;
     let Selection { symbols, too_long, .. } = selection;
     Ok(Patch { edits, count: symbols.len(), sizes, map, too_long })
+}
+
+/// Names as a table has them.
+struct Spelled {
+    tokens: TokenTable,
+    names: Names,
+    /// The symbols in the order of their names, where it is known.
+    order: Option<Vec<u32>>,
 }
 
 fn address_of(symbols: &[SymbolEntry<'_>], name: &[u8]) -> Option<u64> {
@@ -161,11 +177,13 @@ fn loaded_relocations(sections: &SectionTable<'_>) -> impl Iterator<Item = Secti
 ///
 /// # Errors
 ///
-/// An image without symbols or without a table.
-pub fn wanted<'data, R: ReadRef<'data>>(image: &Image<R>) -> Result<Vec<(u64, u64)>, Error> {
-    let located = Located::by_symbols(image)?;
+/// Section headers that cannot be read.
+pub fn wanted<'data, R: ReadRef<'data>>(
+    image: &Image<R>,
+    located: &Located,
+) -> Result<Vec<(u64, u64)>, Error> {
     let mut ranges: Vec<(u64, u64)> =
-        own_slots(image, &located).iter().map(|slot| (slot.offset, slot.room)).collect();
+        own_slots(image, located).iter().map(|slot| (slot.offset, slot.room)).collect();
     let base = located.slot(Array::RelativeBase).ok().and_then(|slot| image.bytes_at(slot.offset, 8));
     if base == Some(&[0; 8]) {
         ranges.extend(loaded_relocations(&image.sections()?).map(|section| (section.offset, section.size)));
@@ -189,15 +207,14 @@ fn own_slots<'data, R: ReadRef<'data>>(image: &Image<R>, located: &Located) -> V
 /// An image and the room for each array in it.
 struct Room<'a, R> {
     image: &'a Image<R>,
-    located: Located,
+    located: &'a Located,
     /// The arrays with the bytes that are theirs.
     slots: Vec<Slot>,
 }
 
 impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
-    fn of(image: &'a Image<R>) -> Result<Self, Error> {
-        let located = Located::by_symbols(image)?;
-        let slots = own_slots(image, &located);
+    fn of(image: &'a Image<R>, located: &'a Located) -> Result<Self, Error> {
+        let slots = own_slots(image, located);
         for slot in &slots {
             let whole = image.bytes_at(slot.offset, slot.room);
             whole.ok_or(Error::at(ErrorKind::ArrayOutside { array: slot.array }, slot.offset))?;
@@ -288,31 +305,51 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
     }
 
     /// The tokens, and the names compressed with them.
-    fn compress(
+    fn spell(
         &self,
         symbols: &[SymbolEntry<'_>],
         layout: &Layout,
         options: PatchOptions<'_>,
-    ) -> Result<(TokenTable, CompressedNames), Error> {
+    ) -> Result<Spelled, Error> {
         let recorded = match options.record {
             _ if options.relearn => None,
             Some(record) => Some(record.tokens.clone()),
             None => self.waiting_tokens(layout),
         };
+        let compressed =
+            |tokens, names| Ok(Spelled { names: Names::encode(&names, layout)?, tokens, order: None });
         let Some(tokens) = recorded else {
             let learned = learn(symbols, &[])?;
             let names = match options.optimal {
                 true => Optimal::new(&learned.tokens)?.compress(symbols)?,
                 false => learned.names,
             };
-            return Ok((learned.tokens, names));
+            return compressed(learned.tokens, names);
         };
-        let parser = Optimal::new(&tokens)?;
-        let names = match options.optimal {
-            true => parser.compress(symbols)?,
-            false => parser.compress_apart(symbols)?,
-        };
-        Ok((tokens, names))
+        if options.optimal {
+            let names = Optimal::new(&tokens)?.compress(symbols)?;
+            return compressed(tokens, names);
+        }
+        if let Some(Encoded { names, order }) = self.waiting_names(symbols, &tokens, layout)? {
+            return Ok(Spelled { tokens, names, order: Some(order) });
+        }
+        let names = Optimal::new(&tokens)?.compress_apart(symbols)?;
+        compressed(tokens, names)
+    }
+
+    /// The names, where a pad has left them in their room.
+    fn waiting_names(
+        &self,
+        symbols: &[SymbolEntry<'_>],
+        tokens: &TokenTable,
+        layout: &Layout,
+    ) -> Result<Option<Encoded>, Error> {
+        let slot = self.slot(Array::Names)?;
+        let bytes = self.bytes(slot);
+        match WaitingNames::read(bytes, tokens, layout, symbols) {
+            Some(waiting) => waiting.encode(symbols, bytes.len(), layout),
+            None => Ok(None),
+        }
     }
 
     /// The tokens of a table without symbols: a pad that waits for its patch.
@@ -326,11 +363,12 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
     }
 
     /// The bytes that change, if every array fits.
-    fn edits(&self, tables: &Tables, text: u64) -> Result<(Vec<Edit>, Vec<Size>), PatchError> {
+    fn edits(&self, tables: Tables, text: u64) -> Result<(Vec<Edit>, Vec<Size>), PatchError> {
         let (mut edits, mut sizes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-        for table in &tables.arrays {
+        let layout = tables.layout;
+        for table in tables.arrays {
             let slot = self.slot(table.array)?;
-            let needed = table.content.size(&tables.layout) as u64;
+            let needed = table.content.size(&layout) as u64;
             sizes.push(Size { array: table.array, needed, room: slot.room });
             if needed > slot.room {
                 missing.push((table.array, needed - slot.room));
@@ -339,7 +377,7 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
             if table.array == Array::RelativeBase {
                 continue;
             }
-            let mut bytes = table.content.link(text, slot.address, &tables.layout)?;
+            let mut bytes = table.content.link(text, slot.address, &layout)?;
             let old = self.bytes(slot);
             bytes.resize(old.len(), 0);
             if bytes != old {

@@ -78,9 +78,7 @@ impl Ranges {
     }
 
     fn note(&mut self, symbol: &SymbolEntry<'_>) {
-        if symbol.name.starts_with(b"_") {
-            self.text.iter_mut().chain([&mut self.percpu]).for_each(|range| range.note(symbol));
-        }
+        self.text.iter_mut().chain([&mut self.percpu]).for_each(|range| range.note(symbol));
     }
 
     /// Whether a table without `--all-symbols` has it.
@@ -115,19 +113,22 @@ pub fn select<'a>(
 ) -> Result<Selection<'a>, Error> {
     let mut selection = Selection::default();
     let mut ranges = Ranges::new();
-    for symbol in symbols {
+    let is_kept = |symbol: &SymbolEntry<'a>| {
         if symbol.name.len() >= kernel.name_limit() {
             selection.too_long.push(symbol.name);
-            continue;
+            return false;
         }
         if symbol.name == b"_text" {
             selection.text = symbol.address;
         }
-        if !kernel.ignores(symbol.kind, symbol.name) {
-            ranges.note(&symbol);
-            selection.symbols.push(symbol);
+        let is_kept = !kernel.ignores(symbol.kind, symbol.name);
+        if is_kept {
+            ranges.note(symbol);
         }
-    }
+        is_kept
+    };
+    // In the room of what comes, where that is a vector.
+    selection.symbols = symbols.into_iter().filter(is_kept).collect();
     if !choice.all_symbols {
         selection.symbols.retain(|symbol| ranges.is_text(symbol, kernel));
     }

@@ -50,8 +50,20 @@ impl Tables {
         layout: Layout,
         origin: Origin,
     ) -> Result<Self, Error> {
-        let names = Names::encode(names, &layout)?;
+        Self::of_names(symbols, tokens, Names::encode(names, &layout)?, None, layout, origin)
+    }
+
+    /// As [`Self::encode`], with names that are encoded already and, where it is known, the order of the names.
+    pub(crate) fn of_names(
+        symbols: &[SymbolEntry<'_>],
+        tokens: &TokenTable,
+        names: Names,
+        order: Option<Vec<u32>>,
+        layout: Layout,
+        origin: Origin,
+    ) -> Result<Self, Error> {
         let (addresses, base) = addresses::encode(symbols, &layout, origin.text, origin.base)?;
+        let mut order = order;
         let mut addresses = Some(addresses);
         let mut base = base;
         let mut arrays = Vec::new();
@@ -69,7 +81,9 @@ impl Tables {
                     Content::Bytes(tokens.index()?.iter().flat_map(|&start| layout.u16(start)).collect())
                 }
                 Array::SeqsOfNames => {
-                    Content::Bytes(seqs::encode(&seqs::order_by_name(symbols, origin.cut_names)?))
+                    let order = order.take().filter(|_| !origin.cut_names);
+                    let order = order.map_or_else(|| seqs::order_by_name(symbols, origin.cut_names), Ok)?;
+                    Content::Bytes(seqs::encode(&order))
                 }
             };
             arrays.push(TableArray { array, content });

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use kbt_elf::{Class, Pieces, Target};
-use kbt_kallsyms::{Choice, Kernel, Located, Table, parse_nm, read_symbols};
+use kbt_kallsyms::{Choice, Kernel, Located, Table, parse_nm, read_symbols_where};
 
 use crate::args::kallsyms::Generate;
 use crate::depfile::Depfile;
@@ -66,9 +66,8 @@ fn of_elf(args: &Generate, word: &OsStr, is_text: bool, report: &mut Report) -> 
         None => kernel_of_table(&mut file)?.ok_or_else(no_kernel)?,
     };
     let plan = plan(args, kernel, Some(target(&file)?), is_text);
-    let symbols = read_symbols(&file.elf()?).map_err(|error| file.refused(&error))?;
-    let fed = |kind, name: &[u8]| !(kernel.is_fed_by_map() && kernel.drops_from_map(kind, name));
-    let symbols = symbols.into_iter().filter(|symbol| fed(symbol.kind, symbol.name));
+    let is_fed = |kind, name: &[u8]| !(kernel.is_fed_by_map() && kernel.drops_from_map(kind, name));
+    let symbols = read_symbols_where(&file.elf()?, is_fed).map_err(|error| file.refused(&error))?;
     plan.make(symbols, report).map_err(|error| file.refused(&error))
 }
 

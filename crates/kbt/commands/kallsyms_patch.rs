@@ -1,14 +1,17 @@
 //! `kbt kallsyms patch`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
+use kbt_elf::Edit;
 use kbt_kallsyms::{
-    Array, PadFile, Patch as Table, PatchError, PatchOptions, SymbolEntry, address_digits, patch, wanted,
+    Array, Located, PadFile, Patch as Table, PatchError, PatchOptions, SymbolEntry, address_digits, patch,
+    wanted,
 };
 
 use crate::args::kallsyms_link::Patch;
 use crate::depfile::Depfile;
-use crate::in_place::{InPlace, Recovery};
+use crate::in_place::{Change, InPlace, Recovery};
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::output::Set;
@@ -36,15 +39,18 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
         relearn: args.relearn,
         optimal: args.optimal,
         cut_names: args.lto_clang,
+        map: args.sysmap.is_some(),
     };
     let mut file = KernelFile::open(&args.vmlinux)?;
     file.fetch_symbols()?;
+    let located = Located::by_symbols(&file.elf()?).map_err(|error| file.refused(&error))?;
     // The second time for what the first has shown to be needed.
     for _ in 0..2 {
-        let ranges = wanted(&file.elf()?).map_err(|error| file.refused(&error))?;
+        let ranges = wanted(&file.elf()?, &located).map_err(|error| file.refused(&error))?;
         file.fetch(ranges)?;
     }
-    let table = patch(&file.elf()?, options).map_err(|error| refused(&error, &file, options))?;
+    let table = patch(&file.elf()?, &located, options);
+    let table = table.map_err(|error| refused(&error, &file, &located, options))?;
     tell(&table, report);
     let mut depfile = Depfile::new(&args.depfile);
     std::iter::once(&args.vmlinux).chain(&args.pad_file).for_each(|word| depfile.input(word));
@@ -57,7 +63,16 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     match place {
         // What is right already is not touched.
         _ if table.edits.is_empty() && args.output.is_none() => {}
-        Some(place) => place.apply(&table.edits, args.sync)?,
+        Some(place) => {
+            let elf = file.elf()?;
+            let old = |edit: &Edit| elf.bytes_at(edit.offset, edit.bytes.len() as u64).map(Cow::Borrowed);
+            let change = |edit| match old(edit) {
+                Some(old) => Ok(Change { offset: edit.offset, old, new: &edit.bytes }),
+                None => place.change(edit),
+            };
+            let changes = table.edits.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+            place.apply(&changes, args.sync)?;
+        }
         None => set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?,
     }
     set.publish(args.sync)
@@ -128,7 +143,7 @@ fn system_map(symbols: &[SymbolEntry<'_>], digits: usize) -> Vec<u8> {
     text
 }
 
-fn refused(error: &PatchError, file: &KernelFile, options: PatchOptions<'_>) -> Failure {
+fn refused(error: &PatchError, file: &KernelFile, located: &Located, options: PatchOptions<'_>) -> Failure {
     let missing = match error {
         PatchError::Table(error) => return file.refused(error),
         PatchError::TooSmall(missing) => missing,
@@ -138,7 +153,7 @@ fn refused(error: &PatchError, file: &KernelFile, options: PatchOptions<'_>) -> 
     let failure = Failure::new("not-enough-padding", message);
     let most = missing.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
     let slack = most.saturating_add(options.record.map_or(0, |record| record.slack.into()));
-    let fits = |options| file.elf().is_ok_and(|image| patch(&image, options).is_ok());
+    let fits = |options| file.elf().is_ok_and(|image| patch(&image, located, options).is_ok());
     let otherwise = match options {
         PatchOptions { optimal: false, .. } if fits(PatchOptions { optimal: true, ..options }) => {
             "; or --optimal, with which it fits"

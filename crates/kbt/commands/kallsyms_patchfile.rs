@@ -40,7 +40,7 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
     if args.in_place {
         let place = InPlace::open(&args.file)?;
         place.recover(args.sync)?;
-        place.apply(&[edit], args.sync)?;
+        place.apply(&[place.change(&edit)?], args.sync)?;
         return set.publish(args.sync);
     }
     set.add_edited(&args.file, &args.file, &[edit])?;
