@@ -42,6 +42,8 @@ pub struct Pieces {
 
 /// Pieces of so many bytes have memory of their own: the system gives it cleared, and nothing is moved for it.
 const LARGE: usize = 1 << 17;
+/// Pieces of so many bytes may be more than there is memory for.
+const HUGE: usize = 1 << 28;
 
 #[derive(Debug)]
 struct Piece {
@@ -114,13 +116,11 @@ impl Pieces {
         let Ok(size) = usize::try_from(range.end - range.start) else { return Ok(()) };
         let file = |count: usize| range.start..range.start.saturating_add(count as u64);
         if size >= LARGE {
-            let mut own = Vec::new();
-            if own.try_reserve_exact(size).is_err() {
+            // Without the memory the range stays missing; what most machines have is not asked for twice.
+            if size >= HUGE && Vec::<u8>::new().try_reserve_exact(size).is_err() {
                 return Ok(());
             }
-            // Cleared by the system where it can be; the reservation above is what may fail.
-            drop(own);
-            own = vec![0; size];
+            let mut own = vec![0; size];
             let count = source.read_at(range.start, &mut own)?;
             self.pieces.push(Piece { file: file(count), memory: Memory::Own(own) });
             return Ok(());

@@ -60,7 +60,7 @@ fn sort_by_digits(mut keys: Vec<u64>, range: u64) -> Vec<u64> {
     let mut room = vec![0; keys.len()];
     let mut shift = 0;
     while shift < OFFSET_BITS && range >> shift != 0 {
-        let digit = |key: u64| (key >> (PLACE_BITS + shift)) as usize & (DIGITS - 1);
+        let digit = |key: u64| lower_half(key >> (PLACE_BITS + shift)) as usize & (DIGITS - 1);
         let mut next = [0_usize; DIGITS];
         keys.iter().for_each(|&key| next[digit(key)] += 1);
         let mut sum = 0;
@@ -78,6 +78,12 @@ fn sort_by_digits(mut keys: Vec<u64>, range: u64) -> Vec<u64> {
     keys
 }
 
+/// The lower half of a word.
+pub(crate) fn lower_half(word: u64) -> u32 {
+    let [a, b, c, d, ..] = word.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 /// Puts the symbol that `order` names into each place, along the cycles that these moves make.
 fn permute(symbols: &mut [SymbolEntry<'_>], mut order: Vec<u64>) {
     for start in 0..symbols.len() {
@@ -88,7 +94,7 @@ fn permute(symbols: &mut [SymbolEntry<'_>], mut order: Vec<u64>) {
             if from == DONE {
                 break;
             }
-            let from = from as usize;
+            let from = lower_half(from) as usize;
             symbols[place] = if from == start { first } else { symbols[from] };
             place = from;
         }

@@ -21,7 +21,7 @@ use crate::locate::{Located, Slot};
 use crate::names::Names;
 use crate::optimal::Optimal;
 use crate::pad_file::PadFile;
-use crate::select::{Choice, Selection, select};
+use crate::select::{Choice, Selection, select_kept};
 use crate::symbol::SymbolEntry;
 use crate::tables::{Origin, Tables};
 use crate::token::TokenTable;
@@ -122,7 +122,12 @@ pub fn patch<'data, R: ReadRef<'data>>(
     };
     let is_mapped = |kind: u8, name: &[u8]| !kernel.drops_from_map(kind, name);
     let is_fed = kernel.is_fed_by_map();
-    let source = read_symbols_where(image, |kind, name| !is_fed || is_mapped(kind, name))?;
+    // Names are looked at where they are found: later they are far apart in memory.
+    let is_wanted = |kind: u8, name: &[u8]| {
+        (!is_fed || is_mapped(kind, name)) && (options.map || !kernel.ignores(kind, name))
+    };
+    let source = read_symbols_where(image, is_wanted)?;
+    let is_kept = |symbol: &SymbolEntry<'_>| !options.map || !kernel.ignores(symbol.kind, symbol.name);
     let mapped =
         source.iter().filter(|symbol| options.map && (is_fed || is_mapped(symbol.kind, symbol.name)));
     let map = mapped.copied().collect();
@@ -137,11 +142,11 @@ pub fn patch<'data, R: ReadRef<'data>>(
     let absolute_percpu = layout.addresses == AddressTable::BaseRelativePercpu;
     let choice = |all_symbols| Choice { all_symbols, absolute_percpu };
     let selection = match options.record.map(|record| record.all_symbols).or(options.all_symbols) {
-        Some(all_symbols) => select(source, kernel, choice(all_symbols))?,
+        Some(all_symbols) => select_kept(source, kernel, choice(all_symbols), is_kept)?,
         None => {
-            let all = select(source.iter().copied(), kernel, choice(true))?;
+            let all = select_kept(source.iter().copied(), kernel, choice(true), is_kept)?;
             let fits = room.holds(all.symbols.len(), &layout);
-            if fits { all } else { select(source, kernel, choice(false))? }
+            if fits { all } else { select_kept(source, kernel, choice(false), is_kept)? }
         }
     };
     let spelled = room.spell(&selection.symbols, &layout, options)?;

@@ -111,6 +111,17 @@ pub fn select<'a>(
     kernel: Kernel,
     choice: Choice,
 ) -> Result<Selection<'a>, Error> {
+    let is_kept = |symbol: &SymbolEntry<'_>| !kernel.ignores(symbol.kind, symbol.name);
+    select_kept(symbols, kernel, choice, is_kept)
+}
+
+/// As [`select`], of symbols of which those that the generator ignores may be gone already.
+pub(crate) fn select_kept<'a>(
+    symbols: impl IntoIterator<Item = SymbolEntry<'a>>,
+    kernel: Kernel,
+    choice: Choice,
+    is_kept: impl Fn(&SymbolEntry<'a>) -> bool,
+) -> Result<Selection<'a>, Error> {
     let mut selection = Selection::default();
     let mut ranges = Ranges::new();
     let is_kept = |symbol: &SymbolEntry<'a>| {
@@ -121,7 +132,7 @@ pub fn select<'a>(
         if symbol.name == b"_text" {
             selection.text = symbol.address;
         }
-        let is_kept = !kernel.ignores(symbol.kind, symbol.name);
+        let is_kept = is_kept(symbol);
         if is_kept {
             ranges.note(symbol);
         }

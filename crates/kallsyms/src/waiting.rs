@@ -11,13 +11,14 @@
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::hint::black_box;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::names::{Length, MARKER_STEP, Names, NamesReader};
+use crate::order::lower_half;
 use crate::symbol::SymbolEntry;
 use crate::token::TokenTable;
 
@@ -29,6 +30,12 @@ const LONGEST: usize = 512;
 const RECORD: usize = 8;
 /// What records may take beyond twice what the symbols would, in bytes.
 const SPARE: usize = 1 << 16;
+/// Fewest slots of the table by names.
+const FEWEST_SLOTS: usize = 1 << 10;
+/// The part of a hash that a slot has.
+const TAG: u64 = 0xffff_ffff << 32;
+/// Names that are looked for together.
+const BLOCK: usize = 64;
 
 /// The different names that wait.
 ///
@@ -40,8 +47,9 @@ pub(crate) struct WaitingNames {
     count: u32,
     /// Where the last record starts.
     last: Option<u32>,
-    /// Where records start, by their names.
-    by_name: HashTable<u32>,
+    /// Where records start, by their names: the upper half of the name's hash and the start, from the place of the lower
+    /// half on, or 0.
+    slots: Vec<u64>,
     seed: RandomState,
     /// The code of each letter.
     letters: [Option<u8>; 256],
@@ -84,11 +92,14 @@ impl WaitingNames {
         // A few bytes of codes can stand for many. That is no pad's, which knows little more than the link brings.
         let lengths: usize = symbols.iter().map(|symbol| RECORD + 2 * symbol.name.len()).sum();
         let most = 2 * lengths + SPARE;
+        let mut records = Vec::with_capacity(lengths);
+        // A start of 0 is none.
+        records.push(0);
         let mut waiting = Self {
-            records: Vec::with_capacity(lengths),
+            records,
             count: 0,
             last: None,
-            by_name: HashTable::with_capacity(symbols.len()),
+            slots: vec![0; (symbols.len() + symbols.len() / 2).next_power_of_two().max(FEWEST_SLOTS)],
             seed: RandomState::default(),
             letters: letters(tokens),
         };
@@ -119,6 +130,9 @@ impl WaitingNames {
             Some(Ordering::Equal) => return Some(()),
             Some(Ordering::Less) => return None,
         }
+        if self.count as usize >= self.slots.len() / 8 * 7 {
+            return None;
+        }
         let start = u32::try_from(self.records.len()).ok()?;
         self.records.extend(self.count.to_le_bytes());
         for part in [name, codes] {
@@ -127,17 +141,55 @@ impl WaitingNames {
         self.records.extend_from_slice(name);
         self.records.extend_from_slice(codes);
         (self.last, self.count) = (Some(start), self.count + 1);
-        let Self { by_name, seed, records, .. } = self;
-        let of = |&start: &u32| hash(seed, Record::at(records, start).map_or(&[], |record| record.name));
-        by_name.insert_unique(hash(seed, name), start, of);
+        let hash = self.hash(name);
+        let mut slot = self.first_slot(hash);
+        while self.slots[slot] != 0 {
+            slot = self.next_slot(slot);
+        }
+        self.slots[slot] = hash & TAG | u64::from(start);
         Some(())
     }
 
-    fn find(&self, name: &[u8]) -> Option<Record<'_>> {
-        let is_same =
-            |start: &u32| Record::at(&self.records, *start).is_some_and(|record| record.name == name);
-        let start = self.by_name.find(hash(&self.seed, name), is_same)?;
-        Record::at(&self.records, *start)
+    fn hash(&self, name: &[u8]) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(name);
+        hasher.finish()
+    }
+
+    fn first_slot(&self, hash: u64) -> usize {
+        // The length is a power of two.
+        lower_half(hash) as usize & (self.slots.len() - 1)
+    }
+
+    fn next_slot(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
+    }
+
+    /// The first slot from `slot` on that may have a name of this hash, and the record there.
+    fn candidate(&self, hash: u64, mut slot: usize) -> Option<(usize, u32)> {
+        // One slot in eight is empty.
+        loop {
+            let found = self.slots[slot];
+            if found == 0 {
+                return None;
+            }
+            if (found ^ hash) & TAG == 0 {
+                return Some((slot, lower_half(found)));
+            }
+            slot = self.next_slot(slot);
+        }
+    }
+
+    /// The record of a name, of which `found` is the first candidate.
+    fn record(&self, name: &[u8], hash: u64, mut found: Option<(usize, u32)>) -> Option<Record<'_>> {
+        while let Some((slot, start)) = found {
+            let record = Record::at(&self.records, start)?;
+            if record.name == name {
+                return Some(record);
+            }
+            found = self.candidate(hash, self.next_slot(slot));
+        }
+        None
     }
 
     /// Encodes the names of symbols in the table's order; `None` where one of them does not wait.
@@ -151,27 +203,52 @@ impl WaitingNames {
         size: usize,
         layout: &Layout,
     ) -> Result<Option<Encoded>, Error> {
-        let mut names = Names::with_capacity(symbols.len(), size);
-        let mut places = Vec::with_capacity(symbols.len());
-        for (index, symbol) in symbols.iter().enumerate() {
-            if index % MARKER_STEP == 0 {
-                names.mark()?;
+        let names = Names::with_capacity(symbols.len(), size);
+        let mut encoded = Encoded { names, order: Vec::with_capacity(symbols.len()) };
+        for block in symbols.chunks(BLOCK) {
+            if !self.encode_block(block, layout, &mut encoded)? {
+                return Ok(None);
             }
-            let found = self.find(symbol.name).zip(self.letters[usize::from(symbol.kind)]);
-            let Some((Record { place, codes, .. }, letter)) = found else { return Ok(None) };
-            names.bytes.extend_from_slice(Length::new(codes.len() + 1, layout)?.bytes());
-            names.bytes.push(letter);
-            names.bytes.extend_from_slice(codes);
-            places.push(place);
         }
-        Ok(Some(Encoded { names, order: order(&places, self.count as usize) }))
+        encoded.order = order(&encoded.order, self.count as usize);
+        Ok(Some(encoded))
     }
-}
 
-fn hash(seed: &RandomState, name: &[u8]) -> u64 {
-    let mut hasher = seed.build_hasher();
-    hasher.write(name);
-    hasher.finish()
+    /// Encodes some names; the order gets their places. Names, slots and records lie anywhere in memory: each is asked for
+    /// a block at a time, so that many are on their way at once.
+    fn encode_block(
+        &self,
+        symbols: &[SymbolEntry<'_>],
+        layout: &Layout,
+        encoded: &mut Encoded,
+    ) -> Result<bool, Error> {
+        let first = |bytes: &[u8], at: usize| bytes.get(at).copied().unwrap_or(0);
+        let mut touched = symbols.iter().fold(0, |sum, symbol| sum ^ first(symbol.name, 0));
+        let (mut hashes, mut found) = ([0; BLOCK], [None; BLOCK]);
+        for ((symbol, hash), found) in symbols.iter().zip(&mut hashes).zip(&mut found) {
+            *hash = self.hash(symbol.name);
+            *found = self.candidate(*hash, self.first_slot(*hash));
+        }
+        for (_, start) in found.iter().flatten() {
+            touched ^= first(&self.records, *start as usize);
+        }
+        black_box(touched);
+        for ((symbol, hash), found) in symbols.iter().zip(hashes).zip(found) {
+            if encoded.order.len().is_multiple_of(MARKER_STEP) {
+                encoded.names.mark()?;
+            }
+            let record = self.record(symbol.name, hash, found);
+            let Some((record, letter)) = record.zip(self.letters[usize::from(symbol.kind)]) else {
+                return Ok(false);
+            };
+            let bytes = &mut encoded.names.bytes;
+            bytes.extend_from_slice(Length::new(record.codes.len() + 1, layout)?.bytes());
+            bytes.push(letter);
+            bytes.extend_from_slice(record.codes);
+            encoded.order.push(record.place);
+        }
+        Ok(true)
+    }
 }
 
 /// The symbols by the places of their names, then as they come.
