@@ -494,7 +494,7 @@ fn rewrite_is_identity(file: &[u8]) {
     let again = Tables::encode(&entries, &learned.tokens, &learned.names, table.layout, origin).unwrap();
     for (slot, array) in located.slots.iter().zip(&again.arrays) {
         assert_eq!(slot.array, array.array, "the order of the arrays");
-        let bytes = array.content.link(text, slot.address, &table.layout).unwrap();
+        let bytes = array.content.clone().link(text, slot.address, &table.layout).unwrap();
         let start = usize::try_from(slot.offset).unwrap();
         assert!(file[start..].starts_with(&bytes), "{} differs", slot.array);
     }

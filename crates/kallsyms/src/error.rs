@@ -109,6 +109,15 @@ pub enum ErrorKind {
         /// The size that was recorded, in bytes.
         recorded: u64,
     },
+    /// An array shares bytes of the file with something else.
+    Overlap {
+        /// The array.
+        array: Array,
+        /// What lies there, too.
+        other: String,
+    },
+    /// Whether offsets of a 32-bit kernel count from their own place shows neither in the image nor elsewhere.
+    UnknownAddresses,
     /// A name that expands to more bytes than any kernel's.
     Expansion {
         /// The symbol's place in the table.
@@ -191,6 +200,12 @@ impl fmt::Display for ErrorKind {
             Self::OtherTokens => f.write_str("the tokens in it are not those of the pad file"),
             Self::OtherSize { array, found, recorded } => {
                 write!(f, "{array} has {found} bytes, the pad file says {recorded}")
+            }
+            Self::Overlap { array, other } => {
+                write!(f, "{array} and {other} lie in the same bytes of the file")
+            }
+            Self::UnknownAddresses => {
+                f.write_str("nothing in it says whether kallsyms_offsets count from their own places")
             }
             Self::Expansion { index, most } => {
                 write!(f, "name {index} of the table expands to more than {most} bytes")

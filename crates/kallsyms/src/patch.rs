@@ -23,6 +23,7 @@ use crate::optimal::Optimal;
 use crate::pad_file::PadFile;
 use crate::select::{Choice, Selection, select_kept};
 use crate::symbol::SymbolEntry;
+use crate::table::how;
 use crate::tables::{Origin, Tables};
 use crate::token::TokenTable;
 use crate::waiting::{Encoded, WaitingNames};
@@ -118,7 +119,7 @@ pub fn patch<'data, R: ReadRef<'data>>(
     let room = Room::of(image, located)?;
     let (kernel, layout) = match options.record {
         Some(record) => room.recorded(record)?,
-        None => room.detected(options.kernel),
+        None => room.detected(options.kernel)?,
     };
     let is_mapped = |kind: u8, name: &[u8]| !kernel.drops_from_map(kind, name);
     let is_fed = kernel.is_fed_by_map();
@@ -209,6 +210,37 @@ fn own_slots<'data, R: ReadRef<'data>>(image: &Image<R>, located: &Located) -> V
     slots
 }
 
+/// Refuses arrays that would be written over something else: headers, or sections beside their own.
+fn alone<'data, R: ReadRef<'data>>(image: &Image<R>, slots: &[Slot]) -> Result<(), Error> {
+    let sections = image.sections()?;
+    let header = image.header();
+    let headers = header.section_table_range(sections.len() as u64);
+    let fixed = [("the file header", (0, header.class.header_size())), ("the section headers", headers)];
+    for slot in slots {
+        let meets = |(offset, size): (u64, u64)| {
+            offset < slot.offset.saturating_add(slot.room) && slot.offset < offset.saturating_add(size)
+        };
+        let in_file = |section: &Section| section.kind != section_type::NOBITS && section.kind != 0;
+        let mut sections =
+            sections.iter().filter(|section| in_file(section) && meets((section.offset, section.size)));
+        // The first of two may be the other one.
+        let (first, second) = (sections.next(), sections.next());
+        let other = match fixed.iter().find(|(_, range)| meets(*range)) {
+            Some((name, _)) => Some((*name).to_owned()),
+            None => first.zip(second).map(|(first, second)| {
+                let address = |section: &Section| slot.address.wrapping_sub(section.address) < section.size;
+                let other = if address(&first) { second } else { first };
+                let name = image.sections().ok().and_then(|sections| sections.name(&other));
+                format!("section {}", String::from_utf8_lossy(name.unwrap_or_default()))
+            }),
+        };
+        if let Some(other) = other {
+            return Err(Error::at(ErrorKind::Overlap { array: slot.array, other }, slot.offset));
+        }
+    }
+    Ok(())
+}
+
 /// An image and the room for each array in it.
 struct Room<'a, R> {
     image: &'a Image<R>,
@@ -224,6 +256,7 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
             let whole = image.bytes_at(slot.offset, slot.room);
             whole.ok_or(Error::at(ErrorKind::ArrayOutside { array: slot.array }, slot.offset))?;
         }
+        alone(image, &slots)?;
         Ok(Self { image, located, slots })
     }
 
@@ -247,8 +280,11 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
     }
 
     /// What the arrays tell.
-    fn detected(&self, kernel: Option<Kernel>) -> (Kernel, Layout) {
-        let found = self.located.layout;
+    fn detected(&self, kernel: Option<Kernel>) -> Result<(Kernel, Layout), Error> {
+        let mut found = self.located.layout;
+        if found.class == Class::Elf32 && found.addresses == AddressTable::PlaceRelative {
+            found.addresses = self.detected_addresses()?;
+        }
         let detected = match (found.addresses, found.order, found.seqs) {
             (AddressTable::PlaceRelative | AddressTable::Absolute32, ..) => Kernel::V7_0,
             (_, ArrayOrder::AddressesFirst, false) => Kernel::V5_10,
@@ -257,7 +293,19 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
         };
         let kernel = kernel.unwrap_or(detected);
         let long_lengths = found.long_lengths || kernel > Kernel::V5_10;
-        (kernel, Layout { long_lengths, ..found })
+        Ok((kernel, Layout { long_lengths, ..found }))
+    }
+
+    /// How the offsets count that are there now, where there is no base and 32 bits leave two ways.
+    fn detected_addresses(&self) -> Result<AddressTable, Error> {
+        let (slot, layout) = (self.slot(AddressTable::PlaceRelative.array())?, &self.located.layout);
+        let count =
+            self.bytes(self.slot(Array::NumSyms)?).first_chunk().map_or(0, |count| layout.read_u32(*count));
+        let len = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(4);
+        match self.bytes(slot).get(..len) {
+            Some(stored) if len > 0 => Ok(how(stored, layout, slot.address, 0)),
+            _ => Err(ErrorKind::UnknownAddresses.into()),
+        }
     }
 
     fn slot(&self, array: Array) -> Result<Slot, Error> {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Kernel;
+use crate::seqs::MAX_SYMBOLS;
 use crate::symbol::{SymbolEntry, sort_symbols};
 
 /// Options of the generator.
@@ -105,7 +106,7 @@ impl Ranges {
 ///
 /// # Errors
 ///
-/// No symbol is left, where the generator refuses that.
+/// No symbol is left, where the generator refuses that; more than the kernel can number.
 pub fn select<'a>(
     symbols: impl IntoIterator<Item = SymbolEntry<'a>>,
     kernel: Kernel,
@@ -145,6 +146,9 @@ pub(crate) fn select_kept<'a>(
     }
     if selection.symbols.is_empty() && !kernel.allows_none() {
         return Err(ErrorKind::NoSymbols.into());
+    }
+    if selection.symbols.len() > MAX_SYMBOLS {
+        return Err(ErrorKind::TooManySymbols { count: selection.symbols.len() }.into());
     }
     if choice.absolute_percpu {
         ranges.make_percpu_absolute(&mut selection.symbols);

@@ -26,6 +26,11 @@ pub fn refusal(error: &Error) -> Failure {
         ErrorKind::OtherMachine | ErrorKind::OtherTokens | ErrorKind::OtherSize { .. } => {
             ("wrong-pad-file", Some("the pad file is of another link; objects and pad file go together"))
         }
+        ErrorKind::UnknownAddresses => (
+            "unknown-addresses",
+            Some("give the file that `kbt kallsyms pad --pad-file` has written: --pad-file"),
+        ),
+        ErrorKind::Overlap { .. } => ("overlap", Some("the file is damaged; link it again")),
         ErrorKind::NotAsked => {
             ("not-asked", Some("give every object of the link (vmlinux.o), of a kernel with CONFIG_KALLSYMS"))
         }
