@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "shared with kallsyms_link.rs, which uses the rest")]
 mod small_kernel;
 
 use std::fs;
