@@ -7,7 +7,7 @@ mod small_kernel;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kbt_elf::Image;
 use kbt_kallsyms::{Array, Located};
@@ -220,16 +220,17 @@ fn a_run_that_is_killed_leaves_nothing_or_all() {
         reset(old);
         let start = Instant::now();
         assert!(run().wait().unwrap().success());
-        let whole = start.elapsed();
+        // Where other work makes it slow, not all of it is tried.
+        let whole = start.elapsed().min(Duration::from_millis(300));
         let new = room.bytes(written);
-        for step in 0..24 {
+        for step in 0..16 {
             reset(old);
             let mut child = run();
-            thread::sleep(whole * step / 24);
+            thread::sleep(whole * step / 16);
             let _ = child.kill();
             child.wait().unwrap();
             let found = room.bytes(written);
-            assert!(found == old || found == new, "{words}: killed after {:?}", whole * step / 24);
+            assert!(found == old || found == new, "{words}: killed after {:?}", whole * step / 16);
         }
         // What a killed run may leave under another name the next one takes away.
         reset(old);

@@ -6,6 +6,8 @@ mod initramfs;
 mod kernel;
 mod package;
 
+pub use self::kernel::serial_ends;
+
 use crate::areas::{self, Area};
 use crate::run::Result;
 

@@ -1,16 +1,18 @@
 //! `cargo xtask bench kallsyms`: the table of Debian's 6.1 for clouds (87 thousand symbols), by the kernel's own tools and
 //! by kbt.
 //!
-//! Processor times are those of all processes of a step, the two sides taking turns; instructions are callgrind's.
+//! What is patched is a vmlinux of the same symbols that waits for its table, with all of its debug information
+//! ([`waiting`]). Processor times are those of all processes of a step, the two sides taking turns; instructions are
+//! callgrind's. The serial end of a build is that of the kernel of `cargo xtask e2e kernel`, linked both ways.
 
-use std::fs;
+mod waiting;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::matrix::minutes;
 use super::table::{Table, grouped};
 use crate::run::{self, Result, cargo};
-use crate::{callgrind, files, place};
+use crate::{callgrind, e2e, files, place};
 
 /// How often each side takes its turn.
 const ROUNDS: usize = 5;
@@ -20,27 +22,31 @@ const REPEATS: u32 = 10;
 /// What the kernel's build does for one table. `$1` is the vmlinux, `$2` the peers, `$3` a directory.
 const STOCK: &str = r#"
 cd "$3" || exit 1
-NM=nm sh "$2/bin/mksysmap-6.1" "$1" stock.map 2>/dev/null &&
-"$2/bin/kallsyms-6.1" --all-symbols --absolute-percpu --base-relative stock.map > stock.S &&
-sed -i 's/^#include.*/#define BITS_PER_LONG 64/' stock.S &&
-gcc -c stock.S -o stock.o || exit 1
-times
+TIMEFORMAT='%U %S'
+time {
+    NM=nm sh "$2/bin/mksysmap-6.1" "$1" stock.map 2>/dev/null &&
+    "$2/bin/kallsyms-6.1" --all-symbols --absolute-percpu --base-relative stock.map > stock.S &&
+    sed -i 's/^#include.*/#define BITS_PER_LONG 64/' stock.S &&
+    gcc -c stock.S -o stock.o || exit 1
+}
 "#;
 
 const GENERATE: &str = r#"
 cd "$3" || exit 1
+TIMEFORMAT='%U %S'
 for i in $(seq "$5"); do
-    "$4" kallsyms generate --kernel 6.1 --all-symbols --absolute-percpu "$1" -o own.o || exit 1
+    time "$4" kallsyms generate --kernel 6.1 --all-symbols --absolute-percpu "$1" -o own.o || exit 1
 done
-times
 "#;
 
+/// Each run finds a table that waits; `$6` is where it lies in the file.
 const PATCH: &str = r#"
 cd "$3" || exit 1
+TIMEFORMAT='%U %S'
 for i in $(seq "$5"); do
-    "$4" kallsyms patch --in-place vmlinux >/dev/null || exit 1
+    dd if=waiting.bin of=vmlinux bs=64K oflag=seek_bytes seek="$6" conv=notrunc status=none || exit 1
+    time "$4" kallsyms patch --in-place vmlinux --pad-file kallsyms.pad >/dev/null || exit 1
 done
-times
 "#;
 
 /// The area.
@@ -68,10 +74,18 @@ pub fn run(words: &[String]) -> Result {
 
 /// Prints the tables and gives what is over its limit.
 fn measure(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
-    let copy = scratch.join("vmlinux");
-    fs::copy(vmlinux, &copy).map_err(|error| files::cannot("copy", vmlinux, &error))?;
-    let words =
-        [vmlinux.to_owned(), place::peers(), scratch.to_owned(), kbt.to_owned(), REPEATS.to_string().into()];
+    let built =
+        run::output(&mut cargo(["bench", "--no-run", "--bench", "kallsyms", "--message-format=json"]))?;
+    let bench = executable(&built, "kallsyms").ok_or("cargo built no bench kallsyms")?;
+    let place = waiting::prepare(vmlinux, kbt, &bench, scratch)?;
+    let words = [
+        vmlinux.to_owned(),
+        place::peers(),
+        scratch.to_owned(),
+        kbt.to_owned(),
+        REPEATS.to_string().into(),
+        place.to_string().into(),
+    ];
     let steps: [(&str, &str, f64, Option<f64>); 2] =
         [("generate -o, ELF to object", GENERATE, 15.0, None), ("patch --in-place", PATCH, 40.0, Some(0.05))];
     let mut times: [Vec<f64>; 3] = Default::default();
@@ -82,6 +96,7 @@ fn measure(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
             times.push(turn(script, &words)? / f64::from(REPEATS));
         }
     }
+    run::run(Command::new(kbt).args(["kallsyms", "verify"]).arg(scratch.join("vmlinux")))?;
     let mut over = Vec::new();
     let mut table = Table::new(&["step", "stock, CPU ms", "kbt, CPU ms", "median of the ratios", "limit"]);
     let stock = times[0].clone();
@@ -100,20 +115,18 @@ fn measure(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
         }
     }
     println!("{table}");
-    over.extend(learning(scratch)?);
+    over.extend(learning(&bench, scratch)?);
     over.extend(memory(vmlinux, kbt, scratch)?);
+    println!("{}", e2e::serial_ends(kbt)?);
     Ok(over)
 }
 
 /// Instructions of learning alone, and of scripts/kallsyms.
-fn learning(scratch: &Path) -> Result<Vec<String>> {
+fn learning(bench: &Path, scratch: &Path) -> Result<Vec<String>> {
     eprintln!("counting instructions");
-    let built =
-        run::output(&mut cargo(["bench", "--no-run", "--bench", "kallsyms", "--message-format=json"]))?;
-    let bench = executable(&built, "kallsyms").ok_or("cargo built no bench kallsyms")?;
     let map = scratch.join("stock.map");
     let words = ["learn".into(), map.clone().into_os_string()];
-    let own = callgrind::instructions(&bench, words, Some("*measured_learn*"), scratch)?;
+    let own = callgrind::instructions(bench, words, Some("*measured_learn*"), scratch)?;
     let release = place::peers().join("sysroot/kbuild-6.1/usr/lib/linux-kbuild-6.1/scripts/kallsyms");
     let mut words: Vec<_> =
         ["--all-symbols", "--absolute-percpu", "--base-relative"].map(std::ffi::OsString::from).into();
@@ -132,7 +145,7 @@ fn learning(scratch: &Path) -> Result<Vec<String>> {
     Ok(if ratio < 6 { vec![format!("learning: 1/{ratio} of the instructions")] } else { Vec::new() })
 }
 
-/// The most memory of `generate -o`, against four times the symbols with their names and 16 MiB.
+/// The most memory of the commands, against four times the symbols with their names and 16 MiB.
 fn memory(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
     let sections = run::text(Command::new("readelf").arg("-SW").arg(vmlinux).env("LC_ALL", "C"))?;
     let size = |name: &str| {
@@ -142,20 +155,33 @@ fn memory(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
     };
     let symbols = size(".symtab").zip(size(".strtab")).ok_or("no symbol table in what readelf says")?;
     let limit = 4 * (symbols.0 + symbols.1) + (16 << 20);
-    let mut command = Command::new(place::peers().join("bin/python3"));
-    // The peak that the shell's child had, in KiB, as the kernel says when it ends.
-    let python = "import os,resource,sys; os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:]); \
-                  print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-    command.arg("-c").arg(python).arg(kbt);
-    command.args(["kallsyms", "generate", "--kernel", "6.1", "--all-symbols", "--absolute-percpu"]);
-    let text = run::text(command.arg(vmlinux).arg("-o").arg(scratch.join("own.o")))?;
-    let peak = text.trim().parse::<u64>().map_err(|_| format!("no peak in {text}"))? * 1024;
     let mut table = Table::new(&["memory", "symtab and strtab", "peak", "limit"]);
-    table.row(["generate -o".into(), grouped(symbols.0 + symbols.1), grouped(peak), grouped(limit)]);
+    let mut over = Vec::new();
+    let generate = ["generate", "--kernel", "6.1", "--all-symbols", "--absolute-percpu", "-o", "own.o"];
+    let commands: [(&str, &[&str], &Path); 3] = [
+        ("generate -o", &generate, vmlinux),
+        ("pad -o", &waiting::PAD, Path::new("bare.o")),
+        ("patch --in-place", &["patch", "--in-place", "--pad-file", "kallsyms.pad"], Path::new("vmlinux")),
+    ];
+    waiting::reset(scratch)?;
+    for (name, words, file) in commands {
+        let mut command = Command::new(place::peers().join("bin/python3"));
+        // The peak that the child had, in KiB, as the kernel says when it ends.
+        let python = "import os,resource,sys; sys.exit(1) if os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:]) else \
+                      print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+        command.arg("-c").arg(python).arg(kbt).arg("kallsyms").args(words).arg(file).current_dir(scratch);
+        let text = run::text(&mut command)?;
+        let peak = text.trim().parse::<u64>().map_err(|_| format!("no peak in {text}"))? * 1024;
+        table.row([name.into(), grouped(symbols.0 + symbols.1), grouped(peak), grouped(limit)]);
+        if peak > limit {
+            over.push(format!("{name}: {} bytes", grouped(peak)));
+        }
+    }
     println!("{table}");
-    Ok(if peak > limit { vec![format!("generate -o: {} bytes", grouped(peak))] } else { Vec::new() })
+    Ok(over)
 }
 
+/// The executable that cargo says it has built.
 fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     let lines = messages.split(|&byte| byte == b'\n');
     let values = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
@@ -165,15 +191,17 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     found.next()
 }
 
+/// Runs a script, and adds the user and system times that it tells, in seconds.
 fn turn(script: &str, words: &[PathBuf]) -> Result<f64> {
-    let text = run::text(Command::new("bash").args(["-c", script, "bash"]).args(words))?;
-    let mut seconds = 0.0;
-    for line in text.lines() {
-        if let [user, system] = line.split_whitespace().collect::<Vec<_>>()[..] {
-            seconds += minutes(user)? + minutes(system)?;
-        }
+    let mut command = Command::new("bash");
+    let output = command.args(["-c", script, "bash"]).args(words).env("LC_ALL", "C").output();
+    let output = output.map_err(|error| format!("cannot run bash: {error}"))?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let seconds: Option<Vec<f64>> = told.split_whitespace().map(|word| word.parse().ok()).collect();
+    match seconds {
+        Some(seconds) if output.status.success() => Ok(seconds.iter().sum()),
+        _ => Err(format!("a step failed: {told}")),
     }
-    Ok(seconds)
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {

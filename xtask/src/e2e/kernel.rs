@@ -13,6 +13,7 @@ mod source;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use self::build::{Build, Linked};
 use self::guest::Seen;
@@ -75,6 +76,45 @@ pub fn run(words: &[String]) -> Result {
     }
     println!("\n{HEAD}\n{table}");
     Ok(())
+}
+
+/// The processor time of the serial end of a small kernel's build, as it comes and with kbt, as a table: the middle of three
+/// links each, taken in turns. What `cargo xtask e2e kernel` has left in the cache is linked again; else it is built first.
+pub fn serial_ends(kbt: &Path) -> Result<String> {
+    const ROUNDS: usize = 3;
+    let cache = place::cache().join("kernels");
+    create(&cache)?;
+    let (source, machine) = match (SOURCES, MACHINES) {
+        ([_, source, ..], [machine, ..]) => (source, machine),
+        _ => return Err("no kernel to build".into()),
+    };
+    if !cache.join(format!("build-{}-{}", source.version, machine.name)).exists() {
+        eprintln!("no kernel in {}: it is built first, for some minutes", cache.display());
+    }
+    let tree = source.get(&cache)?;
+    let build = Build::configured(&tree, machine, source.version, &cache)?.with(kbt);
+    let (mut stock, mut own, mut links) = (Vec::new(), Vec::new(), (0, 0));
+    for _ in 0..ROUNDS {
+        let (as_it_comes, one) = (build.stock()?, build.one_link()?);
+        links = (as_it_comes.links.len(), one.links.len());
+        stock.push(as_it_comes.seconds);
+        own.push(one.seconds);
+    }
+    let middle = |mut seconds: Vec<f64>| {
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(ROUNDS / 2).copied().unwrap_or(0.0)
+    };
+    let (stock, own) = (middle(stock), middle(own));
+    Ok(format!(
+        "| the serial end of the small kernel's build | links, stock | kbt | CPU s, stock | kbt | ratio |\n\
+         |---|---|---|---|---|---|\n\
+         | {} {} | {} | {} | {stock:.2} | {own:.2} | 1/{:.1} |",
+        build.release,
+        machine.name,
+        links.0,
+        links.1,
+        stock / own.max(0.001),
+    ))
 }
 
 fn arguments(words: &[String]) -> Result<(Option<&str>, Option<&str>)> {

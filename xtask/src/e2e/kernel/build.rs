@@ -27,6 +27,8 @@ pub struct Build<'a> {
     pub directory: PathBuf,
     /// `make kernelversion`.
     pub release: String,
+    /// The kbt that links; else that of cargo's release profile.
+    kbt: Option<PathBuf>,
 }
 
 /// One link of it.
@@ -53,7 +55,7 @@ impl<'a> Build<'a> {
         }
         let directory = cache.join(format!("build-{version}-{}", machine.name));
         create(&directory)?;
-        let mut build = Self { tree, machine, directory, release: String::new() };
+        let mut build = Self { tree, machine, directory, release: String::new(), kbt: None };
         build
             .integration("off")
             .or_else(|error| if error.contains("is not switched over") { Ok(()) } else { Err(error) })?;
@@ -75,6 +77,11 @@ impl<'a> Build<'a> {
         }
         build.release = run::text(build.make().args(["-s", "kernelversion"]))?.trim().to_owned();
         Ok(build)
+    }
+
+    /// The same build, linked by this kbt.
+    pub fn with(self, kbt: &Path) -> Self {
+        Self { kbt: Some(kbt.to_owned()), ..self }
     }
 
     /// Whether a line is in the configuration.
@@ -115,7 +122,8 @@ impl<'a> Build<'a> {
         let mut command = Command::new(run::root().join("integrations/linux.sh"));
         command.arg(verb).arg(self.tree);
         if verb == "on" {
-            command.arg(run::target_directory()?.join("release/kbt"));
+            let own = || run::target_directory().map(|target| target.join("release/kbt"));
+            command.arg(self.kbt.clone().map_or_else(own, Ok)?);
         }
         run::output(&mut command).map(drop)
     }
