@@ -56,7 +56,7 @@ kbt_options()
 	fi
 	# Its references are those of 6.1, its filter is later.
 	case "${KERNELVERSION:-}" in
-	6.[4-9] | 6.[4-9][!0-9]* | 6.1[01] | 6.1[01][!0-9]*)
+	6.[4-9] | 6.[4-9][!0-9]*)
 		echo --kernel=6.6
 		;;
 	esac

@@ -1,6 +1,6 @@
 //! `kbt kallsyms` and what goes wrong: damaged kernels, odd names, full disks, runs that are killed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod small_kernel;
 
@@ -285,4 +285,130 @@ fn offsets_of_32_bits_want_the_record() {
     room.ok("kallsyms verify vmlinux");
     let offsets = |file: &[u8]| file[place(file, Array::Offsets)..][..400].to_vec();
     assert!(offsets(&patched) == offsets(&room.bytes("vmlinux")));
+}
+
+/// The undo file of a run that patches `vmlinux` in its place, caught while it is there.
+fn caught_undo(room: &Room, before: &[u8]) -> Vec<u8> {
+    let (undo, caught) = (room.path("vmlinux.kbt-undo"), room.path("caught"));
+    for _ in 0..500 {
+        fs::write(room.path("vmlinux"), before).unwrap();
+        let words = "kallsyms patch vmlinux --pad-file kallsyms.pad --in-place";
+        let mut command = Command::new(KBT);
+        let mut child = command.current_dir(room.path("")).args(words.split_whitespace()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if fs::hard_link(&undo, &caught).is_ok() {
+                child.wait().unwrap();
+                return fs::read(&caught).unwrap();
+            }
+        }
+    }
+    panic!("no undo file was seen");
+}
+
+#[test]
+fn what_a_killed_run_left_is_undone_by_every_later_one() {
+    let room = padded();
+    let before = room.bytes("vmlinux");
+    let undo = caught_undo(&room, &before);
+    let after = room.bytes("vmlinux");
+    room.ok("kallsyms verify vmlinux");
+    fs::write(room.path("byte"), before.get(..1).unwrap()).unwrap();
+    let half = before.len() / 2;
+    for (words, expected) in [
+        ("patch vmlinux --pad-file kallsyms.pad", &after),
+        ("patch vmlinux --pad-file kallsyms.pad --in-place", &after),
+        ("patchfile vmlinux 0 byte", &before),
+        ("patchfile vmlinux 0 byte --in-place", &before),
+    ] {
+        fs::write(room.path("vmlinux"), [&after[..half], &before[half..]].concat()).unwrap();
+        fs::write(room.path("vmlinux.kbt-undo"), &undo).unwrap();
+        let output = room.kbt(&format!("kallsyms {words}"));
+        let warning = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && warning.contains("that was undone first"), "{words}: {warning}");
+        assert!(!room.path("vmlinux.kbt-undo").exists(), "{words}");
+        assert!(room.bytes("vmlinux") == **expected, "{words}");
+    }
+}
+
+#[test]
+fn no_result_is_written_over_the_kernel() {
+    let room = padded();
+    let before = room.bytes("vmlinux");
+    fs::hard_link(room.path("vmlinux"), room.path("linked")).unwrap();
+    for result in ["--sysmap vmlinux", "--sysmap ./vmlinux", "--sysmap linked", "--depfile vmlinux"] {
+        for way in ["", "--in-place"] {
+            let words = format!("kallsyms patch vmlinux --pad-file kallsyms.pad {way} {result}");
+            let output = room.kbt(&words);
+            assert_eq!(output.status.code(), Some(2), "{words}");
+            assert!(room.bytes("vmlinux") == before, "{words}");
+        }
+    }
+    // A map that cannot be written leaves the kernel as it was.
+    for way in ["", "--in-place"] {
+        let words = format!("kallsyms patch vmlinux --pad-file kallsyms.pad {way} --sysmap /dev/full");
+        assert!(room.refused(&words).contains("/dev/full"), "{words}");
+        assert!(room.bytes("vmlinux") == before, "{words}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_patched_in_place() {
+    let room = padded();
+    assert!(Command::new("mkfifo").arg(room.path("fifo")).status().unwrap().success());
+    for file in ["fifo", "/dev/null"] {
+        let stderr = room.refused(&format!("kallsyms patch {file} --in-place"));
+        assert!(stderr.contains("this is no regular file"), "{stderr}");
+    }
+    // Of an endless patch only the stated length is read.
+    room.ok("kallsyms patchfile vmlinux 16 /dev/zero 3 --in-place");
+    assert_eq!(room.bytes("vmlinux")[16..19], [0; 3]);
+}
+
+#[test]
+fn a_second_patch_needs_no_record_either() {
+    let room = padded();
+    room.ok("kallsyms patch vmlinux");
+    let patched = room.bytes("vmlinux");
+    for _ in 0..2 {
+        room.ok("kallsyms patch vmlinux");
+        assert!(room.bytes("vmlinux") == patched);
+    }
+    room.ok("kallsyms patch vmlinux --optimal");
+    room.ok("kallsyms verify vmlinux");
+}
+
+#[test]
+fn borders_of_sections_are_in_every_table() {
+    let borders: String = (0..60)
+        .map(|number| {
+            format!("\t.globl __start_d{number}\n__start_d{number}:\n__stop_d{number}:\n\t.long 1\n")
+        })
+        .collect();
+    for kernel in ["6.6", "6.12", "7.0"] {
+        let room = Room::new(X86_64);
+        room.objects(&GENERATIONS[if kernel == "7.0" { 4 } else { 3 }]);
+        room.assemble("more", &format!("\t.data\n{borders}"));
+        let objects = "vmlinux.o more.o --lds vmlinux.lds";
+        room.ok(&format!("kallsyms pad {objects} --kernel {kernel} --pad-file kallsyms.pad -o kallsyms.o"));
+        room.link(&["vmlinux.o", "more.o", "kallsyms.o"]);
+        room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
+        room.ok("kallsyms verify vmlinux");
+        let dump = room.ok("kallsyms dump vmlinux");
+        assert_eq!(dump.contains(" __stop_d59\n"), kernel != "6.6", "{kernel}");
+    }
+}
+
+#[test]
+fn a_wrong_address_is_told_as_such() {
+    let room = padded();
+    room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
+    let mut broken = room.bytes("vmlinux");
+    let at = place(&broken, Array::Offsets) + 4 * 700;
+    broken[at] ^= 1;
+    fs::write(room.path("broken"), &broken).unwrap();
+    let stderr = room.refused("kallsyms verify broken");
+    assert!(
+        stderr.contains("kallsyms_offsets at 700: ") && stderr.contains(&format!("(at byte {at})")),
+        "{stderr}"
+    );
 }

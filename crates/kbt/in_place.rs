@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use kbt_elf::Edit;
 
 use crate::output::Output;
-use crate::report::Failure;
+use crate::report::{Failure, Report};
 
 /// What an undo file begins with.
 const MAGIC: &[u8; 8] = b"KBTUNDO1";
@@ -60,6 +60,10 @@ impl InPlace {
     pub fn open(name: &Path) -> Result<Self, Failure> {
         let failed = |action: &str, error: io::Error| Failure::io(action, name.display(), &error);
         let target = fs::canonicalize(name).map_err(|error| failed("open", error))?;
+        if !fs::metadata(&target).is_ok_and(|found| found.is_file()) {
+            let message = "this is no regular file: it cannot be changed in its place";
+            return Err(Failure::new("not-a-file", message).at_file(name.display()));
+        }
         let file =
             OpenOptions::new().read(true).write(true).open(&target).map_err(|error| failed("open", error))?;
         match file.try_lock() {
@@ -70,9 +74,30 @@ impl InPlace {
             // Some network file systems have no locks.
             Err(TryLockError::Error(_)) => {}
         }
-        let mut undo = target.into_os_string();
-        undo.push(SUFFIX);
-        Ok(Self { name: name.to_owned(), file, undo: undo.into() })
+        Ok(Self { name: name.to_owned(), file, undo: undo_of(target) })
+    }
+
+    /// Opens a file and undoes what a killed run has left, which is told.
+    pub fn recovered(name: &Path, sync: bool, report: &mut Report) -> Result<Self, Failure> {
+        let place = Self::open(name)?;
+        match place.recover(sync)? {
+            Recovery::None => {}
+            Recovery::Undone => {
+                let message = "a run that was killed had begun to change it; that was undone first";
+                report.warn(Failure::new("undone", message).at_file(name.display()));
+            }
+            Recovery::Stale => report.warn(stale(name)),
+        }
+        Ok(place)
+    }
+
+    /// As [`Self::recovered`], for a run that replaces the file or only reads it: it is not even opened where nothing was left.
+    pub fn recover_before(name: &Path, sync: bool, report: &mut Report) -> Result<(), Failure> {
+        let Ok(target) = fs::canonicalize(name) else { return Ok(()) };
+        match fs::symlink_metadata(undo_of(target)) {
+            Ok(_) => Self::recovered(name, sync, report).map(drop),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Undoes what a killed run has left.
@@ -151,6 +176,19 @@ impl InPlace {
     fn failed_undo(&self, action: &str, error: &io::Error) -> Failure {
         Failure::io(action, self.undo.display(), error)
     }
+}
+
+/// The undo file of a target.
+fn undo_of(target: PathBuf) -> PathBuf {
+    let mut undo = target.into_os_string();
+    undo.push(SUFFIX);
+    undo.into()
+}
+
+/// What is told of an undo file that is of no use.
+pub fn stale(name: &Path) -> Failure {
+    let message = "it was made anew since a run was killed that had begun to change it: nothing is undone";
+    Failure::new("stale-undo", message).at_file(name.display())
 }
 
 impl Change<'_> {

@@ -13,7 +13,7 @@ pub enum Kernel {
     V5_10,
     /// 6.1 to 6.3, with the sequence numbers that its stable tree has.
     V6_1,
-    /// 6.4 to 6.11: another order of the arrays.
+    /// 6.4 to 6.9: another order of the arrays.
     V6_6,
     /// 6.12 to 6.19: offsets only.
     V6_12,
@@ -30,7 +30,7 @@ impl Kernel {
         match (major, minor) {
             (..=5, _) | (6, 0) => Self::V5_10,
             (6, 1..=3) => Self::V6_1,
-            (6, 4..=11) => Self::V6_6,
+            (6, 4..=9) => Self::V6_6,
             (6, _) => Self::V6_12,
             _ => Self::V7_0,
         }

@@ -31,7 +31,7 @@ use crate::waiting::PLACEHOLDER;
 pub struct PadOptions {
     /// Every symbol, not only those of the text (`CONFIG_KALLSYMS_ALL`).
     pub all_symbols: bool,
-    /// Sequence numbers by names up to their first dot (`--lto-clang` of 6.1 to 6.9).
+    /// Sequence numbers by names without `.llvm.` and what follows it (`--lto-clang` of 6.1 to 6.9).
     pub cut_names: bool,
     /// Bytes of reserve behind every array that grows with symbols or tokens.
     pub slack: u32,

@@ -32,7 +32,7 @@ pub struct PadFile {
     pub layout: Layout,
     /// Whether all symbols are in it, or those of the text.
     pub all_symbols: bool,
-    /// Whether sequence numbers are by names up to their first dot (`--lto-clang` of 6.1 to 6.9).
+    /// Whether sequence numbers are by names without `.llvm.` and what follows it (`--lto-clang` of 6.1 to 6.9).
     pub cut_names: bool,
     /// Bytes of reserve behind every array that grows.
     pub slack: u32,

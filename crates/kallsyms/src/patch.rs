@@ -41,7 +41,7 @@ pub struct PatchOptions<'a> {
     pub relearn: bool,
     /// Compress each name, its letter included, into as few codes as there are.
     pub optimal: bool,
-    /// Sequence numbers by names up to their first dot (`--lto-clang` of 6.1 to 6.9), where no record says it.
+    /// Sequence numbers by names without `.llvm.` and what follows it (`--lto-clang` of 6.1 to 6.9), where no record says it.
     pub cut_names: bool,
     /// Whether [`Patch::map`] is wanted.
     pub map: bool,
@@ -150,12 +150,28 @@ pub fn patch<'data, R: ReadRef<'data>>(
             if fits { all } else { select_kept(source, kernel, choice(false), is_kept)? }
         }
     };
-    let spelled = room.spell(&selection.symbols, &layout, options)?;
     let cut_names = options.record.map_or(options.cut_names, |record| record.cut_names);
     let origin = Origin { text: selection.text, base, cut_names };
-    let Spelled { tokens, names, order } = spelled;
-    let tables = Tables::of_names(&selection.symbols, &tokens, names, order, layout, origin)?;
-    let (edits, sizes) = room.edits(tables, selection.text)?;
+    let make = |tokens| -> Result<_, PatchError> {
+        let Spelled { tokens, names, order } =
+            room.spell(&selection.symbols, &layout, tokens, options.optimal)?;
+        let tables = Tables::of_names(&selection.symbols, &tokens, names, order, layout, origin)?;
+        room.edits(tables, selection.text)
+    };
+    let tokens = match options.record {
+        _ if options.relearn => None,
+        Some(record) => Some(record.tokens.clone()),
+        None => room.waiting_tokens(&layout),
+    };
+    let is_learned = tokens.is_none() && !options.relearn;
+    let (edits, sizes) = match make(tokens) {
+        // The table of a pad that was patched has tokens that were learned otherwise.
+        Err(error @ PatchError::TooSmall(_)) if is_learned => match room.tokens(&layout) {
+            Some(tokens) => make(Some(tokens)).map_err(|_| error)?,
+            None => return Err(error),
+        },
+        made => made?,
+    };
     let Selection { symbols, too_long, .. } = selection;
     Ok(Patch { edits, count: symbols.len(), sizes, map, too_long })
 }
@@ -357,29 +373,25 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
         slot.is_ok_and(|slot| slot.room / width >= count as u64)
     }
 
-    /// The tokens, and the names compressed with them.
+    /// These tokens, or learned ones, and the names compressed with them.
     fn spell(
         &self,
         symbols: &[SymbolEntry<'_>],
         layout: &Layout,
-        options: PatchOptions<'_>,
+        tokens: Option<TokenTable>,
+        optimal: bool,
     ) -> Result<Spelled, Error> {
-        let recorded = match options.record {
-            _ if options.relearn => None,
-            Some(record) => Some(record.tokens.clone()),
-            None => self.waiting_tokens(layout),
-        };
         let compressed =
             |tokens, names| Ok(Spelled { names: Names::encode(&names, layout)?, tokens, order: None });
-        let Some(tokens) = recorded else {
+        let Some(tokens) = tokens else {
             let learned = learn(symbols, &[])?;
-            let names = match options.optimal {
+            let names = match optimal {
                 true => Optimal::new(&learned.tokens)?.compress(symbols)?,
                 false => learned.names,
             };
             return compressed(learned.tokens, names);
         };
-        if options.optimal {
+        if optimal {
             let names = Optimal::new(&tokens)?.compress(symbols)?;
             return compressed(tokens, names);
         }
@@ -405,14 +417,18 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
         }
     }
 
+    /// The tokens that are in the image.
+    fn tokens(&self, layout: &Layout) -> Option<TokenTable> {
+        let bytes = |array| self.slot(array).ok().map(|slot| self.bytes(slot));
+        TokenTable::parse(bytes(Array::TokenTable)?, bytes(Array::TokenIndex)?, layout).ok()
+    }
+
     /// The tokens of a table without symbols: a pad that waits for its patch.
     fn waiting_tokens(&self, layout: &Layout) -> Option<TokenTable> {
-        let bytes = |array| self.slot(array).ok().map(|slot| self.bytes(slot));
-        let is_empty = bytes(Array::NumSyms)?.first_chunk() == Some(&[0; 4]);
-        let (table, index) = (bytes(Array::TokenTable)?, bytes(Array::TokenIndex)?);
-        let tokens = TokenTable::parse(table, index, layout).ok()?;
+        let count = self.bytes(self.slot(Array::NumSyms).ok()?);
         // The empty table of a first link has only empty tokens.
-        (is_empty && tokens.bytes().len() > 256).then_some(tokens)
+        let is_learned = |tokens: &TokenTable| tokens.bytes().len() > 256;
+        self.tokens(layout).filter(is_learned).filter(|_| count.first_chunk() == Some(&[0; 4]))
     }
 
     /// The bytes that change, if every array fits.

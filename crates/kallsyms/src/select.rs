@@ -56,6 +56,11 @@ impl Range {
     }
 }
 
+/// Whether a name is one of those that stand at the borders of sections.
+pub(crate) fn is_border(name: &[u8]) -> bool {
+    name.starts_with(b"__start_") || name.starts_with(b"__stop_")
+}
+
 /// The address ranges that decide about symbols.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ranges {
@@ -84,8 +89,7 @@ impl Ranges {
 
     /// Whether a table without `--all-symbols` has it.
     pub(crate) fn is_text(&self, symbol: &SymbolEntry<'_>, kernel: Kernel) -> bool {
-        let is_border = symbol.name.starts_with(b"__start_") || symbol.name.starts_with(b"__stop_");
-        if is_border && kernel.keeps_borders() {
+        if is_border(symbol.name) && kernel.keeps_borders() {
             return true;
         }
         let text = self.text.iter();

@@ -1,8 +1,8 @@
 //! Every symbol that a link may bring into the kernel, known before the link.
 //!
 //! A symbol of the linked kernel is one of three: a symbol that an object defines, a name that the linker script assigns,
-//! or one that the linker makes. Of the last it makes those that an object asks for (`__start_SECTION`,
-//! `_GLOBAL_OFFSET_TABLE_`), and stubs, whose names every kernel's filter drops. So what the objects define, less what
+//! or one that the linker makes. Of the last it makes those that an object asks for (`__start_SECTION`), the tables of
+//! position-independent code ([`MADE`]), and stubs, whose names every kernel's filter drops. So what the objects define, less what
 //! the script throws away, with what they leave undefined and what the script assigns, has them all.
 //!
 //! What the link decides is left open: the address, and with it the order; and the type letter, which follows the
@@ -19,7 +19,12 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::Kernel;
 use crate::layout::Array;
 use crate::linker_script::{LinkerScript, Placement};
+use crate::select::is_border;
 
+/// What ld makes where the link needs it, asked for by name or not.
+const MADE: [&[u8]; 3] = [b"_GLOBAL_OFFSET_TABLE_", b"_DYNAMIC", b"_PROCEDURE_LINKAGE_TABLE_"];
+/// `EM_386` and `EM_X86_64`, whose kernels have none of these: their linker scripts refuse such sections.
+const X86: [u16; 2] = [3, 62];
 /// `SHF_EXECINSTR`.
 const EXECUTABLE: u64 = 4;
 
@@ -163,14 +168,20 @@ impl<'a> Superset<'a> {
             !drops && !kernel.ignores(kind, name) && name.len() < kernel.name_limit()
         };
         let own = self.candidates.iter().filter(|symbol| {
-            let in_text = all_symbols || symbol.output.is_empty() || self.text.contains(symbol.output);
+            let in_text = all_symbols
+                || symbol.output.is_empty()
+                || self.text.contains(symbol.output)
+                || kernel.keeps_borders() && is_border(symbol.name);
             let kinds: &[u8] = if symbol.absolute { b"Aa" } else { b"T" };
             in_text && kinds.iter().any(|&kind| is_kept(kind, symbol.name))
         });
         let mut names: Vec<&[u8]> = own.map(|symbol| symbol.name).collect();
         let kind_of = |name: &[u8]| if script.is_absolute(name) { b'A' } else { b'T' };
         let arrays = Array::ALL.iter().map(|array| array.symbol().as_bytes());
-        let provided = script.assigned().iter().copied().chain(self.undefined.iter().copied()).chain(arrays);
+        let made =
+            if self.target.is_some_and(|target| X86.contains(&target.machine)) { &[][..] } else { &MADE };
+        let provided = script.assigned().iter().copied().chain(self.undefined.iter().copied());
+        let provided = provided.chain(arrays).chain(made.iter().copied());
         let mut provided: Vec<&[u8]> =
             provided.filter(|name| !self.globals.contains(name) && is_kept(kind_of(name), name)).collect();
         provided

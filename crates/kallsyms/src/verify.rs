@@ -89,7 +89,9 @@ fn unlike(
                 || kernel.ignores(symbol.kind, symbol.name)
                 || symbol.name.len() >= kernel.name_limit()
         };
-        Kernel::ALL.iter().any(dropped) || (!all_symbols && !ranges.is_text(symbol, kernel))
+        // Which kernels keep borders does not show in a table.
+        let beside = |kernel: &Kernel| !ranges.is_text(symbol, *kernel);
+        Kernel::ALL.iter().any(dropped) || (!all_symbols && Kernel::ALL.iter().any(beside))
     };
     let mut symbols = symbols.into_iter();
     let array = Array::Names;
@@ -98,6 +100,8 @@ fn unlike(
         if next.as_ref() == Some(entry) {
             continue;
         }
+        let is_address = next.is_some_and(|symbol| (symbol.kind, symbol.name) == (entry.kind, entry.name));
+        let array = if is_address { table.layout.addresses.array() } else { array };
         let found = next.map_or("nothing more".to_owned(), |symbol| line(&symbol));
         let message = format!("the table has {}, the symbol table {found}", line(entry));
         return Some(Difference { array, index, message });

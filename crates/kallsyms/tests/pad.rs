@@ -12,12 +12,12 @@ use kbt_kallsyms::{
 
 /// An object that defines these symbols in one section and asks for those.
 fn object(class: Class, section: &str, defined: &[&str], wanted: &[&str]) -> Vec<u8> {
-    let target = Target {
-        class,
-        endian: Endianness::Little,
-        machine: if class == Class::Elf64 { 62 } else { 3 },
-        flags: 0,
-    };
+    let machine = if class == Class::Elf64 { 62 } else { 3 };
+    object_for(machine, class, section, defined, wanted)
+}
+
+fn object_for(machine: u16, class: Class, section: &str, defined: &[&str], wanted: &[&str]) -> Vec<u8> {
+    let target = Target { class, endian: Endianness::Little, machine, flags: 0 };
     let symbols: Vec<_> = (0..)
         .zip(defined)
         .map(|(offset, name)| DefinedSymbol { name: name.as_bytes(), offset, size: 1 })
@@ -173,4 +173,27 @@ fn what_cannot_be_padded_is_refused() {
     assert_eq!(refused(&[asks.clone(), brings]), ErrorKind::HasTable);
     assert_eq!(refused(&[asks, object(Class::Elf32, ".text", &["a"], &[])]), ErrorKind::MixedMachines);
     assert_eq!(refused(&[b"no object".to_vec()]), ErrorKind::Elf(kbt_elf::ErrorKind::BadMagic));
+}
+
+/// ld makes them where code asks for an address by way of a table, without anybody asking for the table.
+#[test]
+fn what_the_linker_makes_has_room() {
+    const S390: u16 = 22;
+    let padded_for = |machine| {
+        let object = object_for(machine, Class::Elf64, ".text", &["open"], &ARRAYS_6_12);
+        padded(&[object], "", ALL).unwrap()
+    };
+    let (x86, s390) = (padded_for(62), padded_for(S390));
+    assert_eq!(s390.symbols, x86.symbols + 3);
+    assert!(s390.record.tokens.bytes().contains(&b'Y'));
+}
+
+#[test]
+fn borders_of_sections_have_room_wherever_they_are() {
+    let object = object(Class::Elf64, ".data", &["__start_made", "__stop_made", "other"], &ARRAYS_6_12);
+    let count = |kernel| {
+        let options = PadOptions { all_symbols: false, kernel: Some(kernel), ..ALL };
+        padded(&[object.clone()], "", options).unwrap().symbols
+    };
+    assert_eq!(count(Kernel::V6_12), count(Kernel::V6_6) + 2);
 }

@@ -42,7 +42,7 @@ pub struct Pad {
     /// Distances from each entry's own place on 32 bits, too (7.0 and later, CONFIG_RELOCATABLE)
     #[arg(long)]
     pub pc_relative: bool,
-    /// Compare names up to their first dot (6.1 to 6.9, clang's LTO)
+    /// Sort names without `.llvm.` and what follows it (6.1 to 6.9, clang's LTO)
     #[arg(long)]
     pub lto_clang: bool,
     /// Wait until the result is on the disk
@@ -90,7 +90,7 @@ pub struct Patch {
     /// Whose table [default: the pad file's, else what the table in VMLINUX looks like]
     #[arg(long, value_name = "VERSION", value_parser = kernel, conflicts_with = "pad_file")]
     pub kernel: Option<Kernel>,
-    /// Compare names up to their first dot (6.1 to 6.9, clang's LTO)
+    /// Sort names without `.llvm.` and what follows it (6.1 to 6.9, clang's LTO)
     #[arg(long, conflicts_with = "pad_file")]
     pub lto_clang: bool,
     /// Wait until the result is on the disk

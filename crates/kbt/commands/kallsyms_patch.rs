@@ -11,7 +11,7 @@ use kbt_kallsyms::{
 
 use crate::args::kallsyms_link::Patch;
 use crate::depfile::Depfile;
-use crate::in_place::{Change, InPlace, Recovery};
+use crate::in_place::{Change, InPlace, Recovery, stale};
 use crate::input;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::output::Set;
@@ -25,9 +25,14 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     }
     // Before it is read: a killed run may have left it half written.
     let place = match args.in_place {
-        true => Some(recovered(path, args.sync, report)?),
-        false => None,
+        true => Some(InPlace::recovered(path, args.sync, report)?),
+        false => {
+            InPlace::recover_before(path, args.sync, report)?;
+            None
+        }
     };
+    let results = [args.sysmap.as_deref(), args.depfile.depfile.as_deref()].into_iter().flatten();
+    refuse_as_result(path, results)?;
     let record = match &args.pad_file {
         Some(word) => Some(read_record(word)?),
         None => None,
@@ -60,22 +65,28 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
         let digits = address_digits(file.elf()?.header().class);
         set.add(map, &system_map(&table.map, digits))?;
     }
-    match place {
-        // What is right already is not touched.
-        _ if table.edits.is_empty() && args.output.is_none() => {}
-        Some(place) => {
-            let elf = file.elf()?;
-            let old = |edit: &Edit| elf.bytes_at(edit.offset, edit.bytes.len() as u64).map(Cow::Borrowed);
-            let change = |edit| match old(edit) {
-                Some(old) => Ok(Change { offset: edit.offset, old, new: &edit.bytes }),
-                None => place.change(edit),
-            };
-            let changes = table.edits.iter().map(change).collect::<Result<Vec<_>, _>>()?;
-            place.apply(&changes, args.sync)?;
-        }
-        None => set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?,
+    let is_right = table.edits.is_empty() && args.output.is_none();
+    if place.is_none() && !is_right {
+        set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?;
     }
-    set.publish(args.sync)
+    // Symbols do not change: the map is right even where the kernel cannot be written.
+    set.publish(args.sync)?;
+    match place.filter(|_| !is_right) {
+        Some(place) => write(&place, &file, &table.edits, args.sync),
+        // What is right already is not touched.
+        None => Ok(()),
+    }
+}
+
+/// Writes the edits into the file.
+fn write(place: &InPlace, file: &KernelFile, edits: &[Edit], sync: bool) -> Result<(), Failure> {
+    let elf = file.elf()?;
+    let change = |edit| match elf.bytes_at(edit.offset, edit.bytes.len() as u64) {
+        Some(old) => Ok(Change { offset: edit.offset, old: Cow::Borrowed(old), new: &edit.bytes }),
+        None => place.change(edit),
+    };
+    let changes = edits.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+    place.apply(&changes, sync)
 }
 
 fn undo(path: &Path, sync: bool) -> Result<(), Failure> {
@@ -87,22 +98,18 @@ fn undo(path: &Path, sync: bool) -> Result<(), Failure> {
     }
 }
 
-fn stale(path: &Path) -> Failure {
-    let message = "it was made anew since a run was killed that had begun to patch it: nothing is undone";
-    Failure::new("stale-undo", message).at_file(path.display())
-}
-
-fn recovered(path: &Path, sync: bool, report: &mut Report) -> Result<InPlace, Failure> {
-    let place = InPlace::open(path)?;
-    match place.recover(sync)? {
-        Recovery::None => {}
-        Recovery::Undone => {
-            let message = "a run that was killed had begun to patch it; that was undone first";
-            report.warn(Failure::new("undone", message).at_file(path.display()));
+/// Refuses results that would be written over the kernel.
+fn refuse_as_result<'a>(kernel: &Path, results: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let kernel = identity(kernel);
+    for result in results {
+        if kernel.is_some() && identity(result) == kernel {
+            let message = "this result would be written over the kernel that is patched";
+            return Err(Failure::usage(message).at_file(result.display()));
         }
-        Recovery::Stale => report.warn(stale(path)),
     }
-    Ok(place)
+    Ok(())
 }
 
 fn read_record(word: &std::ffi::OsStr) -> Result<PadFile, Failure> {

@@ -11,7 +11,11 @@ use crate::report::{Failure, Report};
 
 /// Writes a file's bytes over those of another.
 pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
-    let mut bytes = input::read(&args.patch)?;
+    let mut bytes = match args.length {
+        // Of an endless file no more than that.
+        Some(length) => input::read_headed(&args.patch, |_| length)?,
+        None => input::read(&args.patch)?,
+    };
     if let Some(length) = args.length {
         match usize::try_from(length) {
             Ok(length) if length <= bytes.len() => bytes.truncate(length),
@@ -22,6 +26,13 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
             }
         }
     }
+    let place = match args.in_place {
+        true => Some(InPlace::recovered(&args.file, args.sync, report)?),
+        false => {
+            InPlace::recover_before(&args.file, args.sync, report)?;
+            None
+        }
+    };
     let size = std::fs::metadata(&args.file)
         .map_err(|error| Failure::io("read", args.file.display(), &error))?
         .len();
@@ -37,9 +48,7 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
     depfile.input(&args.patch);
     let mut set = Set::default();
     depfile.add_for(&args.file, &mut set)?;
-    if args.in_place {
-        let place = InPlace::open(&args.file)?;
-        place.recover(args.sync)?;
+    if let Some(place) = place {
         place.apply(&[place.change(&edit)?], args.sync)?;
         return set.publish(args.sync);
     }
