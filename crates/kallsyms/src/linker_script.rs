@@ -142,8 +142,8 @@ impl<'a> LinkerScript<'a> {
         &self.assigned
     }
 
-    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or as the first term: ld makes an absolute symbol
-    /// of it, which no table of symbols has.
+    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or with one name or number behind it: ld makes an
+    /// absolute symbol of it, which no table of symbols has.
     pub fn is_absolute(&self, name: &[u8]) -> bool {
         let count = |names: &[&[u8]]| names.iter().filter(|own| **own == name).count();
         let absolute = count(&self.absolute);
@@ -293,10 +293,11 @@ impl<'a> Reader<'a> {
     fn assignment(&mut self, word: &'a [u8], at: usize) -> Result<bool, ScriptError> {
         if self.words.operator()? {
             self.assigns(word);
-            if self.words.is_next(b"ABSOLUTE")? {
+            // Without what is in front of it.
+            self.words.peek()?;
+            if is_absolute(self.words.take_to(b';', at)?) {
                 self.script.absolute.push(word);
             }
-            self.words.skip_to(b';', at)?;
             return Ok(true);
         }
         if PROVIDES.contains(&word) {
@@ -320,6 +321,26 @@ impl<'a> Reader<'a> {
             self.script.assigned.push(name);
         }
     }
+}
+
+/// Whether an expression is `ABSOLUTE(...)`, alone or with one name or number added. Of others, such as those with `.`, only
+/// ld knows.
+fn is_absolute(expression: &[u8]) -> bool {
+    let Some(rest) = expression.strip_prefix(b"ABSOLUTE").map(<[u8]>::trim_ascii_start) else { return false };
+    let mut depth = 0_usize;
+    let closing = rest.iter().position(|&byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    let Some(tail) = closing.filter(|&at| at > 0).and_then(|at| rest.get(at + 1..)) else { return false };
+    let tail = tail.trim_ascii();
+    let Some((b'+' | b'-', term)) = tail.split_first() else { return tail.is_empty() };
+    let term = term.trim_ascii();
+    term != b"." && term.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte))
 }
 
 #[cfg(test)]

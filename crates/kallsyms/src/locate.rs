@@ -1,10 +1,13 @@
 //! Where the arrays of a linked kernel lie, by their symbols.
 
-use kbt_elf::{Image, ReadRef, Section, SectionTable, Symbol, section_type};
+use kbt_elf::{Endianness, Image, ReadRef, Section, SectionTable, Symbol, section_index, section_type};
 
 use crate::error::{Error, ErrorKind};
 use crate::layout::{AddressTable, Array, ArrayOrder, Class, Layout};
 use crate::names::MARKER_STEP;
+
+/// `SHT_SYMTAB_SHNDX`: section indices that do not fit into symbols.
+const SYMTAB_SHNDX: u32 = 18;
 
 /// The place of one array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +90,9 @@ impl Located {
         let (_, table) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
         let symbols = image.symbols(&sections, &table)?;
         let (mut slots, mut text) = (Vec::new(), None);
-        for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined()) {
+        let extended = sections.iter().find(|section| section.kind == SYMTAB_SHNDX);
+        let extended = extended.and_then(|section| image.data(&section).ok()).unwrap_or_default();
+        for (index, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| !symbol.is_undefined()) {
             // Of most names the start says enough.
             let rest = symbols.strings().bytes().get(symbol.name as usize..).unwrap_or_default();
             if !rest.starts_with(b"kallsyms_") && !rest.starts_with(b"_text") {
@@ -97,7 +102,12 @@ impl Located {
             if name == b"_text" {
                 text = Some(symbol.value);
             } else if let Some(array) = Array::from_symbol(name) {
-                slots.push(place(array, &symbol, &sections).ok_or(ErrorKind::ArrayOutside { array })?);
+                let section = match symbol.section {
+                    section_index::EXTENDED => number_at(extended, index, image.header().endian),
+                    section => Some(section.into()),
+                };
+                let slot = section.and_then(|section| place(array, &symbol, section, &sections));
+                slots.push(slot.ok_or(ErrorKind::ArrayOutside { array })?);
             }
         }
         if slots.is_empty() {
@@ -114,9 +124,19 @@ impl Located {
     }
 }
 
+/// A number of an array of 32-bit numbers.
+fn number_at(bytes: &[u8], index: usize, endian: Endianness) -> Option<usize> {
+    let bytes = *bytes.get(index.checked_mul(4)?..)?.first_chunk()?;
+    let number = match endian {
+        Endianness::Little => u32::from_le_bytes(bytes),
+        Endianness::Big => u32::from_be_bytes(bytes),
+    };
+    usize::try_from(number).ok()
+}
+
 /// The place of an array's symbol in its section; `None` where it lies outside.
-fn place(array: Array, symbol: &Symbol, sections: &SectionTable<'_>) -> Option<Slot> {
-    let section: Section = sections.get(symbol.section.into())?;
+fn place(array: Array, symbol: &Symbol, section: usize, sections: &SectionTable<'_>) -> Option<Slot> {
+    let section: Section = sections.get(section)?;
     let within = symbol.value.checked_sub(section.address)?;
     let room = section.size.checked_sub(within).filter(|_| section.kind != section_type::NOBITS)?;
     let stated = symbol.size;

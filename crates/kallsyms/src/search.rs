@@ -25,6 +25,8 @@ use crate::token::TokenTable;
 const MAX_SLACK: usize = 4096;
 /// Places that are tried for one array after the other.
 const MAX_STEPS: usize = 1 << 26;
+/// What a name costs where sequence numbers are looked for, beside an address.
+const SEQS_STEPS: usize = 64;
 /// Bytes that a name takes at most: two for its length and a code for each byte and for the letter.
 const MAX_NAME: usize = 514;
 /// Digits, letters and the like that the names of any kernel have, at the least.
@@ -47,7 +49,7 @@ pub fn search(data: &[u8], class: Option<Class>, address_of: impl Fn(u64) -> u64
         while let Some(tokens) = Tokens::find(&image, from) {
             from = tokens.index + 4;
             let Some(names) = find_names(&image, &tokens, &mut steps) else { continue };
-            if let Some(located) = find_addresses(&image, &tokens, &names, &address_of) {
+            if let Some(located) = find_addresses(&image, &tokens, &names, &address_of, &mut steps) {
                 return Ok(located);
             }
         }
@@ -270,6 +272,7 @@ fn find_addresses(
     tokens: &Tokens,
     names: &Names,
     address_of: &impl Fn(u64) -> u64,
+    steps: &mut usize,
 ) -> Option<Located> {
     use AddressTable::{Absolute, Absolute32, BaseRelative, PlaceRelative};
     use ArrayOrder::{AddressesFirst, CountFirst};
@@ -287,12 +290,15 @@ fn find_addresses(
     ];
     // First without reserves: with them, more places look like addresses.
     for slack in (0..=MAX_SLACK).step_by(4) {
+        if *steps >= MAX_STEPS {
+            return None;
+        }
         // Of a place-relative table the class is not known before.
         let may_be = |&(_, addresses, class): &(_, _, Class)| {
             addresses == PlaceRelative || image.class.is_none_or(|known| known == class)
         };
         let found = WAYS.into_iter().filter(may_be).filter_map(|(order, addresses, class)| {
-            place(image, tokens, names, &Way { addresses, class, order, slack }, address_of)
+            place(image, tokens, names, &Way { addresses, class, order, slack }, address_of, steps)
         });
         let found: Vec<Located> = found.collect();
         // A way whose sequence numbers were found is right; without them, the first that fits.
@@ -311,6 +317,7 @@ fn place(
     names: &Names,
     way: &Way,
     address_of: &impl Fn(u64) -> u64,
+    steps: &mut usize,
 ) -> Option<Located> {
     let mut layout = image.layout(way.class, way.addresses, way.order);
     layout.long_lengths = names.long_lengths;
@@ -339,6 +346,7 @@ fn place(
         return None;
     }
     let stored = image.bytes(start, size)?;
+    *steps = steps.saturating_add(names.count);
     let at = address_of(start as u64);
     let addresses = how(stored, &layout, at, base);
     let settled = Layout { addresses, ..layout };
@@ -349,6 +357,7 @@ fn place(
         ArrayOrder::AddressesFirst => names.markers + 4 * names.count.div_ceil(MARKER_STEP),
         ArrayOrder::CountFirst => base_at + base_size,
     };
+    *steps = steps.saturating_add(names.count.saturating_mul(SEQS_STEPS));
     let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
     if way.order == ArrayOrder::CountFirst && seqs.is_none() {
         return None;

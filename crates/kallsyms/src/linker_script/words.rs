@@ -168,6 +168,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// As [`Self::skip_to`]; gives what was skipped, without `end`.
+    pub fn take_to(&mut self, end: u8, open: usize) -> Result<&'a [u8], ScriptError> {
+        let before = self.rest();
+        self.skip_to(end, open)?;
+        let len = before.len().saturating_sub(self.rest().len() + 1);
+        Ok(before.get(..len).unwrap_or_default())
+    }
+
     /// Takes what may follow the closing brace of an output section: `>region AT>region :phdr =fill ,`.
     pub fn skip_output_tail(&mut self) -> Result<(), ScriptError> {
         loop {
