@@ -193,7 +193,7 @@ fn borders_of_sections_have_room_wherever_they_are() {
     let object = object(Class::Elf64, ".data", &["__start_made", "__stop_made", "other"], &ARRAYS_6_12);
     let count = |kernel| {
         let options = PadOptions { all_symbols: false, kernel: Some(kernel), ..ALL };
-        padded(&[object.clone()], "", options).unwrap().symbols
+        padded(std::slice::from_ref(&object), "", options).unwrap().symbols
     };
     assert_eq!(count(Kernel::V6_12), count(Kernel::V6_6) + 2);
 }

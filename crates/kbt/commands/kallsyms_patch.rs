@@ -81,11 +81,13 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
 /// Writes the edits into the file.
 fn write(place: &InPlace, file: &KernelFile, edits: &[Edit], sync: bool) -> Result<(), Failure> {
     let elf = file.elf()?;
-    let change = |edit| match elf.bytes_at(edit.offset, edit.bytes.len() as u64) {
-        Some(old) => Ok(Change { offset: edit.offset, old: Cow::Borrowed(old), new: &edit.bytes }),
-        None => place.change(edit),
-    };
-    let changes = edits.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+    let mut changes = Vec::with_capacity(edits.len());
+    for edit in edits {
+        changes.push(match elf.bytes_at(edit.offset, edit.bytes.len() as u64) {
+            Some(old) => Change { offset: edit.offset, old: Cow::Borrowed(old), new: &edit.bytes },
+            None => place.change(edit)?,
+        });
+    }
     place.apply(&changes, sync)
 }
 

@@ -122,13 +122,6 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Whether this word comes next; it is not taken.
-    pub fn is_next(&mut self, word: &[u8]) -> Result<bool, ScriptError> {
-        self.peek()?;
-        let rest = self.rest().strip_prefix(word);
-        Ok(rest.is_some_and(|rest| rest.first().is_none_or(|byte| ends_word(*byte))))
-    }
-
     /// Takes the operator of an assignment, `=`, `+=`, `<<=` and the like, if one comes next.
     pub fn operator(&mut self) -> Result<bool, ScriptError> {
         self.peek()?;
