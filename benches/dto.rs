@@ -17,6 +17,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
 use dtoolkit::model::overlay::OverlayApplier;
 use kbt_testkit::cases::{self, Case};
+use kbt_testkit::dense;
 use rustix::time::{ClockId, clock_gettime};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -124,8 +125,11 @@ fn write_cases(directory: &Path) -> Result {
     for fragments in sizes(32, 10) {
         write_case(&directory.join(format!("overlay/{fragments:07}")), &cases::tree(10_000, fragments, 1))?;
     }
-    for overlays in sizes(1, 8) {
+    for overlays in sizes(1, 12) {
         write_case(&directory.join(format!("overlays/{overlays:07}")), &cases::tree(10_000, 20, overlays))?;
+    }
+    for case in dense::shapes(1000) {
+        write_case(&directory.join("dense").join(&case.name), &case)?;
     }
     Ok(())
 }
@@ -134,7 +138,7 @@ fn write_case(directory: &Path, case: &Case) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     fs::write(directory.join("base.dtb"), &case.base)?;
     for (index, overlay) in case.overlays.iter().enumerate() {
-        fs::write(directory.join(format!("{index:04}.dtbo")), overlay)?;
+        fs::write(directory.join(format!("{index:05}.dtbo")), overlay)?;
     }
     Ok(())
 }

@@ -271,15 +271,15 @@ fn local_fixups_that_do_not_fit() {
         ),
         (
             Node::new("__local_fixups__").child(Node::new("fragment@0").cells("gone", &[0])),
-            "property 'gone': a fixup names a property that fragment@0 does not have (at byte 164)",
+            "fragment@0: property 'gone': a fixup names a property that fragment@0 does not have (at byte 164)",
         ),
         (
             Node::new("__local_fixups__").child(Node::new("fragment@0").bytes("target-path", vec![0, 0])),
-            "property 'target-path': a local fixup is not a list of cells (at byte 164)",
+            "fragment@0: property 'target-path': a local fixup is not a list of cells (at byte 164)",
         ),
         (
             Node::new("__local_fixups__").child(Node::new("fragment@0").cells("target-path", &[2])),
-            "property 'target-path': a fixup at byte 2 is outside its property of 5 bytes (at byte 164)",
+            "fragment@0: property 'target-path': a fixup at byte 2 is outside its property of 5 bytes (at byte 164)",
         ),
     ];
     for (local_fixups, message) in cases {
@@ -366,14 +366,15 @@ fn blocks_that_overlap_or_reach_out() {
         &base,
         &plain(),
         &[],
-        "kbt: error: base.dtb: the structure block and the strings block overlap (at byte 60)\n",
+        "kbt: error: base.dtb: the structure block and the strings block overlap (at byte 60)\n  hint: the file is damaged; build it again\n",
     );
     base[OFF_DT_STRINGS..OFF_DT_STRINGS + 4].copy_from_slice(&0x00ff_0000_u32.to_be_bytes());
     refuses(
         &base,
         &plain(),
         &[],
-        "kbt: error: base.dtb: the strings block reaches out of the device tree (at byte 16711680)\n",
+        "kbt: error: base.dtb: the strings block reaches out of the device tree (at byte 16711680)\n\
+         \x20 hint: the file is damaged; build it again\n",
     );
 }
 
@@ -385,7 +386,8 @@ fn a_version_that_is_not_supported() {
         &base,
         &plain(),
         &[],
-        "kbt: error: base.dtb: device tree version 3 (compatible with 16) is not supported, 16 and 17 are (at byte 20)\n",
+        "kbt: error: base.dtb: device tree version 3 (compatible with 16) is not supported, 16 and 17 are (at byte 20)\n\
+         \x20 hint: versions 16 and 17 are read; build it again with a current dtc\n",
     );
 }
 
@@ -396,7 +398,8 @@ fn nodes_nested_too_deep() {
         &write(&Tree::from(Node::new("").child(nested(600)))),
         &plain(),
         &[],
-        "kbt: error: base.dtb: nodes are nested deeper than 512 levels (at byte 4152)\n",
+        "kbt: error: base.dtb: nodes are nested deeper than 512 levels (at byte 4152)\n\
+         \x20 hint: no tree for Linux is deeper than 64 nodes\n",
     );
     // Neither is too deep by itself.
     let mut overlay = Overlay::new();
@@ -441,5 +444,39 @@ fn what_would_steer_a_terminal_is_shown_as_an_escape() {
         &[],
         "kbt: error: over.dtbo: fragment@0: property 'target': label 'a\\u{1b}]0;b\\u{7}\\nc' is not in the base tree \
          (at byte 136)\n  hint: is this the right base, or does another overlay that defines the label have to come first?\n",
+    );
+}
+
+#[test]
+fn a_name_that_no_property_has() {
+    let long = "n".repeat(1025);
+    let mut labelled = overlay(Target::path("/soc"), Node::default());
+    labelled.symbol(&long, "/fragment@0/__overlay__");
+    let cases = [
+        (overlay(Target::path("/soc"), Node::default().flag(&long)), 116),
+        (overlay(Target::label(&long), Node::default()), 136),
+        (labelled, 140),
+    ];
+    for (overlay, at) in cases {
+        let name = &long[..64];
+        refuses_overlay(
+            overlay,
+            &[],
+            &format!(
+                "kbt: error: over.dtbo: property '{name}': a name is longer than 1024 bytes (at byte {at})\n\
+                 \x20 hint: names of properties and labels have a few dozen letters\n"
+            ),
+        );
+    }
+}
+
+#[test]
+fn two_phandles_in_one_node() {
+    let twice = Node::new("n").cells("phandle", &[1]).cells("phandle", &[2]);
+    refuses_overlay(
+        overlay(Target::path("/soc"), Node::default().child(twice)),
+        &[],
+        "kbt: error: over.dtbo: property 'phandle': a node has the phandle twice (at byte 140)\n\
+         \x20 hint: the overlay was changed after dtc wrote it; compile it again\n",
     );
 }

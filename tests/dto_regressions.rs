@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
+use std::io::Write as _;
+
 use kbt_dto::{Error, ErrorKind, Merged, Options};
 use kbt_testkit::overlay::{Overlay, Target};
 use kbt_testkit::read::read;
@@ -222,4 +224,149 @@ fn paths_that_are_walked_again_and_again_are_short() {
     overlay.fragment(Target::path("x"), Node::default());
     let error = try_merge(&base, vec![overlay], &Options::default()).unwrap_err();
     assert!(matches!(error.kind, ErrorKind::TargetPathMissing { .. }), "{error}");
+}
+
+/// What each overlay by itself gives, one behind the other.
+fn one_by_one(base: &Node, overlays: &[Overlay], options: &Options) -> Result<Vec<u8>, Error> {
+    overlays.iter().try_fold(write(&base.clone().into()), |tree, overlay| {
+        let merged = kbt_dto::apply(&tree, &[&write(&overlay.clone().finish())], options);
+        merged.map(|merged| merged.bytes)
+    })
+}
+
+#[test]
+fn a_phandle_that_gave_way_counts_no_more() {
+    let add = |node: Node| {
+        let mut overlay = Overlay::new();
+        overlay.fragment(Target::path("/"), Node::default().child(node));
+        overlay
+    };
+    // The first overlay's phandle gives way to the base's, so the second's is the next one.
+    let overlays = vec![add(Node::new("t").phandle(1)), add(Node::new("n").phandle(1))];
+    for (last, next) in [(1, Some(2)), (0xffff_fffd, Some(0xffff_fffe)), (0xffff_fffe, None)] {
+        let base = Node::new("").child(Node::new("t").phandle(last));
+        let at_once = try_merge(&base, overlays.clone(), &Options::default());
+        let tree = at_once.as_ref().ok().map(|merged| read(&merged.bytes).unwrap());
+        assert_eq!(tree.map(|tree| at(&tree, "/n").property_cell("phandle").unwrap()), next);
+        assert_eq!(at_once.map(|merged| merged.bytes), one_by_one(&base, &overlays, &Options::default()));
+    }
+}
+
+#[test]
+fn a_number_that_gave_way_leads_nowhere_for_the_next_overlay() {
+    let base = Node::new("").child(Node::new("t").phandle(1));
+    let mut first = Overlay::new();
+    first.fragment(Target::path("/"), Node::default().child(Node::new("t").phandle(1)));
+    // 2 with the base's largest phandle, 1, behind it would be what the first one's was.
+    let mut second = Overlay::new();
+    second.root =
+        Node::default().child(Node::new("f").cells("target", &[2]).child(Node::new("__overlay__").flag("x")));
+    let error = try_merge(&base, vec![first, second], &Options::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TargetPhandleMissing { phandle: 2 });
+}
+
+#[test]
+fn a_node_of_an_overlay_has_one_phandle() {
+    for name in ["phandle", "linux,phandle"] {
+        let mut overlay = Overlay::new();
+        let twice = Node::new("n").cells(name, &[1]).cells("x", &[0]).cells(name, &[2]);
+        overlay.fragment(Target::path("/"), Node::default().child(twice));
+        let error = try_merge(&two(), vec![overlay], &Options::default()).unwrap_err();
+        assert_eq!((error.kind, error.place.property.as_deref()), (ErrorKind::PhandleTwice, Some(name)));
+    }
+}
+
+#[test]
+fn a_symbol_below_a_loose_target_has_the_names_of_the_nodes() {
+    let base = Node::new("").child(Node::new("t@1").child(Node::new("c@2"))).child(Node::new("d"));
+    let mut overlay = Overlay::new();
+    let content = Node::default().child(Node::new("c").child(Node::new("new")));
+    let path = overlay.fragment(Target::path("/t"), content);
+    for below in ["", "/c", "/c/new", "/none"] {
+        overlay.symbol(&format!("l{}", below.len()), &format!("{path}{below}"));
+    }
+    let options = Options { loose_names: true, ..Options::default() };
+    let tree = read(&try_merge(&base, vec![overlay], &options).unwrap().bytes).unwrap();
+    let symbol = |label: &str| at(&tree, "/__symbols__").property(label).unwrap().to_vec();
+    assert_eq!(symbol("l0"), b"/t@1\0");
+    assert_eq!(symbol("l2"), b"/t@1/c@2\0");
+    assert_eq!(symbol("l6"), b"/t@1/c@2/new\0");
+    assert_eq!(symbol("l5"), b"/t@1/none\0");
+}
+
+fn with_shared_ends(tree: &Tree) -> Vec<u8> {
+    let sharing = kbt_testkit::write::StringSharing::Suffix;
+    kbt_testkit::write::write_with(tree, &kbt_testkit::write::WriteOptions { sharing, ..Default::default() })
+}
+
+#[test]
+fn names_that_are_ends_of_one_string_are_written_once() {
+    let names: Vec<String> = (0..1000).map(|length| "n".repeat(1000 - length)).collect();
+    let content = names.iter().zip(0..).fold(Node::default(), |node, (name, n)| node.cells(name, &[n]));
+    let mut overlay = Overlay::new();
+    overlay.fragment(Target::path("/a"), content);
+    let (base, overlay) = (write(&two().into()), with_shared_ends(&overlay.finish()));
+    let merged = kbt_dto::apply(&base, &[&overlay], &Options::default()).unwrap().bytes;
+    assert!(merged.len() < base.len() + overlay.len(), "{}", merged.len());
+    let tree = read(&merged).unwrap();
+    for (name, n) in names.iter().zip(0..) {
+        assert_eq!(at(&tree, "/a").property_cell(name), Some(n), "{n}");
+    }
+}
+
+#[test]
+fn a_property_whose_name_is_the_end_of_another_is_found() {
+    let node = Node::new("n").text("device_type", "x").text("type", "old").text("x-type", "y");
+    let base = with_shared_ends(&Node::new("").child(node).into());
+    let mut overlay = Overlay::new();
+    overlay.fragment(Target::path("/n"), Node::default().text("type", "new"));
+    for overlay in [write(&overlay.clone().finish()), with_shared_ends(&overlay.finish())] {
+        let tree = read(&kbt_dto::apply(&base, &[&overlay], &Options::default()).unwrap().bytes).unwrap();
+        assert_eq!(at(&tree, "/n").property("type").unwrap(), b"new\0");
+        assert_eq!(at(&tree, "/n").properties.len(), 3);
+    }
+}
+
+#[test]
+fn a_symbol_may_start_with_an_alias() {
+    let soc = Node::new("soc").child(Node::new("hub").phandle(7));
+    let base = |path| {
+        let aliases = Node::new("aliases").text("bus", "/soc");
+        Node::new("").child(soc.clone()).child(aliases).child(labels(&[("hub", path)]))
+    };
+    let mark = || {
+        let mut overlay = Overlay::new();
+        overlay.fragment(Target::label("hub"), Node::default().flag("marked"));
+        vec![overlay]
+    };
+    assert!(at(&apply(&base("bus/hub"), mark()), "/soc/hub").property("marked").is_some());
+    for (path, kind) in [
+        ("other/hub", ErrorKind::SymbolPathMissing { label: "hub".into(), path: "other/hub".into() }),
+        ("", ErrorKind::BadSymbol { label: "hub".into() }),
+    ] {
+        assert_eq!(try_merge(&base(path), mark(), &Options::default()).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn a_tree_written_in_pieces_is_the_same() {
+    let base = two();
+    let overlays = [mark("a"), mark("a")].map(|overlay| write(&overlay.finish()));
+    let overlays = [&overlays[0][..], &overlays[1]];
+    for padding in [0, 5000] {
+        let options = Options { padding, ..Options::default() };
+        let base = write(&base.clone().into());
+        let whole = kbt_dto::apply(&base, &overlays, &options).unwrap().bytes;
+        let merged = kbt_dto::merge(&base, &overlays, &options).unwrap();
+        let mut pieces = Vec::new();
+        merged.write(|piece| pieces.write_all(piece)).unwrap();
+        assert_eq!((merged.size(), &pieces), (whole.len(), &whole));
+        // The first error ends it.
+        let mut asked = 0;
+        let fail = |_: &[u8]| {
+            asked += 1;
+            if asked < 4 { Ok(()) } else { Err(asked) }
+        };
+        assert_eq!((merged.write(fail), asked), (Err(4), 4));
+    }
 }

@@ -63,8 +63,7 @@ pub fn apply<'a>(
     };
     match merged {
         Ok(bytes) => workspace.hand_over(bytes),
-        // What is too large for the host to have is not too large in itself.
-        Err(error) if error.kind == ErrorKind::TooLarge && workspace.was_refused() => Err(KbtError::memory()),
+        Err(error) if error.kind == ErrorKind::NoMemory && workspace.was_refused() => Err(KbtError::memory()),
         Err(error) => Err(problem(&error)),
     }
 }
@@ -72,7 +71,7 @@ pub fn apply<'a>(
 fn problem(error: &Error) -> Problem {
     let code = match &error.kind {
         ErrorKind::Malformed(_) => Code::Tree,
-        ErrorKind::TooLarge => Code::TooLarge,
+        ErrorKind::TooLarge | ErrorKind::NoMemory => Code::TooLarge,
         _ => Code::Overlay,
     };
     let problem = KbtError::new(code, format_args!("{}", Sentence(error))).at(error.place.offset);

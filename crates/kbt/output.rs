@@ -45,18 +45,7 @@ impl Output {
     /// Writes all of `bytes`; with `sync` they are on the disk before this returns.
     pub fn write(&self, bytes: &[u8], sync: bool) -> Result<(), Failure> {
         match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                let written = stdout_is_open()
-                    .and_then(|()| stdout.write_all(bytes))
-                    .and_then(|()| stdout.flush())
-                    .and_then(|()| if sync { sync_through(&stdout) } else { Ok(()) });
-                match written {
-                    // A reader that went away, as in `kbt dtbo dump IMAGE | head`, has what it wanted.
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                    written => written.map_err(|error| Failure::io("write", "standard output", &error)),
-                }
-            }
+            Self::Stdout => print(&|stdout| stdout.write_all(bytes), sync),
             Self::File(_) => self.write_with(Set::default(), bytes, sync),
         }
     }
@@ -69,6 +58,36 @@ impl Output {
             Self::File(path) => files.add(path, bytes)?,
         }
         files.publish(sync)
+    }
+
+    /// The same for what `write` writes in pieces, which are never all in memory.
+    pub fn write_pieces(&self, mut files: Set, write: &Pieces<'_>, sync: bool) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => print(write, sync)?,
+            Self::File(path) => files.add_pieces(path, write)?,
+        }
+        files.publish(sync)
+    }
+}
+
+/// Writes a file in pieces.
+pub type Pieces<'p> = dyn Fn(&mut dyn io::Write) -> io::Result<()> + 'p;
+
+/// So much is gathered of small pieces.
+const BUFFER: usize = 1 << 16;
+
+fn print(write: &Pieces<'_>, sync: bool) -> Result<(), Failure> {
+    let mut stdout = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let written = stdout_is_open()
+        .and_then(|()| write(&mut stdout))
+        .and_then(|()| stdout.flush())
+        .and_then(|()| if sync { sync_through(stdout.get_ref()) } else { Ok(()) });
+    // What could not be written is not tried again.
+    let _ = stdout.into_parts();
+    match written {
+        // A reader that went away, as in `kbt dtbo dump IMAGE | head`, has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::io("write", "standard output", &error)),
     }
 }
 

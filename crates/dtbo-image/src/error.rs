@@ -68,6 +68,8 @@ pub enum ErrorKind {
     },
     /// The image would not fit 32-bit offsets.
     TooLarge,
+    /// There is no memory for the image.
+    NoMemory,
     /// Nothing to pack.
     NoEntries,
     /// An entry names a blob that is not there.
@@ -130,6 +132,7 @@ impl fmt::Display for Error {
                 write!(f, "entry {index} ({size} bytes at byte {offset}) ends past total_size")
             }
             ErrorKind::TooLarge => f.write_str("the image would be larger than 4 GiB"),
+            ErrorKind::NoMemory => f.write_str("there is no memory for the image"),
             ErrorKind::NoEntries => f.write_str("there is nothing to pack"),
             ErrorKind::NoSuchBlob { index } => write!(f, "entry {index} names a blob that is not there"),
             ErrorKind::NotInVersion { index, field, version } => {

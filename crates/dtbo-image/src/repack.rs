@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::pack::{PackEntry, offset, place};
 use crate::read::Gap;
 use crate::table::{COMPRESSION_MASK, HEADER_SIZE};
-use crate::{DtTable, DtTableHeader, Error, Layout, share_any};
+use crate::{DtTable, DtTableHeader, Error, ErrorKind, Layout, share_any};
 
 /// The largest alignment that is supposed behind the gaps of an image and kept, in bytes.
 const MAX_ALIGNMENT: u32 = 4096;
@@ -152,7 +152,7 @@ fn in_place(image: &Image<'_>) -> Result<Option<Vec<u8>>, Error> {
     parts.extend(image.gaps.iter().map(|gap| (gap.offset, gap.bytes)));
     parts.sort_by_key(|(start, _)| *start);
 
-    let mut out: Vec<u8> = Vec::new();
+    let mut out = room(image)?;
     for (start, bytes) in parts {
         // An empty entry may point anywhere, even past the parts joined so far.
         if bytes.is_empty() {
@@ -169,9 +169,20 @@ fn in_place(image: &Image<'_>) -> Result<Option<Vec<u8>>, Error> {
     Ok((out.len() == image.total_size as usize).then_some(out))
 }
 
+/// Room for all parts of the image.
+fn room(image: &Image<'_>) -> Result<Vec<u8>, Error> {
+    let parts = image.blobs.iter().map(|blob| blob.bytes).chain(image.gaps.iter().map(|gap| gap.bytes));
+    let size =
+        parts.fold(image.table_size() + HEADER_SIZE as usize, |size, part| size.saturating_add(part.len()));
+    let mut out = Vec::new();
+    out.try_reserve_exact(size).map_err(|_| Error::new(ErrorKind::NoMemory, 0))?;
+    Ok(out)
+}
+
 /// A new layout.
 fn moved(image: &Image<'_>) -> Result<Vec<u8>, Error> {
-    let mut out = alloc::vec![0; HEADER_SIZE as usize];
+    let mut out = room(image)?;
+    out.resize(HEADER_SIZE as usize, 0);
     let before_table = image.gaps.iter().filter(|gap| gap.offset < image.entries_offset as usize);
     before_table.for_each(|gap| out.extend_from_slice(gap.bytes));
     let table_start = out.len();

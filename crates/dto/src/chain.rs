@@ -1,26 +1,38 @@
 //! Many short lists in one vector: a node's additions are chained through it, so that a list costs no
-//! allocation of its own.
+//! allocation of its own, and a node that has none but four bytes.
 
 use alloc::vec::Vec;
 
 const NONE: u32 = u32::MAX;
 
-/// A list in a [`Chains`].
+/// A list in a [`Chains`]: its last link, behind which stands the first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chain {
-    first: u32,
     last: u32,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { first: NONE, last: NONE }
+        Self { last: NONE }
     }
 }
 
 impl Chain {
     pub(crate) fn is_empty(self) -> bool {
-        self.first == NONE
+        self.last == NONE
+    }
+}
+
+/// What is left of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest {
+    next: u32,
+    last: u32,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self { next: NONE, last: NONE }
     }
 }
 
@@ -39,13 +51,13 @@ impl<T> Default for Chains<T> {
 impl<T: Copy> Chains<T> {
     /// Appends to `chain`; gives the link's number.
     pub(crate) fn push(&mut self, chain: &mut Chain, item: T) -> u32 {
-        // Each link stands for a token of an overlay, which has less than 2^32 bytes.
+        // Each link stands for a token of an overlay, and all of them have less than 2^32 bytes.
         let link = u32::try_from(self.links.len()).unwrap_or(NONE);
-        self.links.push((item, NONE));
-        match self.links.get_mut(chain.last as usize) {
-            Some(last) => last.1 = link,
-            None => chain.first = link,
-        }
+        let first = match self.links.get_mut(chain.last as usize) {
+            Some(last) => core::mem::replace(&mut last.1, link),
+            None => link,
+        };
+        self.links.push((item, first));
         chain.last = link;
         link
     }
@@ -64,24 +76,44 @@ impl<T: Copy> Chains<T> {
         }
     }
 
+    /// The last item of `chain`.
+    pub(crate) fn last_mut(&mut self, chain: Chain) -> Option<&mut T> {
+        self.links.get_mut(chain.last as usize).map(|(item, _)| item)
+    }
+
     /// Makes room for `count` more links at once.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.links.reserve(count);
     }
 
-    /// The first item of `chain` and the rest of it.
-    pub(crate) fn pop_front(&self, chain: Chain) -> Option<(T, Chain)> {
-        let (item, next) = *self.links.get(chain.first as usize)?;
-        Some((item, Chain { first: next, last: chain.last }))
+    /// All of `chain`.
+    pub(crate) fn all(&self, chain: Chain) -> Rest {
+        let next = self.links.get(chain.last as usize).map_or(NONE, |(_, first)| *first);
+        Rest { next, last: chain.last }
+    }
+
+    /// The first item of what is left of a list, and what is left then.
+    #[inline]
+    pub(crate) fn pop_front(&self, rest: Rest) -> Option<(T, Rest)> {
+        let (item, next) = *self.links.get(rest.next as usize)?;
+        let next = if rest.next == rest.last { NONE } else { next };
+        Some((item, Rest { next, ..rest }))
+    }
+
+    /// The item of `chain`, if it has just one.
+    #[inline]
+    pub(crate) fn only(&self, chain: Chain) -> Option<T> {
+        let (item, first) = *self.links.get(chain.last as usize)?;
+        (first == chain.last).then_some(item)
     }
 
     /// The items of `chain` with their links' numbers.
     pub(crate) fn iter(&self, chain: Chain) -> impl Iterator<Item = (u32, T)> + Clone + '_ {
-        let mut next = chain.first;
+        let mut rest = self.all(chain);
         core::iter::from_fn(move || {
-            let link = next;
-            let (item, behind) = *self.links.get(link as usize)?;
-            next = behind;
+            let link = rest.next;
+            let (item, behind) = self.pop_front(rest)?;
+            rest = behind;
             Some((link, item))
         })
     }

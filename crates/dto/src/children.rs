@@ -2,36 +2,21 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, StructureOffset, Tag, Tree, find_byte, same};
+use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte, same};
 
+use crate::chain::Rest;
 use crate::error::{Error, ErrorKind, WarningKind, text};
-use crate::live::Live;
-use crate::lookup::{WALKS, WIDE};
-use crate::source::{NodeId, Source, SourceId};
+use crate::live::{Appended, Live, Run};
+use crate::lookup::{Slots, WALKS, WIDE};
+use crate::source::{NodeId, SourceId};
 
-/// A child in the table, and where the part of its name stands that is the key.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct IndexedChild {
-    child: NodeId,
-    start: StructureOffset,
-    length: u32,
-}
+/// What an item of a table has beside the child's number: whether it stands there under its name without the unit
+/// address, and two bits of its key's hash, so that most of the others need not be compared.
+const SHORT: u32 = 1 << 29;
+const NUMBER: u32 = SHORT - 1;
+const HASH_AT: u32 = 30;
 
-impl IndexedChild {
-    fn new(child: NodeId, node: &Node, key: &[u8]) -> Self {
-        let start = node.begin.plus(Tag::SIZE);
-        Self { child, start, length: u32::try_from(key.len()).unwrap_or(u32::MAX) }
-    }
-
-    #[inline(always)]
-    fn is(self, sources: &[Source<'_>], key: &[u8]) -> bool {
-        let bytes = sources[self.child.source.0 as usize].original.bytes();
-        let own = bytes.get(self.start.index()..).and_then(|rest| rest.get(..self.length as usize));
-        own.is_some_and(|own| same(own, key))
-    }
-}
-
-impl Live<'_> {
+impl<'a> Live<'a> {
     /// The child of `parent` that is called `name`; where loose names are allowed, the one that libfdt takes.
     pub(crate) fn find_child(&mut self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         self.look_up_child(parent, name, self.loose_names)
@@ -44,13 +29,12 @@ impl Live<'_> {
 
     #[inline]
     fn look_up_child(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
-        if let Some(patch) = self.patch_number(parent)
-            && self.patches[patch as usize].children_indexed
-        {
-            let owner = self.owner(patch);
-            let index = if loose { &self.loose_children } else { &self.indexed_children };
-            let is = |item: IndexedChild| item.is(&self.sources, name);
-            return index.find(owner, name, is).map(|item| item.child);
+        if let Some(patch) = self.patch(parent).filter(|patch| patch.children_indexed) {
+            let lookup = &self.lookups[patch.lookup as usize - 1];
+            let table = if loose { &lookup.loose_children } else { &lookup.children };
+            let hash = self.seed.hash(name);
+            let found = table.find(hash, |child| self.is_key(child, name, hash))?;
+            return Some(self.numbered(found & NUMBER));
         }
         self.look_among_children(parent, name, loose)
     }
@@ -101,8 +85,11 @@ impl Live<'_> {
         }
         let mut found = found.map(|node| NodeId { source: parent.source, node });
         if let Some(patch) = self.patch(parent) {
-            for (count, (_, child)) in self.children.iter(patch.children).enumerate() {
-                wide |= count == WIDE;
+            let mut appended = self.appended(patch);
+            let mut count = 0;
+            while let Some(child) = self.next_appended(&mut appended) {
+                count += 1;
+                wide |= count > WIDE;
                 let block = self.source(child.source).original;
                 if (found.is_none() || loose) && matches.accepts(block, self.node(child)) {
                     found = Some(child);
@@ -120,9 +107,26 @@ impl Live<'_> {
         self.patch(node).is_some_and(|patch| patch.piecewise)
     }
 
-    /// The number under which a node's children are in the tables: another one since they are piecewise.
-    fn owner(&self, patch: u32) -> u32 {
-        patch << 1 | u32::from(self.patches[patch as usize].piecewise)
+    /// The key under which a child is in a table.
+    fn key(&self, child: u32) -> &'a [u8] {
+        let name = self.name(self.numbered(child & NUMBER));
+        if child & SHORT == 0 { name } else { without_unit_address(name).unwrap_or(name) }
+    }
+
+    /// Whether that is `name`.
+    #[inline(always)]
+    fn is_key(&self, child: u32, name: &[u8], hash: u32) -> bool {
+        if (child >> HASH_AT) != (hash & 3) {
+            return false;
+        }
+        if child & SHORT != 0 {
+            return self.key(child) == name;
+        }
+        let id = self.numbered(child & NUMBER);
+        let source = self.source(id.source);
+        let start = source.tree.node(id.node).begin.index() + Tag::SIZE as usize;
+        let own = source.original.bytes().get(start..).and_then(|rest| rest.get(..=name.len()));
+        own.and_then(<[u8]>::split_last).is_some_and(|(nul, own)| *nul == 0 && same(own, name))
     }
 
     pub(crate) fn warn_duplicate(&mut self, node: NodeId) {
@@ -130,75 +134,85 @@ impl Live<'_> {
         self.warn(WarningKind::DuplicateNode { name }, node.source, Some(at));
     }
 
-    /// Puts the children of `parent` into the table.
+    /// Puts the children of `parent` into a table.
     #[inline(never)]
     fn index_children(&mut self, parent: NodeId) {
         let patch = self.touch(parent);
-        let owner = self.owner(patch);
-        if !self.patches[patch as usize].piecewise {
-            self.index_own_children(owner, parent);
-        }
-        let mut rest = self.patches[patch as usize].children;
-        while let Some((child, behind)) = self.children.pop_front(rest) {
-            self.index_child(owner, child);
-            rest = behind;
-        }
-        self.patches[patch as usize].children_indexed = true;
-    }
-
-    /// The children that `parent` was read with.
-    fn index_own_children(&mut self, owner: u32, parent: NodeId) {
+        let number = self.lookup(patch);
+        let mut table = Slots::default();
+        let mut loose = Slots::default();
         let mut duplicates = Vec::new();
-        let Self { sources, indexed_children, .. } = self;
-        let source = &sources[parent.source.0 as usize];
-        indexed_children.reserve(source.tree.children(parent.node).count());
-        for (node, record) in source.tree.child_nodes(parent.node) {
-            let child = NodeId { source: parent.source, node };
-            let name = source.original.name(record);
-            let is = |item: IndexedChild| item.is(sources, name);
-            if indexed_children
-                .insert(owner, name, IndexedChild::new(child, record, name), is, false)
-                .is_some()
-            {
-                duplicates.push(child);
+        if !self.is_piecewise(parent) {
+            duplicates = self.index_own_children(&mut table, parent);
+            if self.loose_names {
+                // libfdt puts new nodes in front, so among an overlay's the last one is met first.
+                let newest_first = parent.source != SourceId::BASE;
+                for node in self.source(parent.source).tree.children(parent.node) {
+                    let child = NodeId { source: parent.source, node };
+                    self.index_child_loosely(&mut loose, child, newest_first);
+                }
             }
         }
+        for child in self.appended_children(parent) {
+            self.index_child(&mut table, child);
+            self.index_child_loosely(&mut loose, child, true);
+        }
+        (self.lookups[number].children, self.lookups[number].loose_children) = (table, loose);
+        self.patches[patch as usize].children_indexed = true;
         for later in duplicates {
             self.warn_duplicate(later);
         }
-        if self.loose_names {
-            // libfdt puts new nodes in front, so among an overlay's the last one is met first.
-            let newest_first = parent.source != SourceId::BASE;
-            let own: Vec<NodeIndex> = self.source(parent.source).tree.children(parent.node).collect();
-            for node in own {
-                self.index_child_loosely(owner, NodeId { source: parent.source, node }, newest_first);
+    }
+
+    /// Puts the children that `parent` was read with into a table that is empty; gives those whose name is there already.
+    fn index_own_children(&self, table: &mut Slots, parent: NodeId) -> Vec<NodeId> {
+        let source = self.source(parent.source);
+        let (tree, block, first) = (&source.tree, source.original, source.first_node);
+        // Where the first child has none, mostly all below are children; few too many are not worth to count them.
+        const FEW: u32 = 4096;
+        let below = tree.node(parent.node).subtree_end.0 - parent.node.0;
+        let leaf = tree.first_child(parent.node).is_some_and(|child| tree.first_child(child).is_none());
+        let count = if leaf && below < FEW { below as usize } else { tree.children(parent.node).count() };
+        table.reserve(count, |_| 0);
+        let mut duplicates = Vec::new();
+        for (node, record) in tree.child_nodes(parent.node) {
+            let name = block.name(record);
+            let hash = self.seed.hash(name);
+            let tag = hash << HASH_AT;
+            let is = |other: u32| {
+                other & !NUMBER == tag && block.name_is(tree.node(NodeIndex((other & NUMBER) - first)), name)
+            };
+            // There is room for all of them.
+            if table.insert(hash, (first + node.0) | tag, is, |_| 0, false).is_some() {
+                duplicates.push(NodeId { source: parent.source, node });
             }
         }
+        duplicates
     }
 
-    /// Puts a child that was appended into the table.
-    fn index_child(&mut self, owner: u32, child: NodeId) {
+    /// Puts one child into a table by its name, if none of that name is there; gives that.
+    #[inline]
+    fn index_child(&self, table: &mut Slots, child: NodeId) -> Option<u32> {
         let name = self.name(child);
-        let item = IndexedChild::new(child, self.node(child), name);
-        let is = |item: IndexedChild| item.is(&self.sources, name);
-        self.indexed_children.insert(owner, name, item, is, false);
-        if self.loose_names {
-            self.index_child_loosely(owner, child, true);
+        let hash = self.seed.hash(name);
+        let is = |other| self.is_key(other, name, hash);
+        let hash_of = |other| self.seed.hash(self.key(other));
+        table.insert(hash, self.number(child) | hash << HASH_AT, is, hash_of, false)
+    }
+
+    /// Puts one child into the table for loose names, if they are allowed, also without its unit address.
+    #[inline]
+    fn index_child_loosely(&self, table: &mut Slots, child: NodeId, newest_first: bool) {
+        if !self.loose_names {
+            return;
         }
-    }
-
-    /// Puts one child into the table for loose names, also without its unit address.
-    fn index_child_loosely(&mut self, owner: u32, child: NodeId, newest_first: bool) {
-        let name = self.name(child);
-        let Self { sources, loose_children, .. } = self;
-        let record = sources[child.source.0 as usize].tree.node(child.node);
-        let mut insert = |key: &[u8]| {
-            let is = |item: IndexedChild| item.is(sources, key);
-            loose_children.insert(owner, key, IndexedChild::new(child, record, key), is, newest_first);
-        };
-        insert(name);
-        if let Some(at_sign) = find_byte(name, b'@') {
-            insert(&name[..at_sign]);
+        let (name, number) = (self.name(child), self.number(child));
+        let keys = [Some((name, number)), without_unit_address(name).map(|name| (name, number | SHORT))];
+        for (key, item) in keys.into_iter().flatten() {
+            let hash = self.seed.hash(key);
+            let is = |other| self.is_key(other, key, hash);
+            let hash_of = |other| self.seed.hash(self.key(other));
+            table.insert(hash, item | hash << HASH_AT, is, hash_of, newest_first);
         }
     }
 
@@ -207,9 +221,7 @@ impl Live<'_> {
         let own = self.source(parent.source).tree.children(parent.node);
         let own = own.filter(|_| !self.is_piecewise(parent));
         let own = own.map(|node| NodeId { source: parent.source, node });
-        let added = self.patch(parent).map(|patch| patch.children).unwrap_or_default();
-        let added = self.children.iter(added).map(|(_, child)| child);
-        let mut found = own.chain(added).filter(|&child| {
+        let mut found = own.chain(self.appended_children(parent)).filter(|&child| {
             self.name(child).strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'@'))
         });
         found.next().filter(|_| found.next().is_none())
@@ -244,13 +256,56 @@ impl Live<'_> {
         Ok(())
     }
 
-    fn append_child(&mut self, parent: NodeId, child: NodeId) {
-        let number = self.touch(parent);
-        let patch = &mut self.patches[number as usize];
-        self.children.push(&mut patch.children, child);
-        if patch.children_indexed {
-            self.index_child(self.owner(number), child);
+    /// Appends subtrees to `parent`, deep enough for whom was asked before.
+    pub(crate) fn attach_runs(&mut self, parent: NodeId, runs: impl ExactSizeIterator<Item = Run>) {
+        if runs.len() == 0 {
+            return;
         }
+        let patch = self.touch(parent);
+        let mut indexed = self.patches[patch as usize].children_indexed;
+        let number = if indexed { self.lookup(patch) } else { 0 };
+        if indexed && runs.len() > self.lookups[number].children.len() {
+            // Mostly nobody asks for these again; who does waits for a new table.
+            indexed = false;
+            self.patches[patch as usize].children_indexed = false;
+            (self.lookups[number].children, self.lookups[number].loose_children) = Default::default();
+        }
+        for run in runs {
+            self.append_run(parent, run);
+            let mut left = Appended { run, rest: Rest::default() };
+            while indexed && let Some(child) = self.next_appended(&mut left) {
+                self.index_appended(number, child);
+            }
+        }
+    }
+
+    fn append_child(&mut self, parent: NodeId, child: NodeId) {
+        let to = self.node(child).subtree_end;
+        let patch = self.append_run(parent, Run { source: child.source, from: child.node, to });
+        if self.patches[patch as usize].children_indexed {
+            let number = self.lookup(patch);
+            self.index_appended(number, child);
+        }
+    }
+
+    /// Puts a child that was appended into the tables of that number.
+    fn index_appended(&mut self, number: usize, child: NodeId) {
+        let mut lookup = core::mem::take(&mut self.lookups[number]);
+        self.index_child(&mut lookup.children, child);
+        self.index_child_loosely(&mut lookup.loose_children, child, true);
+        self.lookups[number] = lookup;
+    }
+
+    /// Appends subtrees to `parent`; gives the number of its patch.
+    #[inline]
+    fn append_run(&mut self, parent: NodeId, run: Run) -> u32 {
+        let number = self.touch(parent);
+        let chain = &mut self.patches[number as usize].children;
+        match self.children.last_mut(*chain) {
+            Some(last) if (last.source, last.to) == (run.source, run.from) => last.to = run.to,
+            _ => _ = self.children.push(chain, run),
+        }
+        number
     }
 
     /// Appends all children of `content` to `parent`, which has none and is `depth` levels deep.
@@ -261,18 +316,15 @@ impl Live<'_> {
         depth: u32,
     ) -> Result<(), Error> {
         // What is one level above its children there is one level above them here.
-        self.check_depth(content, NodeIndex(content.node.0 + 1), depth)?;
-        let owner = self.touch(parent);
-        let Self { sources, patches, children, .. } = self;
-        let chain = &mut patches[owner as usize].children;
-        for node in sources[content.source.0 as usize].tree.children(content.node) {
-            children.push(chain, NodeId { source: content.source, node });
-        }
+        let from = NodeIndex(content.node.0 + 1);
+        self.check_depth(content, from, depth)?;
+        let to = self.node(content).subtree_end;
+        self.append_run(parent, Run { source: content.source, from, to });
         Ok(())
     }
 
     /// Whether the subtree of `top`, from node `from` on, can be appended to a node that is `depth` levels deep.
-    fn check_depth(&self, top: NodeId, from: NodeIndex, depth: u32) -> Result<(), Error> {
+    pub(crate) fn check_depth(&self, top: NodeId, from: NodeIndex, depth: u32) -> Result<(), Error> {
         let source = self.source(top.source);
         // The whole overlay's depth is at hand and nearly always enough.
         if depth.saturating_add(source.tree.depth()) > MAX_DEPTH
@@ -282,6 +334,11 @@ impl Live<'_> {
         }
         Ok(())
     }
+}
+
+/// A node's name up to its unit address; none where it has none.
+fn without_unit_address(name: &[u8]) -> Option<&[u8]> {
+    find_byte(name, b'@').map(|at_sign| &name[..at_sign])
 }
 
 /// How many levels the nodes from `from` to before `end` have, which are whole subtrees side by side.

@@ -90,6 +90,10 @@ pub enum ErrorKind {
         /// The value's length in bytes.
         length: u32,
     },
+    /// A property of an overlay whose name, or a label that, is longer than 1024 bytes.
+    NameTooLong,
+    /// A node of an overlay that has two properties `phandle`, or two `linux,phandle`.
+    PhandleTwice,
     /// An entry of `__fixups__` that is not `path:property:offset`.
     BadFixup {
         /// The entry.
@@ -123,7 +127,9 @@ pub enum ErrorKind {
     },
     /// The merged tree would be nested too deep.
     TooDeep,
-    /// The merged tree would reach 4 GiB, or more than there is memory for, or symbols would repeat long paths
+    /// There is no memory for the merged tree.
+    NoMemory,
+    /// The merged tree would reach 4 GiB, or symbols would repeat long paths
     /// until it is 16 times as large as the inputs.
     TooLarge,
 }
@@ -153,6 +159,8 @@ impl fmt::Display for ErrorKind {
             Self::PhandlesUsedUp => f.write_str("the phandle space is used up"),
             Self::BadPhandle { phandle } => write!(f, "{phandle:#x} cannot be a phandle"),
             Self::BadPhandleLength { length } => write!(f, "a phandle has 4 bytes, not {length}"),
+            Self::NameTooLong => write!(f, "a name is longer than {} bytes", crate::names::LONGEST),
+            Self::PhandleTwice => f.write_str("a node has the phandle twice"),
             Self::BadFixup { entry } => write!(f, "fixup '{entry}' is not path:property:offset"),
             Self::FixupNodeMissing { path } => {
                 write!(f, "a fixup names the node {path}, which does not exist")
@@ -171,6 +179,7 @@ impl fmt::Display for ErrorKind {
             Self::TooDeep => {
                 write!(f, "the merged tree would be nested deeper than {} levels", kbt_fdt::MAX_DEPTH)
             }
+            Self::NoMemory => f.write_str("there is no memory for the merged tree"),
             Self::TooLarge => f.write_str("the merged tree would be too large"),
         }
     }

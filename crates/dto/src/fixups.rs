@@ -10,6 +10,7 @@ use crate::overlay::{Label, Overlay};
 use crate::paths::{Siblings, components};
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
+use crate::target;
 use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
@@ -39,8 +40,12 @@ fn find_labelled<'a>(
         let made = live.value_of(property).to_vec();
         Siblings::default().resolve(live, path_in(&made)?)?
     } else {
-        let block = live.source(property.source).original;
-        siblings.resolve(live, path_in(block.value(&block.property(property.at)?))?)?
+        let bytes = live.source(property.source).original.bytes().get(property.at.index()..)?;
+        let [_, _, _, _, length @ .., _, _, _, _] = bytes.first_chunk::<12>()?;
+        match path_in(bytes.get(12..)?.get(..u32::from_be_bytes(*length) as usize)?)? {
+            path @ [b'/', ..] => siblings.resolve(live, path)?,
+            path => resolve_alias(live, path)?,
+        }
     };
     Some((phandle_of(live, node)?, node))
 }
@@ -58,16 +63,22 @@ fn why_not_found(live: &mut Live<'_>, label: NameId) -> ErrorKind {
     };
     let value = live.value_of(property).to_vec();
     match path_in(&value).filter(|path| !path.contains(&0)) {
-        Some(path) if Siblings::default().resolve(live, path).is_some() => ErrorKind::PhandlesUsedUp,
+        Some(path) if target::resolve(live, path).is_some() => ErrorKind::PhandlesUsedUp,
         Some(path) => ErrorKind::SymbolPathMissing { label, path: text(path) },
         None => ErrorKind::BadSymbol { label },
     }
 }
 
-/// The absolute path in a symbol's value; it may have a NUL.
+/// The path in a symbol's value; it may have a NUL.
 fn path_in(value: &[u8]) -> Option<&[u8]> {
     let (nul, path) = value.split_last()?;
-    (*nul == 0 && path.first() == Some(&b'/')).then_some(path)
+    (*nul == 0 && !path.is_empty()).then_some(path)
+}
+
+/// The node at a path that starts with an alias: fdtoverlay writes such symbols.
+#[cold]
+fn resolve_alias(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+    target::resolve(live, path)
 }
 
 /// The node's phandle; a new one where it has none, if any is left.
@@ -82,16 +93,17 @@ fn give_phandle(live: &mut Live<'_>, node: NodeId) -> Option<u32> {
     let name = live.names.offset(NameId::PHANDLE);
     let property = live.make_property(name, &[&phandle.to_be_bytes()]);
     live.set_property(node, name, property);
-    live.phandles.set(phandle, node);
+    let number = live.number(node);
+    live.phandles.set(phandle, number);
     Some(phandle)
 }
 
 /// Where the next place is likely to be, and what was learnt of the last ones.
 #[derive(Default)]
-struct Places<'a> {
+struct Places {
     /// The number of a fragment.
     guess: usize,
-    tables: PropertyTables<'a>,
+    tables: PropertyTables,
 }
 
 /// Writes the wanted node's phandle to every place in the list.
@@ -100,7 +112,7 @@ fn write_phandle<'a>(
     overlay: &mut Overlay<'_>,
     list: &Property,
     wanted: (u32, NodeId),
-    places: &mut Places<'a>,
+    places: &mut Places,
 ) -> Result<(), Error> {
     let id = overlay.source;
     let block = live.source(id).original;
@@ -120,6 +132,11 @@ fn write_phandle<'a>(
             last = (fixup.path, find_node(live, overlay, list, &fixup)?);
         }
         let property = find_property(live, overlay, list, &fixup, last.1, &mut places.tables)?;
+        if fixup.property == b"target"
+            && let Some(fragment) = overlay.fragment_mut(last.1)
+        {
+            (fragment.labelled, fragment.target) = (wanted.0, Some(wanted.1));
+        }
         live.source_mut(id).change_cell(&property, fixup.at, |_| wanted.0);
     }
     Ok(())
@@ -139,7 +156,7 @@ fn write_target<'e>(
     let (name, path) = list.strip_prefix(b"/")?.split_at_checked(fragment.name.len())?;
     let behind = path.strip_prefix(b":target:0\0").filter(|_| same(name, fragment.name))?;
     *source.cell_mut(fragment.target_only?)? = wanted.0.to_be_bytes();
-    fragment.labelled = Some(wanted);
+    (fragment.labelled, fragment.target) = (wanted.0, Some(wanted.1));
     *guess += 1;
     Some(behind)
 }
@@ -152,7 +169,7 @@ fn find_property<'a>(
     list: &Property,
     fixup: &Fixup<'_>,
     node: NodeIndex,
-    tables: &mut PropertyTables<'a>,
+    tables: &mut PropertyTables,
 ) -> Result<Property, Error> {
     let id = overlay.source;
     let source = live.source(id);

@@ -51,6 +51,7 @@ mod suggest;
 mod symbols;
 mod table;
 mod target;
+mod unwritten;
 mod wide;
 
 use alloc::vec::Vec;
@@ -59,6 +60,7 @@ use kbt_fdt::{Blob, Tree};
 
 pub use base::Base;
 pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
+pub use unwritten::Unwritten;
 
 use bootargs::BootArguments;
 use live::Live;
@@ -99,9 +101,23 @@ pub struct Merged {
 /// The first thing that makes a tree unsound or an overlay inapplicable, with its place. Nothing is merged
 /// partly.
 pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
+    let (blob, tree) = read_base(base)?;
+    merge_into(&blob, tree, overlays, options)
+}
+
+/// The same for a tree that is written piece by piece, without room for all of it.
+///
+/// # Errors
+/// As [`apply`].
+pub fn merge<'a>(base: &'a [u8], overlays: &[&'a [u8]], options: &Options) -> Result<Unwritten<'a>, Error> {
+    let (blob, tree) = read_base(base)?;
+    Unwritten::new(blob, Merge::run(&blob, tree, overlays, options)?.live, options.padding)
+}
+
+fn read_base(base: &[u8]) -> Result<(Blob<'_>, Tree), Error> {
     let blob = Blob::parse(base).map_err(|error| source::malformed(error, Input::Base))?;
     let tree = blob.nodes().map_err(|error| source::malformed(error, Input::Base))?;
-    merge_into(&blob, tree, overlays, options)
+    Ok((blob, tree))
 }
 
 /// The same into a base whose tokens are checked.
@@ -151,22 +167,34 @@ impl<'a, 'o> Merge<'a, 'o> {
             let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
             sources.push(Source::overlay(&blob, input)?);
         }
+        // All places in all structure blocks can be counted in 32 bits.
+        let bytes: usize = sources.iter().map(|source| source.original.bytes().len()).sum();
+        if u32::try_from(bytes).is_err() {
+            return Err(Error::new(ErrorKind::TooLarge, Input::Base));
+        }
         let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names);
 
-        let mut nodes_seen = 0;
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
         let mut overlays: Vec<Overlay<'a>> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
-        for overlay in &overlays {
-            live.source_mut(overlay.source).copy_up_to(overlay.end);
+        for overlay in &mut overlays {
+            overlay.has_duplicates = !options.loose_names && siblings::any(&mut live, overlay);
         }
-        let placements: Vec<Placement> = overlays
-            .iter_mut()
-            .map(|overlay| overlay::intern_names(&mut live, overlay, &mut nodes_seen))
-            .collect::<Result<_, _>>()?;
+        let mut start = 0;
+        let mut placements = Vec::with_capacity(overlays.len());
+        for overlay in &mut overlays {
+            placements.push(overlay::intern_names(&mut live, overlay, start)?);
+            start += u32::try_from(live.source(overlay.source).original.bytes().len()).unwrap_or(0);
+        }
         live.names.locate_in_base();
         live.reserve_properties(placements.iter().map(Placement::len).sum());
         for placement in placements {
             placement.write(&mut live);
+        }
+        if let Some(ids) = live.names.forget_others() {
+            let labels = overlays
+                .iter_mut()
+                .flat_map(|overlay| [&mut overlay.own_symbols, &mut overlay.wanted_labels]);
+            labels.flatten().for_each(|label| label.name = ids[label.name.0 as usize]);
         }
 
         if live.find_child(NodeId::ROOT, b"__fixups__").is_some() {
@@ -194,7 +222,7 @@ impl<'a, 'o> Merge<'a, 'o> {
     fn merge_fragments(&mut self, overlay: &mut Overlay<'_>) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
-        let mut merging = Merging::new(self.options.loose_names || siblings::any(live, overlay));
+        let mut merging = Merging::new(self.options.loose_names || overlay.has_duplicates);
         for fragment in &mut overlay.fragments {
             let target = target::find_target(live, id, fragment, self.options)?;
             fragment.target = Some(target);
@@ -225,10 +253,14 @@ impl<'a, 'o> Merge<'a, 'o> {
         ];
         let bound = parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(*part));
         let too_large = || Error::new(ErrorKind::TooLarge, Input::Base);
+        // All of this is written for sure.
+        let least = parts[0].saturating_add(blocks[0].len()).saturating_add(self.options.padding as usize);
+        u32::try_from(least).map_err(|_| too_large())?;
+        let no_memory = |_| Error::new(ErrorKind::NoMemory, Input::Base);
         let mut out = Vec::new();
-        out.try_reserve_exact(bound.ok_or_else(too_large)?).map_err(|_| too_large())?;
+        out.try_reserve_exact(bound.ok_or_else(too_large)?).map_err(no_memory)?;
         kbt_fdt::write::begin(&mut out, reservations);
-        splice::write_structure(&self.live, &mut out);
+        splice::write_structure(&self.live, |bytes| out.extend_from_slice(bytes));
         let cpu = base.header().boot_cpuid_phys;
         kbt_fdt::write::finish(&mut out, cpu, reservations, &blocks, self.options.padding)
             .map_err(|_| too_large())?;

@@ -11,37 +11,55 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{Node, NodeIndex, StringsOffset, StructureOffset};
+use kbt_fdt::{Node, NodeIndex, StructureOffset};
 
-use crate::chain::{Chain, Chains};
-use crate::children::IndexedChild;
+use crate::chain::{Chain, Chains, Rest};
 use crate::error::{Place, Warning, WarningKind};
 use crate::lookup::Lookup;
 use crate::names::Names;
 use crate::phandles::{self, Phandles};
-use crate::properties::Slot;
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
+use crate::table::Seed;
 
 /// More warnings than this are not kept.
 const MAX_WARNINGS: usize = 100;
 
+/// From here on an entry of [`Source::patch_of`] stands for a node that was merged into another.
+pub(crate) const MERGED: u32 = 1 << 31;
+
 /// What happens to a node.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
-    /// The node that this one of an overlay was merged into, where it has children: theirs is that one, too.
-    pub(crate) merged_into: Option<NodeId>,
-    /// Its own children are not where they were read: each was appended to it or merged by itself.
-    pub(crate) piecewise: bool,
     /// Subtrees to append.
     pub(crate) children: Chain,
     /// Properties to append.
     pub(crate) additions: Chain,
     /// Overrides of own properties.
     pub(crate) overridden: Chain,
+    /// The number of its tables plus one, once it has any.
+    pub(crate) lookup: u32,
     /// How often its children or properties, which are many, were walked through.
     pub(crate) walks: u8,
+    /// Its own children are not where they were read: each was appended to it or merged by itself.
+    pub(crate) piecewise: bool,
     pub(crate) children_indexed: bool,
     pub(crate) properties_indexed: bool,
+}
+
+/// Nodes of a source whose subtrees stand one behind the other, and are appended so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) source: SourceId,
+    pub(crate) from: NodeIndex,
+    /// The node to stop in front of.
+    pub(crate) to: NodeIndex,
+}
+
+/// What is left of the subtrees to append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    pub(crate) run: Run,
+    pub(crate) rest: Rest,
 }
 
 /// What happens to a property.
@@ -49,8 +67,8 @@ pub(crate) struct Patch {
 pub(crate) struct Override {
     /// Where it stands in its source.
     pub(crate) at: StructureOffset,
-    /// What is written for it; nothing where it is removed.
-    pub(crate) replacement: Option<PropertyRef>,
+    /// What is written for it.
+    pub(crate) replacement: PropertyRef,
 }
 
 /// The merged tree.
@@ -60,36 +78,44 @@ pub(crate) struct Live<'a> {
     pub(crate) names: Names<'a>,
     pub(crate) phandles: Phandles,
     pub(crate) patches: Vec<Patch>,
-    pub(crate) children: Chains<NodeId>,
-    pub(crate) additions: Chains<Option<PropertyRef>>,
+    pub(crate) children: Chains<Run>,
+    pub(crate) additions: Chains<PropertyRef>,
     pub(crate) overrides: Chains<Override>,
     pub(crate) warnings: Vec<Warning>,
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
-    pub(crate) indexed_children: Lookup<IndexedChild>,
-    pub(crate) loose_children: Lookup<IndexedChild>,
-    pub(crate) indexed_properties: Lookup<(Slot, StringsOffset)>,
+    pub(crate) lookups: Vec<Lookup>,
+    pub(crate) seed: Seed,
     pub(crate) loose_names: bool,
+    /// Bytes of all structure blocks that were read.
+    pub(crate) input_bytes: usize,
 }
 
 impl<'a> Live<'a> {
-    pub(crate) fn new(sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
+    pub(crate) fn new(mut sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
+        let mut first_node = 0_u32;
+        for source in &mut sources {
+            source.first_node = first_node;
+            // All inputs have less than 2^32 bytes, and a node takes 12.
+            first_node += u32::try_from(source.tree.nodes().len()).unwrap_or(0);
+        }
         let more = sources.iter().skip(1).map(|source| source.tree.phandles().len()).sum();
         let phandles = Phandles::new(sources[0].tree.largest_phandle(), more);
         let added: usize = sources.iter().skip(1).map(|source| source.tree.nodes().len()).sum();
+        let input_bytes = sources.iter().map(|source| source.original.bytes().len()).sum();
         Self {
             sources,
             names,
             phandles,
+            input_bytes,
             patches: Vec::with_capacity(added),
             children: Chains::default(),
             additions: Chains::default(),
             overrides: Chains::default(),
             warnings: Vec::new(),
             symbols: None,
-            indexed_children: Lookup::default(),
-            loose_children: Lookup::default(),
-            indexed_properties: Lookup::default(),
+            lookups: Vec::new(),
+            seed: Seed::default(),
             loose_names,
         }
     }
@@ -112,7 +138,7 @@ impl<'a> Live<'a> {
 
     /// The number of the node's patch, if anything happens to it.
     pub(crate) fn patch_number(&self, id: NodeId) -> Option<u32> {
-        self.source(id.source).patch_of[id.node.index()].checked_sub(1)
+        self.source(id.source).patch_of[id.node.index()].checked_sub(1).filter(|&number| number < MERGED)
     }
 
     /// The node's patch, if anything happens to it.
@@ -155,8 +181,67 @@ impl<'a> Live<'a> {
             return None;
         }
         let above = NodeId { source: id.source, node: self.node(id).parent };
-        let merged_into = self.patch(above).and_then(|patch| patch.merged_into);
-        Some(merged_into.unwrap_or(above))
+        let merged_into = self.source(above.source).patch_of[above.node.index()].checked_sub(MERGED);
+        Some(merged_into.map_or(above, |number| self.numbered(number)))
+    }
+
+    /// Notes that `content`, which has children, was merged into another node: that is their parent now.
+    pub(crate) fn merge_into(&mut self, content: NodeId, target: NodeId) {
+        let number = self.number(target);
+        self.sources[content.source.0 as usize].patch_of[content.node.index()] = MERGED + number;
+    }
+
+    /// A node's number among all sources.
+    #[inline]
+    pub(crate) fn number(&self, id: NodeId) -> u32 {
+        self.source(id.source).first_node + id.node.0
+    }
+
+    /// The node of that number.
+    #[inline]
+    pub(crate) fn numbered(&self, number: u32) -> NodeId {
+        // Mostly it is one of the base's.
+        if number < self.sources[SourceId::MADE.0 as usize].first_node {
+            return NodeId { source: SourceId::BASE, node: NodeIndex(number) };
+        }
+        let source = self.sources.partition_point(|source| source.first_node <= number) - 1;
+        let node = NodeIndex(number - self.sources[source].first_node);
+        // There are less sources than nodes.
+        NodeId { source: SourceId(u32::try_from(source).unwrap_or(0)), node }
+    }
+
+    /// The subtrees that were appended to a node.
+    pub(crate) fn appended(&self, patch: &Patch) -> Appended {
+        let none = Run { source: SourceId::BASE, from: NodeIndex::ROOT, to: NodeIndex::ROOT };
+        Appended { run: none, rest: self.children.all(patch.children) }
+    }
+
+    /// The next of them.
+    #[inline]
+    pub(crate) fn next_appended(&self, left: &mut Appended) -> Option<NodeId> {
+        if left.run.from >= left.run.to {
+            (left.run, left.rest) = self.children.pop_front(left.rest)?;
+        }
+        let child = NodeId { source: left.run.source, node: left.run.from };
+        left.run.from = self.node(child).subtree_end;
+        Some(child)
+    }
+
+    /// The children that were appended to a node.
+    pub(crate) fn appended_children(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let mut left = self.patch(node).map(|patch| self.appended(patch));
+        core::iter::from_fn(move || self.next_appended(left.as_mut()?))
+    }
+
+    /// The number of the tables of the node that this patch is of.
+    pub(crate) fn lookup(&mut self, patch: u32) -> usize {
+        let patch = &mut self.patches[patch as usize];
+        if patch.lookup == 0 {
+            self.lookups.push(Lookup::default());
+            // A node with tables has many children or properties, and all of them are counted in 32 bits.
+            patch.lookup = u32::try_from(self.lookups.len()).unwrap_or(u32::MAX);
+        }
+        patch.lookup as usize - 1
     }
 
     /// How deep a node is; the root node is 1 level deep.
@@ -191,7 +276,7 @@ impl<'a> Live<'a> {
     pub(crate) fn phandle(&mut self, node: NodeId) -> Option<u32> {
         // A node keeps the phandle that it was read with, whatever is merged into it.
         let source = self.source(node.source);
-        let phandle = source.tree.node(node.node).phandle;
+        let phandle = source.phandle(node.node);
         if phandle != 0 {
             return Some(phandle.wrapping_add(source.shift)).filter(is_phandle);
         }

@@ -3,11 +3,11 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::NodeIndex;
+use kbt_fdt::{NodeIndex, Property};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
-use crate::overlay::{LocalReference, Overlay};
+use crate::overlay::Overlay;
 use crate::source::{NodeId, Source};
 use crate::wide::PropertyTables;
 
@@ -15,18 +15,18 @@ use crate::wide::PropertyTables;
 pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let Some(top) = overlay.local_fixups else { return Ok(()) };
     let end = live.source(overlay.source).tree.node(top).subtree_end;
-    // The node that each mirroring one stands for, in the order of the records.
     let mut tables = PropertyTables::default();
-    let mut stands_for: Vec<NodeIndex> = Vec::with_capacity((end.0 - top.0) as usize);
+    // The mirroring nodes that are open: where the subtree of each ends, and the node that it stands for.
+    let mut open: Vec<(NodeIndex, NodeIndex)> = Vec::new();
     for mirror in (top.0..end.0).map(NodeIndex) {
-        let node = if mirror == top {
-            NodeIndex::ROOT
-        } else {
-            let parent = live.source(overlay.source).tree.node(mirror).parent;
-            let parent = stands_for[(parent.0 - top.0) as usize];
-            find_mirrored(live, overlay, mirror, parent)?
+        while open.last().is_some_and(|(end, _)| *end <= mirror) {
+            open.pop();
+        }
+        let node = match open.last() {
+            Some(&(_, parent)) => find_mirrored(live, overlay, mirror, parent)?,
+            None => NodeIndex::ROOT,
         };
-        stands_for.push(node);
+        open.push((live.source(overlay.source).tree.node(mirror).subtree_end, node));
         update_properties(live, overlay, mirror, node, &mut tables)?;
     }
     Ok(())
@@ -58,13 +58,16 @@ fn update_properties<'a>(
     overlay: &mut Overlay<'_>,
     mirror: NodeIndex,
     node: NodeIndex,
-    tables: &mut PropertyTables<'a>,
+    tables: &mut PropertyTables,
 ) -> Result<(), Error> {
     let id = overlay.source;
     let source = live.source_mut(id);
     for list in source.properties(mirror) {
         let name = source.property_name(&list);
-        let fail = |source: &Source<'_>, kind| Err(source.error(kind, id, list.at).property(name));
+        let fail = |source: &Source<'_>, kind| {
+            let error = source.error(kind, id, list.at).property(name);
+            Err(error.fragment(source.name(top_of(source, node))))
+        };
         let (offsets, rest) = source.original.value(&list).as_chunks::<4>();
         if !rest.is_empty() {
             return fail(source, ErrorKind::BadLocalFixup);
@@ -73,6 +76,8 @@ fn update_properties<'a>(
             let path = text(source.name(node));
             return fail(source, ErrorKind::FixupPropertyMissing { path });
         };
+        // A property that another one replaces is not in the copy.
+        let in_copy = source.copy().property(property.at).is_some();
         for at in offsets.iter().map(|cell| u32::from_be_bytes(*cell)) {
             if at > property.length.saturating_sub(4) || property.length < 4 {
                 return fail(source, ErrorKind::FixupOutOfBounds { at, length: property.length });
@@ -87,8 +92,19 @@ fn update_properties<'a>(
             if !fits {
                 return fail(source, ErrorKind::PhandlesUsedUp);
             }
-            overlay.local_references.push(LocalReference { property, at });
+            if in_copy {
+                overlay.local_references.push(property.at.plus(Property::HEADER_SIZE).plus(at));
+            }
         }
     }
     Ok(())
+}
+
+/// The child of the root node that a node is below of; the root node for itself.
+fn top_of(source: &Source<'_>, node: NodeIndex) -> NodeIndex {
+    let mut top = node;
+    while source.tree.node(top).parent != NodeIndex::ROOT {
+        top = source.tree.node(top).parent;
+    }
+    top
 }

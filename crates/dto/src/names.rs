@@ -38,27 +38,37 @@ pub(crate) struct Symbol {
     pub(crate) slot: Slot,
 }
 
-#[derive(Debug)]
-struct Name<'a> {
-    text: &'a [u8],
-    /// Its place in the merged block; unknown until it is found in the base or appended.
-    offset: Option<StringsOffset>,
-    /// The entry of `/__symbols__` with this name.
-    symbol: Option<Symbol>,
-    /// Where it was last seen while an overlay's properties were walked: (node, place).
-    seen: (u32, u32),
+/// A longer name of an overlay's property or label is refused: many properties can end in one long string.
+pub(crate) const LONGEST: usize = 1024;
+
+/// A distinct name; where it is written is where it was first seen.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    /// The number of its strings block, and the place in that.
+    block: u32,
+    at: u32,
+    /// At first where it was last seen while the overlays' properties were walked, counted over all of them; later its
+    /// place in the merged block, or [`UNKNOWN`] until it is found in the base or appended.
+    place: u32,
+    /// Its number among the labels plus one; 0 where it is none.
+    label: u32,
 }
+
+const UNKNOWN: u32 = u32::MAX;
 
 /// The overlays' names and the merged strings block.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     base: StringsBlock<'a>,
+    /// What the merge itself knows, and the strings blocks of the overlays.
+    blocks: Vec<&'a [u8]>,
     added: Vec<u8>,
-    table: Table<Name<'a>>,
+    table: Table<Name>,
     seed: Seed,
     filter: Filter,
-    /// Whether any of them is a label.
-    pub(crate) has_labels: bool,
+    label_count: u32,
+    /// Of each label its entry of `/__symbols__`.
+    labels: Vec<Option<Symbol>>,
     /// Where names first stand in the base's strings block, in order.
     in_base: Vec<(StringsOffset, NameId)>,
     /// Whether the base's strings block has one of the names twice.
@@ -69,48 +79,102 @@ impl<'a> Names<'a> {
     pub(crate) fn new(base: StringsBlock<'a>) -> Self {
         let mut names = Self {
             base,
+            blocks: Vec::from([&b"phandle\0bootargs\0linux,phandle\0"[..]]),
             added: Vec::new(),
             table: Table::default(),
             seed: Seed::default(),
             filter: Filter::default(),
-            has_labels: false,
+            label_count: 0,
+            labels: Vec::new(),
             in_base: Vec::new(),
             repeated: false,
         };
-        // What the merge itself knows, in the order of its ids.
-        for name in [&b"phandle\0"[..], b"bootargs\0", b"linux,phandle\0"] {
-            names.intern(name);
+        // In the order of their ids.
+        for at in [0, 8, 17] {
+            names.intern(0, names.blocks[0], StringsOffset(at));
         }
         names
     }
 
-    /// Makes room for the names of a strings block of so many bytes.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
+    /// Takes the strings block of the next overlay in, and makes room for its names; gives the block's number.
+    pub(crate) fn add_block(&mut self, block: &'a [u8]) -> u32 {
         const BYTES_A_NAME: usize = 12;
-        self.table.reserve(bytes / BYTES_A_NAME);
+        self.table.reserve(block.len() / BYTES_A_NAME);
+        self.blocks.push(block);
+        // There are less overlays than tokens in them.
+        u32::try_from(self.blocks.len() - 1).unwrap_or(0)
     }
 
-    /// The id of the string at the start of `bytes`, new or not; none where no NUL ends it.
+    /// The id of the string at `at` of a block, whose bytes are given, new or not; none where it is too long.
     #[inline(always)]
-    pub(crate) fn intern(&mut self, bytes: &'a [u8]) -> Option<NameId> {
-        let (length, hash) = self.seed.hash_string(bytes)?;
+    pub(crate) fn intern(&mut self, block: u32, bytes: &[u8], at: StringsOffset) -> Option<NameId> {
+        self.intern_with(block, bytes, at, 0)
+    }
+
+    #[inline(always)]
+    fn intern_with(&mut self, block: u32, bytes: &[u8], at: StringsOffset, place: u32) -> Option<NameId> {
+        let Self { blocks, table, seed, filter, .. } = self;
+        let bytes = bytes.get(at.0 as usize..)?;
+        let (length, hash) = seed.hash_string(bytes).filter(|(length, _)| *length <= LONGEST)?;
         let text = &bytes[..length];
-        let name = Name { text, offset: None, symbol: None, seen: (u32::MAX, 0) };
-        if let Some(id) = self.table.find_or_insert(hash, |name| same(name.text, text), name) {
+        let name = Name { block, at: at.0, place, label: 0 };
+        if let Some(id) = table.find_or_insert(hash, |name| name.is(blocks, text), name) {
             return Some(NameId(id));
         }
-        self.filter.add(hash);
+        filter.add(hash);
         // Each name takes a byte at least of an overlay's strings block, which has less than 2^32.
-        u32::try_from(self.table.len() - 1).ok().map(NameId)
+        u32::try_from(table.len() - 1).ok().map(NameId)
+    }
+
+    /// The same for a label.
+    pub(crate) fn intern_label(&mut self, block: u32, bytes: &[u8], at: StringsOffset) -> Option<NameId> {
+        let id = self.intern(block, bytes, at)?;
+        let label = &mut self.table[id.0].label;
+        if *label == 0 {
+            self.label_count += 1;
+            *label = self.label_count;
+        }
+        Some(id)
+    }
+
+    /// Whether any of the names is a label.
+    pub(crate) fn has_labels(&self) -> bool {
+        self.label_count > 0
+    }
+
+    /// Forgets all names but the labels, if they are few; gives the ids that those have from now on.
+    pub(crate) fn forget_others(&mut self) -> Option<Vec<NameId>> {
+        const KNOWN: usize = 3;
+        if (self.labels.len() + KNOWN) * 2 >= self.table.len() {
+            return None;
+        }
+        let mut kept = Table::default();
+        kept.reserve(self.labels.len() + KNOWN);
+        let mut ids = Vec::with_capacity(self.table.len());
+        for (hash, name) in self.table.entries() {
+            // Others have no id that anybody asks for.
+            ids.push(NameId(u32::try_from(kept.len()).unwrap_or(0)));
+            if ids.len() <= KNOWN || name.label != 0 {
+                kept.find_or_insert(hash, |_| false, *name);
+            }
+        }
+        let Self { in_base, table, .. } = self;
+        in_base.retain(|(_, id)| table[id.0].label != 0);
+        in_base.iter_mut().for_each(|(_, id)| *id = ids[id.0 as usize]);
+        *table = kept;
+        Some(ids)
     }
 
     #[inline]
     fn find(&self, text: &[u8], hash: u32) -> Option<NameId> {
-        self.table.find(hash, |name| same(name.text, text)).map(NameId)
+        self.table.find(hash, |name| name.is(&self.blocks, text)).map(NameId)
     }
 
     /// Looks every string of the base up among the names.
     pub(crate) fn locate_in_base(&mut self) {
+        self.table.entries_mut().for_each(|name| name.place = UNKNOWN);
+        self.labels.resize(self.label_count as usize, None);
+        self.in_base.reserve(self.table.len());
         let bytes = self.base.bytes();
         let mut start = 0;
         while let Some((rest, (length, hash))) =
@@ -119,13 +183,13 @@ impl<'a> Names<'a> {
             if self.filter.may_have(hash)
                 && let Some(id) = self.find(&rest[..length], hash)
             {
-                let place = StringsOffset(u32::try_from(start).unwrap_or(u32::MAX));
-                match &mut self.table[id.0].offset {
-                    Some(_) => self.repeated = true,
-                    unknown => {
-                        *unknown = Some(place);
-                        self.in_base.push((place, id));
+                let place = u32::try_from(start).unwrap_or(UNKNOWN);
+                match &mut self.table[id.0].place {
+                    unknown if *unknown == UNKNOWN => {
+                        *unknown = place;
+                        self.in_base.push((StringsOffset(place), id));
                     }
+                    _ => self.repeated = true,
                 }
             }
             start += length + 1;
@@ -152,7 +216,9 @@ impl<'a> Names<'a> {
             if let Some(id) = id {
                 let property = PropertyRef { source: SourceId::BASE, at: entry.at };
                 let symbol = Symbol { property, slot: Slot::Source(entry.at) };
-                self.table[id.0].symbol.get_or_insert(symbol);
+                if let Some(label) = self.label_mut(id) {
+                    label.get_or_insert(symbol);
+                }
             }
         }
     }
@@ -173,9 +239,8 @@ impl<'a> Names<'a> {
         from: &mut StringsOffset,
     ) -> Option<NameId> {
         if !self.tells(offset) {
-            let bytes = self.base.from(offset);
-            let (length, hash) = self.seed.hash_string(bytes)?;
-            return self.find(&bytes[..length], hash);
+            let text = self.get(offset);
+            return self.find(text, self.seed.hash(text));
         }
         let found = self.in_base.binary_search_by_key(&offset, |(place, _)| *place);
         *next = found.map_or_else(|next| next, |found| found + 1);
@@ -191,40 +256,70 @@ impl<'a> Names<'a> {
     }
 
     pub(crate) fn text(&self, id: NameId) -> &'a [u8] {
-        self.table[id.0].text
+        let name = self.table[id.0];
+        let rest = self.blocks[name.block as usize].get(name.at as usize..).unwrap_or_default();
+        &rest[..find_byte(rest, 0).unwrap_or(0)]
     }
 
     pub(crate) fn symbol(&self, id: NameId) -> Option<Symbol> {
-        self.table[id.0].symbol
+        let label = self.table[id.0].label.checked_sub(1)?;
+        self.labels[label as usize]
     }
 
     pub(crate) fn set_symbol(&mut self, id: NameId, symbol: Symbol) {
-        self.table[id.0].symbol = Some(symbol);
+        if let Some(label) = self.label_mut(id) {
+            *label = Some(symbol);
+        }
     }
 
-    /// Notes that the name stands at `at` in node number `node`; gives the earlier place in the same node.
-    pub(crate) fn see(&mut self, id: NameId, node: u32, at: u32) -> Option<u32> {
-        let seen = core::mem::replace(&mut self.table[id.0].seen, (node, at));
-        (seen.0 == node).then_some(seen.1)
+    fn label_mut(&mut self, id: NameId) -> Option<&mut Option<Symbol>> {
+        let label = self.table[id.0].label.checked_sub(1)?;
+        self.labels.get_mut(label as usize)
+    }
+
+    /// Notes that the name stands at `place`, counted over all overlays; gives where it stood before if that is in the
+    /// same node, whose properties begin at `node`.
+    pub(crate) fn see(&mut self, id: NameId, node: u32, place: u32) -> Option<u32> {
+        let seen = core::mem::replace(&mut self.table[id.0].place, place);
+        (seen >= node).then_some(seen)
     }
 
     /// The name's place in the merged block, where it is appended if it is not there yet.
     #[inline]
     pub(crate) fn offset(&mut self, id: NameId) -> StringsOffset {
-        match self.table[id.0].offset {
-            Some(offset) => offset,
-            None => self.append(id),
+        match self.table[id.0].place {
+            UNKNOWN => self.append(id),
+            place => StringsOffset(place),
         }
     }
 
     #[cold]
     fn append(&mut self, id: NameId) -> StringsOffset {
+        let Name { block, at, .. } = self.table[id.0];
+        let text = self.text(id);
+        let before = self.blocks[block as usize].get(..at as usize).unwrap_or_default();
+        // Of names that end in one string only that string is written, so that they take no more than in the overlay.
+        let before = &before[before.len().saturating_sub(LONGEST - text.len())..];
+        let shared = before.iter().rev().take_while(|byte| **byte != 0).count();
+        let shared = u32::try_from(shared).unwrap_or(0);
+        let bytes = self.blocks[block as usize];
+        let whole = (shared > 0).then(|| self.intern_with(block, bytes, StringsOffset(at - shared), UNKNOWN));
+        let whole = whole.flatten();
+        let offset = match whole.map(|whole| (whole, self.table[whole.0].place)) {
+            None => self.append_text(id),
+            Some((whole, UNKNOWN)) => StringsOffset(self.append_text(whole).0 + shared),
+            Some((_, place)) => StringsOffset(place + shared),
+        };
+        self.table[id.0].place = offset.0;
+        offset
+    }
+
+    fn append_text(&mut self, id: NameId) -> StringsOffset {
         // The total is checked when the tree is written.
         let place = self.base.bytes().len() + self.added.len();
         let offset = StringsOffset(u32::try_from(place).unwrap_or(u32::MAX));
-        let name = &mut self.table[id.0];
-        name.offset = Some(offset);
-        self.added.extend_from_slice(name.text);
+        self.table[id.0].place = offset.0;
+        self.added.extend_from_slice(self.text(id));
         self.added.push(0);
         offset
     }
@@ -241,10 +336,11 @@ impl<'a> Names<'a> {
         is_string(self.from(one), self.get(other))
     }
 
-    /// The first byte of the string at `offset` of the merged block.
+    /// Whether the string at `offset` of the merged block may be one of the names though that is elsewhere: it is the end
+    /// of a longer one, or a name stands twice in the base.
     #[inline]
-    pub(crate) fn first_byte(&self, offset: StringsOffset) -> Option<u8> {
-        self.base.bytes().get(offset.0 as usize).or_else(|| self.from(offset).first()).copied()
+    pub(crate) fn may_be_elsewhere(&self, offset: StringsOffset) -> bool {
+        !self.tells(offset)
     }
 
     /// The bytes from `offset` of the merged block to the end of the part that they are in.
@@ -257,15 +353,25 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The string at `offset` of the merged block.
+    /// The string at `offset` of the merged block, cut off where it is longer than any of the names.
     pub(crate) fn get(&self, offset: StringsOffset) -> &[u8] {
         let rest = self.from(offset);
+        let rest = &rest[..rest.len().min(LONGEST + 1)];
         &rest[..find_byte(rest, 0).unwrap_or(rest.len())]
     }
 
     /// The merged block, in two parts.
     pub(crate) fn blocks(&self) -> [&[u8]; 2] {
         [self.base.bytes(), &self.added]
+    }
+}
+
+impl Name {
+    #[inline(always)]
+    fn is(&self, blocks: &[&[u8]], text: &[u8]) -> bool {
+        let rest = blocks[self.block as usize].get(self.at as usize..);
+        let own = rest.and_then(|rest| rest.get(..=text.len())).and_then(<[u8]>::split_last);
+        own.is_some_and(|(nul, own)| *nul == 0 && same(own, text))
     }
 }
 

@@ -18,18 +18,10 @@ pub(crate) struct Fragment<'a> {
     pub(crate) overlay: NodeIndex,
     /// Its property `target`, where that is one cell and all that it has: mostly so.
     pub(crate) target_only: Option<StructureOffset>,
-    /// The node that its `target`'s label leads to, and the phandle of that.
-    pub(crate) labelled: Option<(u32, NodeId)>,
-    /// Where it is merged into; known once it was.
+    /// The phandle of the node that its `target`'s label leads to, or 0.
+    pub(crate) labelled: u32,
+    /// That node; where it is merged into, once it was.
     pub(crate) target: Option<NodeId>,
-}
-
-/// A cell that holds a phandle of the overlay itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalReference {
-    pub(crate) property: Property,
-    /// Its place in the value, in bytes.
-    pub(crate) at: u32,
 }
 
 /// A property that is named like a label.
@@ -49,7 +41,10 @@ pub(crate) struct Overlay<'a> {
     /// Whether each of the root's children up to the last fragment has a name that is longer, or ends in something
     /// greater, than that of the one before: then no two of them share one.
     names_ascend: bool,
-    pub(crate) local_references: Vec<LocalReference>,
+    /// Whether siblings in its fragments share a name.
+    pub(crate) has_duplicates: bool,
+    /// Cells of its copy that hold a phandle of the overlay itself.
+    pub(crate) local_references: Vec<StructureOffset>,
     /// Whether it has `__symbols__`, and the properties of that.
     pub(crate) symbols: Option<NodeIndex>,
     pub(crate) own_symbols: Vec<Label>,
@@ -67,6 +62,7 @@ impl<'a> Overlay<'a> {
             fragments: Vec::with_capacity(source.tree.children(NodeIndex::ROOT).count()),
             end: StructureOffset(0),
             names_ascend: true,
+            has_duplicates: false,
             local_references: Vec::new(),
             symbols: None,
             own_symbols: Vec::new(),
@@ -93,7 +89,7 @@ impl<'a> Overlay<'a> {
                     node,
                     overlay: content,
                     target_only,
-                    labelled: None,
+                    labelled: 0,
                     target: None,
                 });
                 overlay.end = record.end.plus(Tag::SIZE);
@@ -118,6 +114,12 @@ impl<'a> Overlay<'a> {
         self.fragments.get_mut(number).filter(|_| self.names_ascend)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn fragment_mut(&mut self, node: NodeIndex) -> Option<&mut Fragment<'a>> {
+        let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
+        self.fragments.get_mut(found.ok()?)
+    }
+
     /// The fragment that this node is.
     pub(crate) fn fragment(&self, node: NodeIndex) -> Option<&Fragment<'a>> {
         let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
@@ -133,54 +135,46 @@ fn target_only(source: &Source<'_>, fragment: &Node, child: &Node) -> Option<Str
 }
 
 /// Interns the names of an overlay that the merge needs: labels, and those of properties that go into the output;
-/// gives where the latter stand.
+/// gives where the latter stand. `start` is where the overlay begins among all of them.
 pub(crate) fn intern_names(
     live: &mut Live<'_>,
     overlay: &mut Overlay<'_>,
-    nodes_seen: &mut u32,
+    start: u32,
 ) -> Result<Placement, Error> {
-    let source = live.source(overlay.source);
+    let source = &live.sources[overlay.source.0 as usize];
     let properties = source.original.bytes().len() / BYTES_A_PROPERTY;
-    live.names.reserve(source.strings.bytes().len());
     let mut interner = Interner {
         source: overlay.source,
+        block: live.names.add_block(source.strings.bytes()),
+        start,
         recent: [(StringsOffset(u32::MAX), NameId(0)); RECENT],
         names: Vec::with_capacity(properties),
         duplicates: Vec::new(),
-        bad_phandle: None,
+        refused: None,
     };
     for fragment in &overlay.fragments {
-        interner.intern_properties(live, fragment.overlay, nodes_seen);
+        interner.intern_properties(live, fragment.overlay);
+        if interner.refused.is_some() {
+            break;
+        }
     }
-    if let Some(bad) = interner.bad_phandle {
+    overlay.own_symbols = interner.intern_labels(live, overlay.symbols);
+    overlay.wanted_labels = interner.intern_labels(live, overlay.fixups);
+    if let Some((property, kind)) = interner.refused {
         let source = live.source(overlay.source);
-        let error = source.error(ErrorKind::BadPhandleLength { length: bad.length }, overlay.source, bad.at);
-        return Err(error.property(source.property_name(&bad)));
+        let error = source.error(kind, overlay.source, property.at);
+        let name = source.property_name(&property);
+        return Err(error.property(&name[..name.len().min(NAME_IN_ERROR)]));
     }
-    overlay.own_symbols = intern_labels(live, overlay.source, overlay.symbols);
-    overlay.wanted_labels = intern_labels(live, overlay.source, overlay.fixups);
-    interner.drop_duplicates(live);
     if overlay.fragments.is_empty() {
         live.warn(WarningKind::NoFragments, overlay.source, None);
     }
-    Ok(Placement { source: overlay.source, names: interner.names })
+    let Interner { source, names, duplicates, .. } = interner;
+    Ok(Placement { source, end: overlay.end, names, duplicates })
 }
 
-fn intern_labels(live: &mut Live<'_>, id: SourceId, node: Option<NodeIndex>) -> Vec<Label> {
-    let Live { sources, names, .. } = live;
-    let source = &sources[id.0 as usize];
-    let Some(node) = node else { return Vec::new() };
-    let labels = source.properties(node).filter_map(|property| {
-        let name = names.intern(source.strings.from(property.name))?;
-        Some(Label { property, name })
-    });
-    let record = source.tree.node(node);
-    let mut list = Vec::with_capacity((record.end.index() - record.body.index()) / BYTES_A_LABEL);
-    list.extend(labels);
-    names.has_labels |= !list.is_empty();
-    list
-}
-
+/// So much of a name is shown in an error.
+const NAME_IN_ERROR: usize = 64;
 /// What a label takes at least in practice: a property of three words, and a path.
 const BYTES_A_LABEL: usize = 24;
 /// How many names an [`Interner`] remembers.
@@ -190,43 +184,110 @@ const BYTES_A_PROPERTY: usize = 64;
 
 struct Interner {
     source: SourceId,
+    /// The number of its strings block.
+    block: u32,
+    /// Where its structure block begins among those of all overlays.
+    start: u32,
     /// Names met lately: an overlay mostly uses a few over and over.
     recent: [(StringsOffset, NameId); RECENT],
     names: Vec<(StructureOffset, NameId)>,
     /// Places of properties that a later one of the same node replaces, (earlier, later).
     duplicates: Vec<(StructureOffset, StructureOffset)>,
-    /// The first phandle that is not one cell.
-    bad_phandle: Option<Property>,
+    /// The first property that cannot be.
+    refused: Option<(Property, ErrorKind)>,
 }
 
 impl Interner {
     /// Interns the property names below `top`. A property that a node has twice keeps only its last value, as it
     /// would if the properties were set one after the other.
-    fn intern_properties(&mut self, live: &mut Live<'_>, top: NodeIndex, nodes_seen: &mut u32) {
+    fn intern_properties(&mut self, live: &mut Live<'_>, top: NodeIndex) {
         let Live { sources, names, .. } = live;
         let source = &sources[self.source.0 as usize];
+        let strings = source.strings.bytes();
+        // Where the properties of the node at hand begin.
+        let mut node = 0;
         for (property, first) in source.original.properties_below(source.tree.node(top)) {
-            *nodes_seen = nodes_seen.wrapping_add(u32::from(first));
+            let place = self.start.wrapping_add(property.at.0);
+            if first || node == 0 {
+                node = place;
+            }
             let recent = &mut self.recent[property.name.0 as usize % RECENT];
             if recent.0 != property.name {
-                let name = source.strings.from(property.name);
-                let Some(id) = names.intern(name) else { continue };
+                let Some(id) = names.intern(self.block, strings, property.name) else {
+                    // No second one is looked through.
+                    return self.refuse(property, ErrorKind::NameTooLong);
+                };
                 *recent = (property.name, id);
             }
             let id = recent.1;
             self.names.push((property.at, id));
             if property.length != 4 && id.is_phandle() {
-                self.bad_phandle.get_or_insert(property);
+                self.refuse(property, ErrorKind::BadPhandleLength { length: property.length });
             }
-            if let Some(earlier) = names.see(id, *nodes_seen, property.at.0) {
-                self.duplicates.push((StructureOffset(earlier), property.at));
+            if let Some(earlier) = names.see(id, node, place) {
+                if id.is_phandle() {
+                    self.refuse(property, ErrorKind::PhandleTwice);
+                }
+                self.duplicates.push((StructureOffset(earlier - self.start), property.at));
             }
         }
-        *nodes_seen = nodes_seen.wrapping_add(1);
+    }
+
+    #[cold]
+    fn refuse(&mut self, property: Property, kind: ErrorKind) {
+        self.refused.get_or_insert((property, kind));
+    }
+
+    /// Interns the names of a node's properties, which are labels.
+    fn intern_labels(&mut self, live: &mut Live<'_>, node: Option<NodeIndex>) -> Vec<Label> {
+        let Live { sources, names, .. } = live;
+        let source = &sources[self.source.0 as usize];
+        let Some(node) = node else { return Vec::new() };
+        let strings = source.strings.bytes();
+        let record = source.tree.node(node);
+        let mut labels = Vec::with_capacity((record.end.index() - record.body.index()) / BYTES_A_LABEL);
+        for property in source.properties(node) {
+            match names.intern_label(self.block, strings, property.name) {
+                Some(name) => labels.push(Label { property, name }),
+                None => {
+                    self.refuse(property, ErrorKind::NameTooLong);
+                    break;
+                }
+            }
+        }
+        labels
+    }
+}
+
+/// Where the names of the properties below an overlay's fragments stand.
+pub(crate) struct Placement {
+    source: SourceId,
+    /// Where the last fragment ends.
+    end: StructureOffset,
+    names: Vec<(StructureOffset, NameId)>,
+    /// Places of properties that a later one of the same node replaces, (earlier, later).
+    duplicates: Vec<(StructureOffset, StructureOffset)>,
+}
+
+impl Placement {
+    /// How many properties there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Copies the overlay, takes out what is replaced, and points the names into the merged strings block.
+    pub(crate) fn write(&self, live: &mut Live<'_>) {
+        live.source_mut(self.source).copy_up_to(self.end);
+        self.drop_duplicates(live);
+        let Live { sources, names, .. } = live;
+        let copy = sources[self.source.0 as usize].bytes.to_mut();
+        for &(at, id) in &self.names {
+            write_name(copy, at, names.offset(id).0);
+        }
     }
 
     /// Takes properties that a later one replaces out of the copy.
-    fn drop_duplicates(&mut self, live: &mut Live<'_>) {
+    fn drop_duplicates(&self, live: &mut Live<'_>) {
         for &(earlier, later) in &self.duplicates {
             let source = &mut live.sources[self.source.0 as usize];
             let block = source.original;
@@ -243,34 +304,11 @@ impl Interner {
     }
 }
 
-/// Where the names of the properties below an overlay's fragments stand.
-pub(crate) struct Placement {
-    source: SourceId,
-    names: Vec<(StructureOffset, NameId)>,
-}
-
-impl Placement {
-    /// How many properties there are.
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Points them into the merged strings block.
-    pub(crate) fn write(&self, live: &mut Live<'_>) {
-        let Live { sources, names, .. } = live;
-        let copy = sources[self.source.0 as usize].bytes.to_mut();
-        for &(at, id) in &self.names {
-            write_name(copy, at, names.offset(id).0);
-        }
-    }
-}
-
 /// Rewrites the name of the property at `at`, unless the property was taken out.
-#[inline]
+#[inline(always)]
 fn write_name(copy: &mut [u8], at: StructureOffset, name: u32) {
-    if let Some(header) = copy.get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<12>)
-        && let [tag, _, field] = header.as_chunks_mut::<4>().0
-        && *tag == Tag::PROP.to_be_bytes()
+    if let Some([0, 0, 0, 3, _, _, _, _, field @ ..]) =
+        copy.get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<12>)
     {
         *field = name.to_be_bytes();
     }

@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Tree};
+use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
-use crate::source::{NodeId, SourceId};
-use crate::table::Map;
+use crate::source::{NodeId, Source, SourceId};
+use crate::table::{Seed, Table};
 
 /// The largest value that a phandle can have (Devicetree Specification v0.4: 0 and 0xffffffff are reserved).
 pub(crate) const MAX: u32 = 0xffff_fffe;
@@ -22,21 +22,43 @@ pub(crate) struct Phandles {
     base_max: u32,
     /// Under what a phandle is above `base_max`.
     added: Numbers,
-    /// The largest phandle so far.
+    /// The largest phandle so far, of the tree or of the overlay at hand.
     pub(crate) max: u32,
+    /// The largest phandle of the tree.
+    in_tree: u32,
 }
 
 impl Phandles {
     /// `max`: the largest of the base; `more`: how many the overlays have.
     pub(crate) fn new(max: u32, more: usize) -> Self {
-        Self { base: None, base_max: max, added: Numbers::new(more + NEW), max }
+        Self { base: None, base_max: max, added: Numbers::new(more + NEW), max, in_tree: max }
     }
 
-    pub(crate) fn set(&mut self, phandle: u32, node: NodeId) {
+    /// Notes that a node of the tree, which is given by its number among all sources, has a phandle.
+    pub(crate) fn set(&mut self, phandle: u32, node: u32) {
+        self.in_tree = self.in_tree.max(phandle);
         self.max = self.max.max(phandle);
+        self.lead(phandle, node);
+    }
+
+    /// Lets a phandle of the overlay at hand lead to a node that keeps another one.
+    pub(crate) fn lead(&mut self, phandle: u32, node: u32) {
         if let Some(above) = phandle.checked_sub(self.base_max) {
-            self.added.set(above, node);
+            self.added.set(above, node + 1);
         }
+    }
+
+    /// Forgets a phandle that gave way to another one; the overlay that had it is merged.
+    pub(crate) fn forget(&mut self, phandle: u32) {
+        if let Some(above) = phandle.checked_sub(self.base_max) {
+            self.added.set(above, 0);
+        }
+    }
+
+    /// Ends an overlay: the next one is numbered from the largest phandle of the tree on, as if it were applied to what
+    /// was written so far.
+    pub(crate) fn end_overlay(&mut self) {
+        self.max = self.in_tree;
     }
 }
 
@@ -44,23 +66,22 @@ impl Live<'_> {
     /// The node with a phandle; of several of the base the first, as for libfdt.
     pub(crate) fn node_with_phandle(&mut self, phandle: u32) -> Option<NodeId> {
         let Self { sources, phandles, .. } = self;
-        match phandle.checked_sub(phandles.base_max) {
-            None | Some(0) => {
-                phandles.base.get_or_insert_with(|| base_numbers(&sources[0].tree)).get(phandle)
-            }
+        let found = match phandle.checked_sub(phandles.base_max) {
+            None | Some(0) => phandles.base.get_or_insert_with(|| base_numbers(&sources[0])).get(phandle),
             Some(above) => phandles.added.get(above),
-        }
+        };
+        found.checked_sub(1).map(|node| self.numbered(node))
     }
 }
 
-fn base_numbers(base: &Tree) -> Numbers {
-    let nodes = || base.nodes().iter().map(|node| node.phandle).zip(0..).filter(|(phandle, _)| *phandle != 0);
+fn base_numbers(base: &Source<'_>) -> Numbers {
     // Some numbers of a real tree are not in use.
-    let bound = nodes().count() * 2 + NEW;
-    let mut numbers = Numbers::new(bound.min(base.largest_phandle() as usize + 1));
-    for (phandle, node) in nodes() {
-        if numbers.get(phandle).is_none() {
-            numbers.set(phandle, NodeId { source: SourceId::BASE, node: NodeIndex(node) });
+    let bound = base.tree.nodes().len() * 2 + NEW;
+    let mut numbers = Numbers::new(bound.min(base.tree.largest_phandle() as usize + 1));
+    let nodes = (0..).zip(base.tree.nodes()).map(|(node, _)| (base.phandle(NodeIndex(node)), node));
+    for (phandle, node) in nodes.filter(|(phandle, _)| *phandle != 0) {
+        if numbers.get(phandle) == 0 {
+            numbers.set(phandle, node + 1);
         }
     }
     numbers
@@ -69,43 +90,46 @@ fn base_numbers(base: &Tree) -> Numbers {
 /// So many phandles may be new without being an overlay's.
 const NEW: usize = 64;
 
-/// From number to node. Real trees number from 1 up, so a vector serves; what lies beyond it goes to a map.
+/// From number to a node's number among all sources. Real trees number from 1 up, so a vector serves; what lies beyond it
+/// goes to a table.
 #[derive(Debug)]
 struct Numbers {
-    /// Node and source packed, plus one; 0 for none.
-    dense: Vec<u64>,
-    sparse: Map<NodeId>,
+    /// A node's number plus one; 0 for none.
+    dense: Vec<u32>,
+    sparse: Table<(u32, u32)>,
+    seed: Seed,
 }
 
 impl Numbers {
     fn new(dense: usize) -> Self {
-        Self { dense: alloc::vec![0; dense], sparse: Map::default() }
+        Self { dense: alloc::vec![0; dense], sparse: Table::default(), seed: Seed::default() }
     }
 
-    fn get(&self, number: u32) -> Option<NodeId> {
+    /// The node's number plus one; 0 for none.
+    fn get(&self, number: u32) -> u32 {
         match self.dense.get(number as usize) {
-            Some(0) => None,
-            Some(packed) => Some(unpack(*packed)),
-            None => self.sparse.get(u64::from(number)).copied(),
+            Some(node) => *node,
+            None => {
+                let found = self.sparse.find(self.seed.hash_number(number), |entry| entry.0 == number);
+                found.map_or(0, |entry| self.sparse[entry].1)
+            }
         }
     }
 
-    fn set(&mut self, number: u32, node: NodeId) {
-        match self.dense.get_mut(number as usize) {
-            Some(slot) => *slot = pack(node),
-            None => _ = self.sparse.insert(u64::from(number), node),
+    fn set(&mut self, number: u32, node: u32) {
+        if let Some(slot) = self.dense.get_mut(number as usize) {
+            *slot = node;
+            return;
+        }
+        if self.sparse.len() == 0 {
+            // As many as were thought to be dense.
+            self.sparse.reserve(self.dense.len());
+        }
+        let hash = self.seed.hash_number(number);
+        if let Some(entry) = self.sparse.find_or_insert(hash, |entry| entry.0 == number, (number, node)) {
+            self.sparse[entry].1 = node;
         }
     }
-}
-
-fn pack(node: NodeId) -> u64 {
-    (u64::from(node.source.0) << 32 | u64::from(node.node.0)) + 1
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a packed pair")]
-fn unpack(packed: u64) -> NodeId {
-    let pair = packed - 1;
-    NodeId { source: SourceId((pair >> 32) as u32), node: NodeIndex(pair as u32) }
 }
 
 /// Adds the largest phandle so far to every phandle of the overlay, in `phandle` and in `linux,phandle`.

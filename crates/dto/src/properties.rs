@@ -1,12 +1,11 @@
 //! The live tree's properties: looking them up, setting them, making new ones.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use kbt_fdt::{Property, StringsOffset, StructureOffset, Tag};
 
 use crate::live::{Live, Override};
-use crate::lookup::{WALKS, WIDE};
+use crate::lookup::{Slots, WALKS, WIDE};
 use crate::source::{NodeId, PropertyRef, SourceId};
 
 /// Where a node keeps a property.
@@ -20,14 +19,37 @@ pub(crate) enum Slot {
     Added(u32),
 }
 
+/// What a property may take with all that is in front of it before it counts as more than one.
+const WORDS_A_PROPERTY: usize = 256;
+
+impl Slot {
+    /// As an item of a table: a place is a multiple of four, and there are less links than a quarter of 2^32 bytes.
+    fn item(self) -> u32 {
+        match self {
+            Self::Source(at) => at.0,
+            Self::Overridden(link) => link << 2 | 1,
+            Self::Added(link) => link << 2 | 2,
+        }
+    }
+
+    fn of_item(item: u32) -> Self {
+        match item & 3 {
+            0 => Self::Source(StructureOffset(item)),
+            1 => Self::Overridden(item >> 2),
+            _ => Self::Added(item >> 2),
+        }
+    }
+}
+
 impl Live<'_> {
     /// Where `node` keeps the property `name`.
     pub(crate) fn find_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
         let patch = self.patch_number(node);
         if let Some(patch) = patch.filter(|&patch| self.patches[patch as usize].properties_indexed) {
-            return self.find_indexed_property(patch, name);
+            return self.find_indexed_property(node, patch, name);
         }
-        let (found, seen) = self.walk_properties(node, patch, |other| self.names.is(other, name));
+        let own = self.own_properties(node);
+        let (found, seen) = self.walk_properties(patch, own, |other| self.names.is(other, name));
         if seen > WIDE {
             self.count_property_walk(node);
         }
@@ -39,37 +61,50 @@ impl Live<'_> {
     pub(crate) fn set_property(&mut self, node: NodeId, name: StringsOffset, property: PropertyRef) -> Slot {
         let patch = self.touch(node);
         let found = if self.patches[patch as usize].properties_indexed {
-            self.find_indexed_property(patch, self.names.get(name))
+            self.find_indexed_property(node, patch, self.names.get(name))
         } else {
-            let first = self.names.first_byte(name);
             let is = |other| {
-                other == name || self.names.first_byte(other) == first && self.names.are_same(other, name)
+                other == name || self.names.may_be_elsewhere(other) && self.names.are_same(other, name)
             };
-            let (found, seen) = self.walk_properties(node, Some(patch), is);
+            let (found, seen) = self.walk_properties(Some(patch), self.own_properties(node), is);
             if seen > WIDE {
                 self.count_property_walk(node);
             }
             found
         };
         match found {
-            Some(Slot::Source(at)) => self.override_at(patch, node, at, Some(property)),
+            Some(Slot::Source(at)) => self.override_at(patch, node, at, property),
             Some(slot) => self.replace_property(node, slot, Some(property)),
-            None => self.append_to(patch, property),
+            None => self.append_to(patch, node, property),
         }
     }
 
     #[cold]
-    fn find_indexed_property(&self, owner: u32, name: &[u8]) -> Option<Slot> {
-        let is = |(_, other)| self.names.is(other, name);
-        self.indexed_properties.find(owner, name, is).map(|(slot, _)| slot)
+    fn find_indexed_property(&self, node: NodeId, patch: u32, name: &[u8]) -> Option<Slot> {
+        let table = &self.lookups[self.patches[patch as usize].lookup as usize - 1].properties;
+        let is = |item| self.names.is(self.name_in(node, Slot::of_item(item)), name);
+        table.find(self.seed.hash(name), is).map(Slot::of_item)
     }
 
-    /// Where `node` keeps the first property whose name `is` accepts, and how many there are in front of it.
+    /// The place of the name of the property in a slot.
+    fn name_in(&self, node: NodeId, slot: Slot) -> StringsOffset {
+        let property = match slot {
+            Slot::Source(at) => Some(PropertyRef { source: node.source, at }),
+            Slot::Overridden(link) => {
+                self.overrides.get(link).map(|entry| PropertyRef { source: node.source, at: entry.at })
+            }
+            Slot::Added(link) => self.additions.get(link).and_then(PropertyRef::kept),
+        };
+        property.map_or(StringsOffset(u32::MAX), |property| self.property_at(property).name)
+    }
+
+    /// Where `node` keeps the first property whose name `is` accepts, and how many are in front of it; much that stands
+    /// between few, be it `FDT_NOP`, counts as well.
     #[inline(always)]
     fn walk_properties(
         &self,
-        node: NodeId,
         patch: Option<u32>,
+        mut own: kbt_fdt::Properties<'_>,
         is: impl Fn(StringsOffset) -> bool,
     ) -> (Option<Slot>, usize) {
         let mut seen = 0;
@@ -77,17 +112,20 @@ impl Live<'_> {
             let patch = &self.patches[patch as usize];
             (patch.additions, patch.overridden)
         });
-        for property in self.own_properties(node) {
+        let start = own.position();
+        for property in own.by_ref() {
             if is(property.name) {
                 // There are few: of a node with many properties those far behind are found in the table.
                 let mut overrides = self.overrides.iter(overridden);
                 let link = overrides.find(|(_, entry)| entry.at == property.at).map(|(link, _)| link);
+                seen += (own.position() - start) / WORDS_A_PROPERTY;
                 return (Some(link.map_or(Slot::Source(property.at), Slot::Overridden)), seen);
             }
             seen += 1;
         }
+        seen += (own.position() - start) / WORDS_A_PROPERTY;
         for (link, addition) in self.additions.iter(additions) {
-            if addition.is_some_and(|addition| is(self.property_at(addition).name)) {
+            if addition.kept().is_some_and(|addition| is(self.property_at(addition).name)) {
                 return (Some(Slot::Added(link)), seen);
             }
             seen += 1;
@@ -107,32 +145,52 @@ impl Live<'_> {
     }
 
     fn index_properties(&mut self, node: NodeId) {
-        let owner = self.touch(node);
-        let added = self.additions.iter(self.patches[owner as usize].additions);
-        let added = added.filter_map(|(link, addition)| {
-            addition.map(|addition| (Slot::Added(link), self.property_at(addition).name))
-        });
-        let items: Vec<_> = self.own_slots(node).into_iter().chain(added).collect();
-        self.indexed_properties.reserve(items.len());
-        for item in items {
-            self.index_property(owner, item, false);
+        let patch = self.touch(node);
+        let number = self.lookup(patch);
+        let additions = self.patches[patch as usize].additions;
+        let added = || self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
+        let mut table = Slots::default();
+        table.reserve(self.own_properties(node).count() + added().count(), |_| 0);
+        let links = self.overridden_links(node);
+        for slot in self.own_properties(node).map(|property| own_slot(&links, property.at)).chain(added()) {
+            self.index_property(&mut table, node, slot, false);
         }
-        self.patches[owner as usize].properties_indexed = true;
+        self.lookups[number].properties = table;
+        self.patches[patch as usize].properties_indexed = true;
     }
 
-    fn index_property(&mut self, owner: u32, item: (Slot, StringsOffset), replace: bool) {
-        let text = self.names.get(item.1);
-        let is = |(_, name)| self.names.is(name, text);
-        self.indexed_properties.insert(owner, text, item, is, replace);
+    fn index_property(&self, table: &mut Slots, node: NodeId, slot: Slot, replace: bool) {
+        let text = |item| self.names.get(self.name_in(node, Slot::of_item(item)));
+        let name = text(slot.item());
+        let hash_of = |item| self.seed.hash(text(item));
+        let is = |item| self.names.is(self.name_in(node, Slot::of_item(item)), name);
+        table.insert(self.seed.hash(name), slot.item(), is, hash_of, replace);
     }
 
-    /// The slots of the node's own properties, with their names.
-    fn own_slots(&self, node: NodeId) -> Vec<(Slot, StringsOffset)> {
+    /// Notes in the table of `node`, if it has one, that a property of it is kept in `slot` from now on.
+    #[inline]
+    fn note_slot(&mut self, patch: u32, node: NodeId, slot: Slot) {
+        if self.patches[patch as usize].properties_indexed {
+            self.note_indexed_slot(patch, node, slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_indexed_slot(&mut self, patch: u32, node: NodeId, slot: Slot) {
+        let number = self.lookup(patch);
+        let mut table = core::mem::take(&mut self.lookups[number].properties);
+        self.index_property(&mut table, node, slot, true);
+        self.lookups[number].properties = table;
+    }
+
+    /// The links of the node's own properties that something else was put in place of.
+    fn overridden_links(&self, node: NodeId) -> Vec<(StructureOffset, u32)> {
         let overridden = self.patch(node).map(|patch| patch.overridden).unwrap_or_default();
-        let links = self.overrides.iter(overridden).map(|(link, entry)| (entry.at, link));
-        let links: BTreeMap<StructureOffset, u32> = links.collect();
-        let slot = |at| links.get(&at).map_or(Slot::Source(at), |&link| Slot::Overridden(link));
-        self.own_properties(node).map(|property| (slot(property.at), property.name)).collect()
+        let mut links: Vec<_> =
+            self.overrides.iter(overridden).map(|(link, entry)| (entry.at, link)).collect();
+        links.sort_unstable();
+        links
     }
 
     /// The properties of the node's own source, names in the merged strings block.
@@ -150,8 +208,8 @@ impl Live<'_> {
     pub(crate) fn current(&self, node: NodeId, slot: Slot) -> Option<PropertyRef> {
         match slot {
             Slot::Source(at) => Some(PropertyRef { source: node.source, at }),
-            Slot::Overridden(link) => self.overrides.get(link)?.replacement,
-            Slot::Added(link) => self.additions.get(link).flatten(),
+            Slot::Overridden(link) => self.overrides.get(link)?.replacement.kept(),
+            Slot::Added(link) => self.additions.get(link)?.kept(),
         }
     }
 
@@ -176,17 +234,14 @@ impl Live<'_> {
     /// Appends a property that `node` is known to lack.
     pub(crate) fn append_property(&mut self, node: NodeId, property: PropertyRef) -> Slot {
         let patch = self.touch(node);
-        self.append_to(patch, property)
+        self.append_to(patch, node, property)
     }
 
     #[inline]
-    fn append_to(&mut self, number: u32, property: PropertyRef) -> Slot {
+    fn append_to(&mut self, number: u32, node: NodeId, property: PropertyRef) -> Slot {
         let patch = &mut self.patches[number as usize];
-        let slot = Slot::Added(self.additions.push(&mut patch.additions, Some(property)));
-        if patch.properties_indexed {
-            let name = self.property_at(property).name;
-            self.index_property(number, (slot, name), false);
-        }
+        let slot = Slot::Added(self.additions.push(&mut patch.additions, property));
+        self.note_slot(number, node, slot);
         slot
     }
 
@@ -197,6 +252,7 @@ impl Live<'_> {
         slot: Slot,
         property: Option<PropertyRef>,
     ) -> Slot {
+        let property = property.unwrap_or(PropertyRef::REMOVED);
         match slot {
             Slot::Added(link) => self.additions.set(link, property),
             Slot::Overridden(link) => self.overrides.change(link, |entry| entry.replacement = property),
@@ -214,20 +270,18 @@ impl Live<'_> {
         number: u32,
         node: NodeId,
         at: StructureOffset,
-        replacement: Option<PropertyRef>,
+        replacement: PropertyRef,
     ) -> Slot {
         let patch = &mut self.patches[number as usize];
         let slot = Slot::Overridden(self.overrides.push(&mut patch.overridden, Override { at, replacement }));
-        if patch.properties_indexed {
-            let name = self.property_at(PropertyRef { source: node.source, at }).name;
-            self.index_property(number, (slot, name), true);
-        }
+        self.note_slot(number, node, slot);
         slot
     }
 
     /// The properties of a node as they are now.
     pub(crate) fn properties(&self, node: NodeId) -> Vec<(Slot, PropertyRef)> {
-        let own = self.own_slots(node).into_iter().map(|(slot, _)| slot);
+        let links = self.overridden_links(node);
+        let own = self.own_properties(node).map(|property| own_slot(&links, property.at));
         let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
         let added = self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
         own.chain(added).filter_map(|slot| Some((slot, self.current(node, slot)?))).collect()
@@ -243,9 +297,8 @@ impl Live<'_> {
     pub(crate) fn may_make(&self, bytes: usize) -> bool {
         const TIMES: usize = 16;
         const FREE: usize = 16 << 20;
-        let inputs: usize = self.sources.iter().map(|source| source.original.bytes().len()).sum();
         let made = self.source(SourceId::MADE).bytes.len();
-        made + bytes <= FREE || made + bytes <= inputs.saturating_mul(TIMES)
+        made + bytes <= FREE || made + bytes <= self.input_bytes.saturating_mul(TIMES)
     }
 
     /// Makes a property whose value is the concatenation of `parts`.
@@ -264,4 +317,11 @@ impl Live<'_> {
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         PropertyRef { source: SourceId::MADE, at }
     }
+}
+
+/// Where a node keeps its own property at `at`; `links` are those of the properties with something else in their place,
+/// in order.
+fn own_slot(links: &[(StructureOffset, u32)], at: StructureOffset) -> Slot {
+    let found = links.binary_search_by_key(&at, |(place, _)| *place);
+    found.map_or(Slot::Source(at), |found| Slot::Overridden(links[found].1))
 }

@@ -3,17 +3,19 @@
 //! No compiler writes them, and libfdt, which adds node by node, merges them. So an overlay that has some is merged
 //! node by node, too (`merge.rs`); all others are appended a subtree at a time.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use kbt_fdt::NodeIndex;
 
 use crate::live::Live;
-use crate::lookup::WIDE;
+use crate::lookup::{Slots, WIDE};
 use crate::overlay::Overlay;
 use crate::source::{NodeId, Source};
+use crate::table::Seed;
 
 /// Whether the overlay's fragments have siblings of one name; each but the first is told of.
+///
+/// It is asked before anything is copied: a table of the names of a wide node takes as much as its nodes.
 pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
     let mut later: Vec<NodeIndex> = Vec::new();
     let source = live.source(overlay.source);
@@ -24,7 +26,7 @@ pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
         let end = source.tree.node(fragment.overlay).subtree_end;
         for node in (fragment.overlay.0..end.0).map(NodeIndex) {
             if source.tree.may_have_siblings_below(node) && may_share_names(source, node) {
-                share_names(source, node, &mut later);
+                share_names(source, &live.seed, node, &mut later);
             }
         }
     }
@@ -49,7 +51,14 @@ fn may_share_names(source: &Source<'_>, parent: NodeIndex) -> bool {
 }
 
 #[cold]
-fn share_names(source: &Source<'_>, parent: NodeIndex, later: &mut Vec<NodeIndex>) {
-    let mut names: BTreeSet<&[u8]> = BTreeSet::new();
-    later.extend(source.tree.children(parent).filter(|&child| !names.insert(source.name(child))));
+fn share_names(source: &Source<'_>, seed: &Seed, parent: NodeIndex, later: &mut Vec<NodeIndex>) {
+    let mut names = Slots::default();
+    let hash_of = |node| seed.hash(source.name(NodeIndex(node)));
+    names.reserve(source.tree.children(parent).count(), hash_of);
+    for child in source.tree.children(parent) {
+        let is = |other| source.name(NodeIndex(other)) == source.name(child);
+        if names.insert(hash_of(child.0), child.0, is, hash_of, false).is_some() {
+            later.push(child);
+        }
+    }
 }

@@ -53,6 +53,17 @@ pub(crate) struct PropertyRef {
     pub(crate) at: StructureOffset,
 }
 
+impl PropertyRef {
+    /// In place of one that was taken away.
+    pub(crate) const REMOVED: Self = Self { source: SourceId::BASE, at: StructureOffset(u32::MAX) };
+
+    /// This, unless it was taken away.
+    #[inline]
+    pub(crate) fn kept(self) -> Option<Self> {
+        (self != Self::REMOVED).then_some(self)
+    }
+}
+
 /// One tree.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
@@ -64,7 +75,10 @@ pub(crate) struct Source<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
     /// The nodes of either.
     pub(crate) tree: Tree,
-    /// Of each node the number of its patch plus one; 0 for a node that nothing happens to.
+    /// The number that its root node has among the nodes of all sources.
+    pub(crate) first_node: u32,
+    /// Of each node the number of its patch plus one; 0 for a node that nothing happens to. Above
+    /// [`MERGED`](crate::live::MERGED) it is the number of the node that this one was merged into.
     pub(crate) patch_of: Vec<u32>,
     /// What was added to the phandles of this source.
     pub(crate) shift: u32,
@@ -96,13 +110,37 @@ impl<'a> Source<'a> {
         let strings = StringsBlock::default();
         let tree = Tree::scan(original, strings).map_err(|error| malformed(error, Input::Base))?;
         let patch_of = alloc::vec![0; tree.nodes().len()];
-        Ok(Self { original, strings, bytes: Cow::Borrowed(MADE), tree, patch_of, shift: 0, offset: 0 })
+        Ok(Self {
+            original,
+            strings,
+            bytes: Cow::Borrowed(MADE),
+            tree,
+            first_node: 0,
+            patch_of,
+            shift: 0,
+            offset: 0,
+        })
     }
 
     fn new(blob: &Blob<'a>, bytes: Cow<'a, [u8]>, tree: Tree) -> Self {
         let patch_of = alloc::vec![0; tree.nodes().len()];
         let offset = blob.header().off_dt_struct as usize;
-        Self { original: blob.structure(), strings: blob.strings(), bytes, tree, patch_of, shift: 0, offset }
+        Self {
+            original: blob.structure(),
+            strings: blob.strings(),
+            bytes,
+            tree,
+            first_node: 0,
+            patch_of,
+            shift: 0,
+            offset,
+        }
+    }
+
+    /// The phandle that a node was read with; 0 where it has none.
+    #[inline]
+    pub(crate) fn phandle(&self, node: NodeIndex) -> u32 {
+        self.tree.node(node).phandle
     }
 
     /// A node's name; it lives as long as the input.
@@ -115,6 +153,13 @@ impl<'a> Source<'a> {
     #[inline]
     pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
         self.strings.get(property.name).unwrap_or_default()
+    }
+
+    /// Where the properties of a node end.
+    #[inline]
+    pub(crate) fn properties_end(&self, node: NodeIndex) -> StructureOffset {
+        let child = self.tree.first_child(node);
+        child.map_or(self.tree.node(node).end, |child| self.tree.node(child).begin)
     }
 
     /// The properties of a node as they were read.
@@ -153,8 +198,12 @@ impl<'a> Source<'a> {
         if self.copy().property(property.at).is_none() {
             return;
         }
-        let start = property.value().start + at as usize;
-        if let Some(cell) = self.bytes.to_mut().get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
+        self.change_cell_at(property.at.plus(Property::HEADER_SIZE).plus(at), change);
+    }
+
+    /// Rewrites the cell at a place of the copy.
+    pub(crate) fn change_cell_at(&mut self, at: StructureOffset, change: impl FnOnce(u32) -> u32) {
+        if let Some(cell) = self.bytes.to_mut().get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<4>) {
             *cell = change(u32::from_be_bytes(*cell)).to_be_bytes();
         }
     }

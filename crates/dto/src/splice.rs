@@ -8,10 +8,10 @@
 
 use alloc::vec::Vec;
 
-use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag, padded};
+use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag};
 
 use crate::chain::Chain;
-use crate::live::{Live, Override, Patch};
+use crate::live::{Appended, Live, Override, Patch};
 use crate::source::{NodeId, PropertyRef, SourceId};
 
 /// What is still to be written.
@@ -19,7 +19,7 @@ enum Pending {
     /// Bytes of a source, and the nodes in them.
     Range(Range),
     /// Subtrees to append.
-    Children(Chain),
+    Children(Appended),
 }
 
 #[derive(Clone, Copy)]
@@ -33,8 +33,8 @@ struct Range {
     end: NodeIndex,
 }
 
-/// Appends the merged structure block to `out`.
-pub(crate) fn write_structure(live: &Live<'_>, out: &mut Vec<u8>) {
+/// Gives the merged structure block to `out`, piece by piece.
+pub(crate) fn write_structure(live: &Live<'_>, out: impl FnMut(&[u8])) {
     let base = &live.sources[0].tree;
     let mut writer = Writer { live, out };
     let whole = Range {
@@ -65,12 +65,12 @@ fn subtree(live: &Live<'_>, top: NodeId) -> Range {
     Range { source: top.source, from: node.begin, to, node: top.node, end: node.subtree_end }
 }
 
-struct Writer<'w, 'a> {
+struct Writer<'w, 'a, W> {
     live: &'w Live<'a>,
-    out: &'w mut Vec<u8>,
+    out: W,
 }
 
-impl Writer<'_, '_> {
+impl<W: FnMut(&[u8])> Writer<'_, '_, W> {
     /// Writes a range up to the first node for which another range has to be written before; the rest of it goes
     /// on the stack.
     fn range(&mut self, mut range: Range, stack: &mut Vec<Pending>) {
@@ -88,14 +88,14 @@ impl Writer<'_, '_> {
             let outer = Range { from: node.end, node: node.subtree_end, ..range };
             if first_child.is_some() && !patch.piecewise {
                 stack.push(Pending::Range(outer));
-                stack.push(Pending::Children(patch.children));
+                stack.push(Pending::Children(self.live.appended(patch)));
                 range = Range { to: node.end, end: node.subtree_end, ..range };
                 continue;
             }
             // None of its own children stands here.
             self.copy(range.source, range.from, content);
             range = outer;
-            if let Some((child, rest)) = self.unpatched_children(patch.children) {
+            if let Some((child, rest)) = self.unpatched_children(self.live.appended(patch)) {
                 stack.push(Pending::Range(outer));
                 stack.push(Pending::Children(rest));
                 stack.push(Pending::Range(subtree(self.live, child)));
@@ -107,12 +107,11 @@ impl Writer<'_, '_> {
 
     /// Writes the subtrees of `children` up to the first in which a node is patched; gives that, and those behind
     /// it. Subtrees that stand side by side in their source are one copy.
-    fn unpatched_children(&mut self, children: Chain) -> Option<(NodeId, Chain)> {
+    fn unpatched_children(&mut self, children: Appended) -> Option<(NodeId, Appended)> {
         let mut rest = children;
         let (mut source, mut from, mut to) = (SourceId::BASE, StructureOffset(0), StructureOffset(0));
         let mut patched = None;
-        while let Some((child, behind)) = self.live.children.pop_front(rest) {
-            rest = behind;
+        while let Some(child) = self.live.next_appended(&mut rest) {
             let of = self.live.source(child.source);
             let node = of.tree.node(child.node);
             let patches = of.patch_of.get(child.node.index()..node.subtree_end.index()).unwrap_or_default();
@@ -139,7 +138,7 @@ impl Writer<'_, '_> {
             self.copy(range.source, range.from, content);
             range.from = content;
             for (_, addition) in self.live.additions.iter(patch.additions) {
-                if let Some(addition) = addition {
+                if let Some(addition) = addition.kept() {
                     self.property(addition);
                 }
             }
@@ -149,12 +148,12 @@ impl Writer<'_, '_> {
     /// Writes up to the end of the last of the properties that are replaced.
     fn overridden(&mut self, range: &mut Range, overridden: Chain) {
         let live = self.live;
-        let Some((first, rest)) = live.overrides.pop_front(overridden) else { return };
-        let overrides = live.overrides.iter(overridden).map(|(_, entry)| entry);
         // Mostly it is one, or they come in order.
-        if rest.is_empty() {
-            self.overridden_property(range, first);
-        } else if overrides.clone().is_sorted_by_key(|entry| entry.at) {
+        if let Some(only) = live.overrides.only(overridden) {
+            return self.overridden_property(range, only);
+        }
+        let overrides = live.overrides.iter(overridden).map(|(_, entry)| entry);
+        if overrides.clone().is_sorted_by_key(|entry| entry.at) {
             overrides.for_each(|entry| self.overridden_property(range, entry));
         } else {
             let mut overrides: Vec<Override> = overrides.collect();
@@ -165,27 +164,22 @@ impl Writer<'_, '_> {
 
     fn overridden_property(&mut self, range: &mut Range, entry: Override) {
         self.copy(range.source, range.from, entry.at);
-        if let Some(replacement) = entry.replacement {
+        if let Some(replacement) = entry.replacement.kept() {
             self.property(replacement);
         }
-        range.from = self.end_of(PropertyRef { source: range.source, at: entry.at });
+        range.from = end_of(&self.live.source(range.source).bytes, entry.at);
     }
 
     fn property(&mut self, property: PropertyRef) {
-        self.copy(property.source, property.at, self.end_of(property));
-    }
-
-    /// Where the next token behind a property stands.
-    #[inline]
-    fn end_of(&self, property: PropertyRef) -> StructureOffset {
-        let length = self.live.source(property.source).copy().word(property.at.plus(Tag::SIZE));
-        property.at.plus(Property::HEADER_SIZE).plus(padded(length.unwrap_or(0)))
+        let bytes = &self.live.source(property.source).bytes;
+        let range = property.at.index()..end_of(bytes, property.at).index();
+        (self.out)(bytes.get(range).unwrap_or_default());
     }
 
     #[inline]
     fn copy(&mut self, source: SourceId, from: StructureOffset, to: StructureOffset) {
         let bytes = &self.live.source(source).bytes;
-        self.out.extend_from_slice(bytes.get(from.index()..to.index()).unwrap_or_default());
+        (self.out)(bytes.get(from.index()..to.index()).unwrap_or_default());
     }
 }
 
@@ -202,4 +196,13 @@ fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(No
         Some(near.len() + passed + found)
     })?;
     Some((NodeIndex(from.0 + u32::try_from(found).ok()?), rest[found] - 1))
+}
+
+/// Where the next token behind the property at `at` stands.
+#[inline]
+fn end_of(bytes: &[u8], at: StructureOffset) -> StructureOffset {
+    let header = bytes.get(at.index()..).and_then(<[u8]>::first_chunk::<8>);
+    let length = header.map_or(0, |[_, _, _, _, length @ ..]| u32::from_be_bytes(*length));
+    // The property was checked, so its end is a place, too.
+    StructureOffset(at.0.wrapping_add(Property::HEADER_SIZE).wrapping_add(length.wrapping_add(3) & !3))
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
 use crate::names::Symbol;
 use crate::overlay::{Label, Overlay};
+use crate::paths::components;
 use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
@@ -19,7 +20,7 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Resu
     let id = overlay.source;
     // A fragment may have brought it.
     find(live);
-    let mut prefix = Prefix { fragment: NodeIndex::ROOT, path: Vec::new() };
+    let mut prefix = Prefix { fragment: NodeIndex::ROOT, target: NodeId::ROOT, path: Vec::new() };
     for &Label { property, name } in &overlay.own_symbols {
         let fail = |live: &Live<'_>, kind| {
             let source = live.source(id);
@@ -36,10 +37,12 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Resu
         }
         let node = *live.symbols.get_or_insert(MADE_SYMBOLS);
         let above = NodeId { source: SourceId::MADE, node: NodeIndex::ROOT };
-        if node == MADE_SYMBOLS && live.patch(above).is_none() {
-            live.patch_mut(above).merged_into = Some(NodeId::ROOT);
+        if node == MADE_SYMBOLS && live.parent(node) != Some(NodeId::ROOT) {
+            live.merge_into(above, NodeId::ROOT);
             live.attach(NodeId::ROOT, node, 1)?;
         }
+        let found = live.loose_names.then(|| prefix.found_below(live, rest)).flatten();
+        let rest = found.as_deref().unwrap_or(rest);
         // The target may be the root node, whose path is empty here.
         let slash: &[u8] = if prefix.path.is_empty() && rest.is_empty() { b"/" } else { b"" };
         if !live.may_make(prefix.path.len() + rest.len()) {
@@ -71,6 +74,7 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The path of a fragment's target, kept from symbol to symbol: those of one fragment stand together.
 struct Prefix {
     fragment: NodeIndex,
+    target: NodeId,
     path: Vec<u8>,
 }
 
@@ -84,10 +88,22 @@ impl Prefix {
         let Some(target) = overlay.fragment(found.node).and_then(|fragment| fragment.target) else {
             return false;
         };
-        self.fragment = found.node;
+        (self.fragment, self.target) = (found.node, target);
         self.path.clear();
         live.push_path(target, &mut self.path);
         true
+    }
+
+    /// The path below the target with the names of the nodes that are found there.
+    fn found_below(&self, live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
+        let mut below = Vec::new();
+        components(path).try_fold(self.target, |node, name| {
+            let child = live.find_child(node, name)?;
+            below.push(b'/');
+            below.extend_from_slice(live.name(child));
+            Some(child)
+        })?;
+        Some(below)
     }
 }
 
@@ -98,7 +114,7 @@ pub(crate) fn find(live: &mut Live<'_>) {
         return;
     }
     live.symbols = live.find_child(NodeId::ROOT, b"__symbols__");
-    let Some(node) = live.symbols.filter(|_| live.names.has_labels) else { return };
+    let Some(node) = live.symbols.filter(|_| live.names.has_labels()) else { return };
     if node.source == SourceId::BASE && live.patch(node).is_none() {
         let Live { sources, names, .. } = live;
         return names.note_symbols(sources[0].properties(node.node));

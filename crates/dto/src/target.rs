@@ -36,8 +36,8 @@ pub(crate) fn find_target(
 fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &Fragment<'_>) -> Option<NodeId> {
     let block = live.source(id).copy();
     let phandle = block.word(fragment.target_only?.plus(Property::HEADER_SIZE))?;
-    match fragment.labelled {
-        Some((labelled, node)) if labelled == phandle => Some(node),
+    match fragment.target {
+        Some(node) if fragment.labelled == phandle => Some(node),
         _ if (1..=phandles::MAX).contains(&phandle) => live.node_with_phandle(phandle),
         _ => None,
     }
@@ -143,7 +143,7 @@ fn by_path(
 }
 
 /// The node at a path: an absolute one, or one that starts with an alias.
-fn resolve(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
+pub(crate) fn resolve(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
     if path.first() == Some(&b'/') {
         return resolve_absolute(live, path);
     }

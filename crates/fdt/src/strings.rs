@@ -35,7 +35,11 @@ impl<'a> StringsBlock<'a> {
     /// Whether the string at `offset` is no end of a longer one, as far as the block tells.
     #[inline]
     pub fn starts_at(self, offset: StringsOffset) -> bool {
-        offset.0.checked_sub(1).is_none_or(|before| self.bytes.get(before as usize) == Some(&0))
+        offset
+            .0
+            .checked_sub(1)
+            .and_then(|before| self.bytes.get(before as usize))
+            .is_none_or(|before| *before == 0)
     }
 
     /// The bytes from `offset` to the end of the block; empty outside the block.

@@ -200,6 +200,11 @@ pub struct Properties<'a> {
 }
 
 impl Properties<'_> {
+    /// The word that is looked at next, counted from the start of the block.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The property at hand, if it is one.
     #[inline(always)]
     fn property(&mut self) -> Option<Property> {

@@ -111,7 +111,7 @@ impl Tree {
         }
         let mut tree = Self {
             nodes: Vec::with_capacity(size / BYTES_A_RECORD + 1),
-            phandles: Vec::with_capacity(if lists_phandles { size / BYTES_A_RECORD + 1 } else { 0 }),
+            phandles: Vec::with_capacity(if lists_phandles { size / BYTES_A_RECORD } else { 0 }),
             lists_phandles,
             largest_phandle: 0,
             depth: 0,
@@ -387,7 +387,8 @@ impl Tree {
 fn make_room<T>(list: &mut Vec<T>, done: usize, all: usize) {
     let per_word = (all - done) as u64 * list.len() as u64 / (done as u64 + 1);
     let expected = usize::try_from(per_word + per_word / 8).unwrap_or(0);
-    list.reserve_exact(expected.max(list.len()).max(16));
+    // The smallest node takes three words.
+    list.reserve_exact(expected.max(list.len()).max(16).min((all - done) / 3 + 1));
 }
 
 /// Why the token at word number `at`, inside the root node, was refused.

@@ -53,31 +53,58 @@ pub fn finish(
     strings: &[&[u8]],
     padding: u32,
 ) -> Result<(), TooLarge> {
-    let word = |value: usize| u32::try_from(value).map_err(|_| TooLarge);
-    let structure_start = structure_offset(reservations);
-    let strings_start = out.len();
+    let structure = out.len() - structure_offset(reservations);
+    let sizes = Sizes { structure, strings: strings.iter().map(|part| part.len()).sum(), padding };
+    let header = header(boot_cpuid_phys, reservations, sizes)?;
     for part in strings {
         out.extend_from_slice(part);
     }
-    let strings_size = out.len() - strings_start;
-    let total = word(out.len())?.checked_add(padding).ok_or(TooLarge)?;
-    out.resize(total as usize, 0);
-    let header = [
+    out.resize(out.len() + padding as usize, 0);
+    if let Some(start) = out.first_chunk_mut() {
+        *start = header;
+    }
+    Ok(())
+}
+
+/// Bytes of what stands behind the reservations.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// The structure block with `FDT_END`.
+    pub structure: usize,
+    /// The strings block.
+    pub strings: usize,
+    /// What is left free at the end.
+    pub padding: u32,
+}
+
+/// The header of a tree that is [`begin`]'s reservations, structure block, strings block and padding, one behind the
+/// other.
+///
+/// # Errors
+/// [`TooLarge`] where the tree reaches 4 GiB.
+pub fn header(boot_cpuid_phys: u32, reservations: &[u8], sizes: Sizes) -> Result<[u8; SIZE_V17], TooLarge> {
+    let word = |value: usize| u32::try_from(value).map_err(|_| TooLarge);
+    let add = |one: u32, other: u32| one.checked_add(other).ok_or(TooLarge);
+    let (structure, strings) = (word(sizes.structure)?, word(sizes.strings)?);
+    let structure_at = word(structure_offset(reservations))?;
+    let strings_at = add(structure_at, structure)?;
+    let fields = [
         MAGIC,
-        total,
-        word(structure_start)?,
-        word(strings_start)?,
+        add(add(strings_at, strings)?, sizes.padding)?,
+        structure_at,
+        strings_at,
         word(SIZE_V17)?,
         VERSION,
         LAST_COMPATIBLE_VERSION,
         boot_cpuid_phys,
-        word(strings_size)?,
-        word(strings_start - structure_start)?,
+        strings,
+        structure,
     ];
-    for (bytes, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(header) {
+    let mut header = [0; SIZE_V17];
+    for (bytes, value) in header.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
         *bytes = value.to_be_bytes();
     }
-    Ok(())
+    Ok(header)
 }
 
 /// A whole tree from its parts.

@@ -138,7 +138,7 @@ impl Parts {
         let blobs = workers::map(jobs, report, "entries packed", &manifest.blobs, cost, step)?;
         let gaps = manifest.gaps.iter().map(|gap| match &gap.file {
             Some(file) => manifest::read_file(directory, file),
-            None => Ok(vec![0; gap.size as usize]),
+            None => zeros(gap.size),
         });
         Ok(Self {
             blobs,
@@ -263,4 +263,14 @@ fn agree(index: usize, entry: &PackEntry, blobs: &[manifest::Blob]) -> Result<()
     };
     Err(Failure::new("bad-manifest", message)
         .hint("change both: the low four bits of the flags are 0 none, 1 zlib, 2 gzip or 3 lz4"))
+}
+
+/// So many zero bytes; a manifest may state any number.
+fn zeros(count: u32) -> Result<Vec<u8>, Failure> {
+    let mut zeros = Vec::new();
+    zeros
+        .try_reserve_exact(count as usize)
+        .map_err(|_| Failure::new("no-memory", format!("there is no memory for a gap of {count} bytes")))?;
+    zeros.resize(count as usize, 0);
+    Ok(zeros)
 }

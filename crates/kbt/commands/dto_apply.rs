@@ -1,6 +1,7 @@
 //! `kbt dto apply`.
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use kbt_dto::{Error, ErrorKind, Input, Options, Place, Warning};
 
@@ -27,8 +28,8 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
         labels_only: args.labels_only,
     };
     let named = Names { base: &args.base, overlays: &args.overlays };
-    let merged = kbt_dto::apply(&base, &overlays, &options).map_err(|error| named.failure(&error))?;
-    for warning in &merged.warnings {
+    let merged = kbt_dto::merge(&base, &overlays, &options).map_err(|error| named.failure(&error))?;
+    for warning in merged.warnings() {
         let warning = named.warning(warning);
         if args.deny_warnings {
             return Err(warning.hint("leave --deny-warnings out to accept it"));
@@ -39,9 +40,10 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     std::iter::once(&args.base).chain(&args.overlays).for_each(|word| depfile.tree(word));
     let mut files = Set::default();
     depfile.add(&output, &mut files)?;
-    output.write_with(files, &merged.bytes, args.sync)?;
+    let write = |file: &mut dyn Write| merged.write(|bytes| file.write_all(bytes));
+    output.write_pieces(files, &write, args.sync)?;
     report.field("output", args.output.to_string_lossy());
-    report.field("bytes", merged.bytes.len());
+    report.field("bytes", merged.size());
     report.field("overlays", overlays.len());
     Ok(())
 }
@@ -162,6 +164,12 @@ pub const ERRORS: &[Described] = &[
         "a phandle in the base or the overlay is far too large; number them from 1",
     ),
     ("bad-phandle", "a phandle that cannot be one", "phandles are numbers from 1 to 0xfffffffe"),
+    ("phandle-twice", "a node has two phandles", COMPILE_AGAIN),
+    (
+        "name-too-long",
+        "a name is longer than any can be",
+        "names of properties and labels have a few dozen letters",
+    ),
     ("bad-fixup", "an entry of __fixups__ cannot be read", COMPILE_AGAIN),
     ("fixup-node-missing", "a fixup names a node that the overlay lacks", COMPILE_AGAIN),
     ("fixup-property-missing", "a fixup names a property that the node lacks", COMPILE_AGAIN),
@@ -171,6 +179,7 @@ pub const ERRORS: &[Described] = &[
     ("symbol-fragment-missing", "a symbol of the overlay leads into no fragment", COMPILE_AGAIN),
     ("too-deep", "the merged tree would be nested too deep", "no tree for Linux is deeper than 64 nodes"),
     ("too-large", "the merged tree would be too large", "a device tree is smaller than 4 GiB"),
+    ("no-memory", "there is no memory for the merged tree", "leave it more, or ask for less padding"),
 ];
 
 /// Every code of a warning of the merge that a lint passes on.
@@ -214,6 +223,8 @@ pub fn code(kind: &ErrorKind) -> &'static str {
         ErrorKind::PhandlesUsedUp => "phandles-used-up",
         ErrorKind::BadPhandle { .. } => "bad-phandle",
         ErrorKind::BadPhandleLength { .. } => "bad-phandle",
+        ErrorKind::PhandleTwice => "phandle-twice",
+        ErrorKind::NameTooLong => "name-too-long",
         ErrorKind::BadFixup { .. } => "bad-fixup",
         ErrorKind::FixupNodeMissing { .. } => "fixup-node-missing",
         ErrorKind::FixupPropertyMissing { .. } => "fixup-property-missing",
@@ -223,6 +234,7 @@ pub fn code(kind: &ErrorKind) -> &'static str {
         ErrorKind::SymbolFragmentMissing { .. } => "symbol-fragment-missing",
         ErrorKind::TooDeep => "too-deep",
         ErrorKind::TooLarge => "too-large",
+        ErrorKind::NoMemory => "no-memory",
         _ => "not-applicable",
     }
 }
@@ -250,6 +262,13 @@ pub fn malformed_hint(kind: &kbt_fdt::ErrorKind) -> Option<&'static str> {
         Kind::Truncated { .. } | Kind::TruncatedHeader => {
             Some("the file was cut short; copy or build it again")
         }
+        Kind::UnsupportedVersion { .. } => {
+            Some("versions 16 and 17 are read; build it again with a current dtc")
+        }
+        Kind::BlockOutOfBounds(_) | Kind::OverlappingBlocks(..) => {
+            Some("the file is damaged; build it again")
+        }
+        Kind::TooDeep => Some("no tree for Linux is deeper than 64 nodes"),
         _ => None,
     }
 }
@@ -274,10 +293,7 @@ pub fn hint(kind: &ErrorKind, input: Input) -> Option<String> {
         ErrorKind::Malformed(Fdt::BadMagic(_)) => {
             "a compiled overlay (.dtbo) is wanted; an entry of a DTBO image is named IMAGE#INDEX".into()
         }
-        ErrorKind::Malformed(Fdt::Truncated { .. } | Fdt::TruncatedHeader) => {
-            "the file was cut short; copy or build it again".into()
-        }
-        ErrorKind::Malformed(_) => return None,
+        ErrorKind::Malformed(kind) => malformed_hint(kind)?.into(),
         _ => {
             let code = code(kind);
             let (.., mend) = ERRORS.iter().find(|(known, ..)| *known == code)?;

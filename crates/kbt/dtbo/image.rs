@@ -193,6 +193,7 @@ pub fn refusal(error: &Error) -> Failure {
             ("out-of-bounds", "the image is cut short or damaged: copy it again")
         }
         ErrorKind::TooLarge => ("too-large", "spread the entries over several images"),
+        ErrorKind::NoMemory => ("no-memory", "leave it more memory"),
         ErrorKind::NoEntries => ("no-entries", "name at least one file"),
         ErrorKind::NoSuchBlob { .. } => ("bad-manifest", "name a blob of the manifest"),
         ErrorKind::NotInVersion { .. } => ("not-in-version", "use a newer --version, or leave the field out"),

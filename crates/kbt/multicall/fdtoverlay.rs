@@ -15,7 +15,7 @@ use crate::commands::dto_apply;
 use crate::dtbo::image;
 use crate::exit;
 use crate::output::Output;
-use crate::report::Report;
+use crate::report::{Failure, Report};
 
 const NAME: &str = "fdtoverlay";
 
@@ -69,7 +69,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     };
     let mut report = Report::new(NAME, false, false);
     let result = dto_apply::run(&apply, &mut report);
-    report.finish(result)
+    report.finish(result.map_err(|failure| Failure { exit: exit::FAILURE, ..failure }))
 }
 
 /// Tells what will be done, on standard output unless the tree goes there.

@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::lock::Lock;
 use super::temporary::{Access, Identity, MODE, Temporary, directory, identity, sweep};
-use super::{Place, cannot_write, place, write_through};
+use super::{BUFFER, Pieces, Place, cannot_write, place, write_through};
 use crate::report::Failure;
 
 /// From so many files on the process asks for more descriptors; it has 1024 as a rule, and two for each file.
@@ -64,7 +64,15 @@ impl Set {
     /// # Errors
     /// The system's. To drop the set leaves everything as it was.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        self.stage(path, place(path).and_then(|place| Content::of(place, bytes)))
+        self.add_pieces(path, &|file| file.write_all(bytes))
+    }
+
+    /// The same for a file that `write` writes in pieces.
+    ///
+    /// # Errors
+    /// As [`Set::add`].
+    pub fn add_pieces(&mut self, path: &Path, write: &Pieces<'_>) -> Result<(), Failure> {
+        self.stage(path, place(path).and_then(|place| Content::of(place, write)))
     }
 
     /// Adds a file that takes the place of what has this name, be it a symbolic link: nothing outside of its directory
@@ -73,7 +81,10 @@ impl Set {
     /// # Errors
     /// As [`Set::add`].
     pub fn add_name(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        self.stage(path, super::name_place(path).and_then(|place| Content::of(place, bytes)))
+        self.stage(
+            path,
+            super::name_place(path).and_then(|place| Content::of(place, &|file| file.write_all(bytes))),
+        )
     }
 
     /// As [`Set::add_name`], but the file is the process's own and has `mode` less the umask, whatever was there.
@@ -82,7 +93,9 @@ impl Set {
     /// As [`Set::add`].
     pub fn add_own(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let content = super::name_place(path).and_then(|place| match place {
-            Place::File { target, .. } => Content::written(target, Access::New(mode), bytes),
+            Place::File { target, .. } => {
+                Content::written(target, Access::New(mode), &|file| file.write_all(bytes))
+            }
             Place::Through => Ok(Content::Bytes(bytes.to_vec())),
         });
         self.stage(path, content)
@@ -179,15 +192,22 @@ impl Set {
 }
 
 impl Content {
-    fn of(place: Place, bytes: &[u8]) -> io::Result<Self> {
-        let Place::File { target, old } = place else { return Ok(Self::Bytes(bytes.to_vec())) };
+    fn of(place: Place, write: &Pieces<'_>) -> io::Result<Self> {
+        let Place::File { target, old } = place else {
+            let mut bytes = Vec::new();
+            write(&mut bytes)?;
+            return Ok(Self::Bytes(bytes));
+        };
         let access = old.as_ref().map_or(Access::New(MODE), Access::Old);
-        Self::written(target, access, bytes)
+        Self::written(target, access, write)
     }
 
-    fn written(target: PathBuf, access: Access<'_>, bytes: &[u8]) -> io::Result<Self> {
+    fn written(target: PathBuf, access: Access<'_>, write: &Pieces<'_>) -> io::Result<Self> {
         let temporary = Temporary::beside(&target, access)?;
-        temporary.file().write_all(bytes)?;
+        let mut file = io::BufWriter::with_capacity(BUFFER, temporary.file());
+        write(&mut file)?;
+        file.flush()?;
+        drop(file);
         Ok(Self::File { temporary, target, state: State::Hidden })
     }
 

@@ -192,8 +192,9 @@ pub fn tree(nodes: usize, fragments: usize, overlays: usize) -> Case {
     }
     let mut random = Random::new(16);
     let mut made = 0;
-    let overlays = (0..overlays).map(|_| {
+    let overlays = (0..overlays).map(|number| {
         let mut overlay = Overlay::new();
+        let first = format!("/fragment@0/__overlay__/new@{:x}0", made + 1);
         for _ in 0..fragments {
             let (label, _) = &labels[random.below(labels.len())];
             made += 1;
@@ -204,6 +205,9 @@ pub fn tree(nodes: usize, fragments: usize, overlays: usize) -> Case {
             };
             let content = Node::default().child(new(0).child(new(1))).child(new(2));
             overlay.fragment(Target::Label(format!("label_{label}")), content);
+        }
+        if overlays > 1 {
+            overlay.symbol(&format!("overlay_{number}"), &first);
         }
         overlay.finish()
     });

@@ -12,11 +12,13 @@
 //! - [`module`]: kernel modules, real and odd;
 //! - [`peers`]: the reference tools and real trees;
 //! - [`callgrind`]: counts of instructions;
-//! - [`cases`]: the trees that the benchmarks measure, [`random`]: the numbers that they and mutations use.
+//! - [`cases`]: the trees that the benchmarks measure, [`dense`]: those of the most and smallest nodes, [`random`]: the
+//!   numbers that they and mutations use.
 
 pub mod callgrind;
 pub mod cases;
 pub mod compare;
+pub mod dense;
 pub mod dtbo_image;
 pub mod fdt_rs;
 pub mod module;

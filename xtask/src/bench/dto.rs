@@ -67,10 +67,14 @@ impl Case {
 /// # Errors
 /// Where something cannot be run, and, behind the tables, where a figure is over its limit.
 pub fn run(words: &[String]) -> Result {
-    crate::run::no_words(words)?;
+    let only_memory = match words {
+        [] => false,
+        [word] if word == "memory" => true,
+        _ => return Err("nothing, or `memory` for that table alone".to_owned()),
+    };
     let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
     files::create(&scratch)?;
-    let over = measure(&scratch);
+    let over = measure(&scratch, only_memory);
     files::remove(&scratch)?;
     match over?.as_slice() {
         [] => Ok(()),
@@ -79,12 +83,15 @@ pub fn run(words: &[String]) -> Result {
 }
 
 /// Prints the tables and gives what is over its limit.
-fn measure(scratch: &Path) -> Result<Vec<String>> {
+fn measure(scratch: &Path, only_memory: bool) -> Result<Vec<String>> {
     eprintln!("building the engines and the cases");
     let engines = Engines::build(scratch)?;
     engines.write_cases(scratch)?;
-    let mut over = named_cases(&engines, scratch)?;
-    over.extend(growth::measure(&engines, scratch)?);
+    let mut over = Vec::new();
+    if !only_memory {
+        over.extend(named_cases(&engines, scratch)?);
+        over.extend(growth::measure(&engines, scratch)?);
+    }
     over.extend(memory::measure(&engines, scratch)?);
     Ok(over)
 }

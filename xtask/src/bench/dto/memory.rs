@@ -1,11 +1,11 @@
 //! The peak memory of `kbt dto apply`, beyond that of a run that does nothing.
 //!
 //! The kernel forgets a process's peak (`VmHWM`) when it ends, so each run is caught alive: a run that does
-//! something while it waits for its output to be read, which is when all of it is in memory; the empty run
-//! while it waits for its input.
+//! something while it waits for its output to be read, which begins when the merge is done, and again behind each piece;
+//! the empty run while it waits for its input.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use super::Case;
 use super::engine::Engines;
 use crate::bench::table::{Table, grouped};
-use crate::files::cannot;
+use crate::files::{self, cannot};
 use crate::run::Result;
 
-/// Cases whose output is larger than a pipe, so that the run does wait.
+/// Cases of the other tables.
 const CASES: [&str; 7] = [
     "named/page A",
     "named/page B",
@@ -34,11 +34,12 @@ pub fn measure(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
     let empty = empty_run(&engines.kbt)?;
     let mut over = Vec::new();
     let mut table = Table::new(&["case", "bytes in", "peak beyond an empty run", "limit", "of the input"]);
-    for name in CASES {
-        let case = Case::read(&scratch.join(name))?;
+    let dense = files::names(&scratch.join("dense"))?.into_iter().map(|name| format!("dense/{name}"));
+    for name in CASES.iter().map(|name| (*name).to_owned()).chain(dense) {
+        let case = Case::read(&scratch.join(&name))?;
         let peak = run(&engines.kbt, &case)?.saturating_sub(empty);
         let limit = 4 * case.size + (2 << 20);
-        let name = name.trim_start_matches("named/");
+        let name = name.trim_start_matches("named/").trim_start_matches("dense/");
         table.row([
             name.to_owned(),
             grouped(case.size),
@@ -71,12 +72,14 @@ fn run(kbt: &Path, case: &Case) -> Result<u64> {
     command.args(["dto", "apply", "-o", "-"]).args(case.words()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot("start", kbt, &error))?;
     let mut output = child.stdout.take().ok_or("kbt without output")?;
-    // Its first byte is there only once the whole output is made.
-    output.read_exact(&mut [0]).map_err(|error| cannot("run", kbt, &error))?;
-    let peak = high_water_mark(&child);
-    io::copy(&mut output, &mut io::sink()).map_err(|error| cannot("run", kbt, &error))?;
+    let mut piece = vec![0; 1 << 16];
+    let mut peak = None;
+    // It waits until a piece is read, but not behind the last one.
+    while output.read(&mut piece).map_err(|error| cannot("run", kbt, &error))? > 0 {
+        peak = high_water_mark(&child).ok().max(peak);
+    }
     match child.wait() {
-        Ok(status) if status.success() => peak,
+        Ok(status) if status.success() => peak.ok_or_else(|| format!("{} has no peak", kbt.display())),
         status => Err(format!("{}: {status:?}", kbt.display())),
     }
 }
