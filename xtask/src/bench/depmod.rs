@@ -86,13 +86,13 @@ impl Programs {
         [vec![text(&self.kbt)], words.map(ToOwned::to_owned).to_vec()].concat()
     }
 
-    /// Runs of --incremental, each after one module was put in its own place again.
+    /// Runs of --incremental, each after one module of 216 KiB, such as DKMS builds, was put in its own place again.
     fn one_changed(&self, root: &Path, version: &str, rounds: usize) -> Result<Vec<Usage>> {
         let mut words = self.kbt(root, version, 1);
         words.insert(2, format!("--incremental={}", text(&root.join("cache"))));
-        let directory = root.join("lib/modules").join(version).join("kernel/fs/ext4");
-        let name = files::names(&directory)?.into_iter().find(|name| name.starts_with("ext4.ko"));
-        let module = directory.join(name.ok_or("no ext4.ko")?);
+        let directory = root.join("lib/modules").join(version).join("kernel/drivers/net/wireguard");
+        let name = files::names(&directory)?.into_iter().find(|name| name.starts_with("wireguard.ko"));
+        let module = directory.join(name.ok_or("no wireguard.ko")?);
         let new = root.join("new");
         let mut usages = Vec::new();
         for round in 0..=rounds {
