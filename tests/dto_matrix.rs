@@ -208,7 +208,8 @@ fn references_of_conflicts_are_compared_by_label() {
     room.put("o/b.dtbo", clock(2, "uart"));
     assert!(String::from_utf8_lossy(&room.run("").stdout).contains(" 0 conflicts"));
     let mut other = board("one");
-    other.children[1].properties.push(("other".to_owned(), b"/serial\0".to_vec()));
+    other.children[1].properties.push(("other".to_owned(), b"/osc\0".to_vec()));
+    other.children.push(Node::new("osc"));
     room.put("b/one/board.dtb", other);
     room.put("o/b.dtbo", clock(1, "other"));
     assert!(String::from_utf8_lossy(&room.run("").stdout).contains(" 1 conflicts"));
@@ -247,6 +248,77 @@ fn a_conflict_has_every_value_in_the_order_of_the_overlays() {
     let together = "mode = \"slow\"; one/slow mode = \"mid\"; one/mid mode = \"fast\"; one/fast one/zz";
     assert_eq!(conflicts(stack), [together]);
     assert_eq!(conflicts("apply one/* one/slow.dtbo one/twice.dtbo"), Vec::<String>::new());
+}
+
+/// The places where these overlays are in conflict, alone or, with a configuration, one after the other.
+fn conflicts(base: Node, overlays: &[(&str, Overlay)], config: &str) -> Vec<String> {
+    let room = Room(tempfile::tempdir().unwrap());
+    room.put("b/b.dtb", base);
+    for (name, overlay) in overlays {
+        room.put(&format!("o/{name}.dtbo"), overlay.clone().finish());
+    }
+    fs::write(room.path("conf"), config).unwrap();
+    let output = room.run("--json --config conf");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["unexpected"], 0, "{value}");
+    let places = value["conflicts"].as_array().unwrap().iter();
+    places
+        .map(|it| format!("{}:{}", it["node"].as_str().unwrap(), it["property"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn conflicts_are_about_nodes_however_they_are_named() {
+    let base = || {
+        Node::new("")
+            .child(Node::new("soc").child(Node::new("uart@1").phandle(1)).phandle(2))
+            .child(Node::new("aliases").text("s", "/soc"))
+            .child(
+                Node::new("__symbols__")
+                    .text("uart", "/soc/uart@1")
+                    .text("also", "/soc/uart@1")
+                    .text("soc", "/soc"),
+            )
+    };
+    let set = |target: Target, value: &str| {
+        let mut overlay = Overlay::new();
+        overlay.fragment(target, Node::new("").text("mode", value));
+        overlay
+    };
+    // Paths with slashes to spare, an alias, a label.
+    for other in [Target::path("//soc//uart@1/"), Target::path("s//uart@1"), Target::label("also")] {
+        let overlays = [("a", set(Target::label("uart"), "one")), ("b", set(other, "two"))];
+        assert_eq!(conflicts(base(), &overlays, ""), ["/soc/uart@1:mode"]);
+    }
+    let refer = |label: &str| {
+        let mut overlay = Overlay::new();
+        let path = overlay.fragment(Target::label("soc"), Node::new("").cells("to", &[u32::MAX]));
+        overlay.reference(&path, "to", 0, label);
+        overlay
+    };
+    // Two labels of one node, and of two.
+    let none: [&str; 0] = [];
+    assert_eq!(conflicts(base(), &[("a", refer("uart")), ("b", refer("also"))], ""), none);
+    assert_eq!(conflicts(base(), &[("a", refer("uart")), ("b", refer("soc"))], ""), ["/soc:to"]);
+    // A node of its own: another one for each, or the same one.
+    let own = |name: &str, fragments: usize| {
+        let mut overlay = Overlay::new();
+        for _ in 0..fragments {
+            overlay.fragment(Target::label("uart"), Node::new(""));
+        }
+        let content = Node::new("").cells("to", &[9]).child(Node::new(name).phandle(9));
+        let path = overlay.fragment(Target::label("soc"), content);
+        overlay.local_reference(&path, "to", 0);
+        overlay.symbol("x", &format!("{path}/{name}"));
+        overlay
+    };
+    assert_eq!(conflicts(base(), &[("a", own("n1", 0)), ("b", own("n2", 0))], ""), ["/soc:to"]);
+    assert_eq!(conflicts(base(), &[("a", own("n1", 0)), ("b", own("n1", 1))], ""), none);
+    // A label that the first of a stack brings.
+    let stack =
+        [("a", own("n1", 0)), ("b", set(Target::label("x"), "one")), ("c", set(Target::label("x"), "two"))];
+    let found = conflicts(base(), &stack, "apply b.dtb a.dtbo b.dtbo c.dtbo");
+    assert_eq!(found, ["/soc/n1:mode"]);
 }
 
 #[test]

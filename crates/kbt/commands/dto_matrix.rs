@@ -9,7 +9,8 @@ use crate::args::dto::{Matrix as Arguments, Pairs};
 use crate::depfile::Depfile;
 use crate::input;
 use crate::matrix::config;
-use crate::matrix::conflicts::{self, Conflict, Content};
+use crate::matrix::conflicts::{self, Conflict};
+use crate::matrix::content::Content;
 use crate::matrix::files::{self, File};
 use crate::matrix::report::{Matrix, Outcome};
 use crate::matrix::runs::{self, Run};
@@ -190,7 +191,7 @@ impl<'t> Trial<'t> {
     ) -> Result<Vec<Conflict>, Failure> {
         let groups = self.together(outcomes);
         let mut wanted = vec![false; self.overlays.len()];
-        groups.iter().flat_map(|(_, overlays)| overlays).for_each(|&index| wanted[index] = true);
+        groups.iter().flat_map(|(_, overlays, _)| overlays).for_each(|&index| wanted[index] = true);
         let tasks: Vec<(&File, bool)> = self.overlays.iter().zip(wanted).collect();
         let cost =
             |(file, wanted): &(&File, bool)| Duration::from_nanos(if *wanted { file.size * 10 } else { 0 });
@@ -198,19 +199,19 @@ impl<'t> Trial<'t> {
             Ok(if *wanted { Content::read(&file.bytes) } else { Content::default() })
         })?;
         let mut found = Vec::new();
-        for (base, overlays) in &groups {
+        for (base, overlays, stacked) in &groups {
             let Some(Some(Ok(parsed))) = parsed.get(*base) else { continue };
             let overlays: Vec<(usize, &Content)> =
                 overlays.iter().filter_map(|&index| Some((index, contents.get(index)?))).collect();
-            found.extend(conflicts::find(*base, parsed.blob(), parsed.tree(), &overlays));
+            found.extend(conflicts::find(*base, parsed.blob(), parsed.tree(), &overlays, *stacked));
         }
         found.sort();
         found.dedup();
         Ok(found)
     }
 
-    /// Bases with overlays that may be applied together.
-    fn together(&self, outcomes: &[Outcome]) -> Vec<(usize, Vec<usize>)> {
+    /// Bases with overlays that may be applied together, and whether they were.
+    fn together(&self, outcomes: &[Outcome]) -> Vec<(usize, Vec<usize>, bool)> {
         let mut groups = Vec::new();
         let ended: Vec<_> = self.runs.iter().zip(outcomes).collect();
         for of_base in ended.chunk_by(|one, other| one.0.base == other.0.base) {
@@ -219,11 +220,11 @@ impl<'t> Trial<'t> {
             for (run, _) in applied {
                 match &run.overlays[..] {
                     [overlay] => alone.push(*overlay),
-                    stack => groups.push((run.base, stack.to_vec())),
+                    stack => groups.push((run.base, stack.to_vec(), true)),
                 }
             }
             if let (Some((run, _)), true) = (of_base.first(), alone.len() > 1) {
-                groups.push((run.base, alone));
+                groups.push((run.base, alone, false));
             }
         }
         groups

@@ -1,33 +1,17 @@
 //! Overlays for one base that set a property to different values: together they depend on their order.
 //!
-//! Each overlay is read once into what it sets, as paths below its targets and values as source, so that a phandle is
-//! the label or node that it stands for. Of a base only the paths of the targets are looked up.
+//! Each overlay is read once ([`Content`]). For a base its targets and references become paths of the merged tree, and two values
+//! are the same where their bytes are and their references lead to the same nodes. Of a base only names are looked up.
+//!
+//! Limits: a name that libfdt matches loosely is taken for what it says.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use kbt_dts::Dts;
-use kbt_dts::fragments::{self, FragmentTarget};
+use kbt_dts::path_components;
 use kbt_fdt::{Blob, NodeIndex, Tree};
 
-/// What an overlay sets.
-#[derive(Debug, Default)]
-pub struct Content {
-    fragments: Vec<(Target, Vec<Entry>)>,
-}
-
-#[derive(Debug)]
-enum Target {
-    Label(Vec<u8>),
-    Path(Vec<u8>),
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Path below the target, each part with a `/` in front.
-    below: Vec<u8>,
-    property: Vec<u8>,
-    value: Vec<u8>,
-}
+use super::content::{Content, Entry, Meaning, Place, Target};
 
 /// A property that several overlays set, and not all to one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,87 +49,43 @@ impl Value {
     }
 }
 
-/// An overlay's paths and values take no more bytes than this; what is behind is left out.
-const MOST: usize = 64 << 20;
+/// A property of a node as an overlay sets it: node, property, place of the overlay in the order, value, and its source.
+type Set<'s> = (Vec<u8>, &'s [u8], usize, Cow<'s, [u8]>, &'s [u8]);
 
-impl Content {
-    /// Reads an overlay; of what is none, nothing.
-    pub fn read(bytes: &[u8]) -> Self {
-        let Ok(dts) = Dts::parse(bytes) else { return Self::default() };
-        let tree = dts.tree();
-        let mut content = Self::default();
-        let mut room = MOST;
-        for node in tree.children(NodeIndex::ROOT) {
-            let Some(top) = tree.child(node, b"__overlay__") else { continue };
-            let target = match fragments::target(&dts, node) {
-                Some(FragmentTarget::Label(label)) => Target::Label(label.to_vec()),
-                Some(FragmentTarget::Path(path)) => Target::Path(path.to_vec()),
-                // A node of its own is nobody else's.
-                _ => continue,
-            };
-            content.fragments.push((target, entries(&dts, top, &mut room)));
-        }
-        content
-    }
-
-    /// The targets' labels.
-    fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        self.fragments.iter().filter_map(|(target, _)| match target {
-            Target::Label(label) => Some(label.as_slice()),
-            Target::Path(_) => None,
-        })
-    }
-}
-
-fn entries(dts: &Dts<'_>, top: NodeIndex, room: &mut usize) -> Vec<Entry> {
-    let tree = dts.tree();
-    let above = tree.path_length(top);
-    let mut entries = Vec::new();
-    for index in top.0..tree.node(top).subtree_end.0 {
-        let node = NodeIndex(index);
-        let mut path = Vec::new();
-        for property in tree.properties(node) {
-            let name = tree.property_name(&property);
-            if matches!(name, b"phandle" | b"linux,phandle") {
-                continue;
-            }
-            if path.is_empty() {
-                tree.push_path(node, &mut path);
-            }
-            let below = path.get(above..).unwrap_or_default().to_vec();
-            let value = dts.show_property(node, &property, 0);
-            let Some(left) = room.checked_sub(below.len() + value.len()) else { return entries };
-            *room = left;
-            entries.push(Entry { below, property: name.to_vec(), value });
-        }
-    }
-    entries
-}
-
-/// A property of a node as an overlay sets it: node, property, place of the overlay in the order, value.
-type Set<'s> = (Vec<u8>, &'s [u8], usize, &'s [u8]);
-
-/// The properties that several of these overlays, which all apply to the base, set differently. They are given in their order.
-pub fn find(base: usize, blob: &Blob<'_>, tree: &Tree, overlays: &[(usize, &Content)]) -> Vec<Conflict> {
+/// The properties that several of these overlays, which all apply to the base, set differently. They are given in their order;
+/// where they are `stacked`, each may refer to labels of those before it.
+pub fn find(
+    base: usize,
+    blob: &Blob<'_>,
+    tree: &Tree,
+    overlays: &[(usize, &Content)],
+    stacked: bool,
+) -> Vec<Conflict> {
     let wanted: BTreeSet<&[u8]> = overlays.iter().flat_map(|(_, content)| content.labels()).collect();
-    let symbols = values(blob, tree, b"__symbols__", |name| wanted.contains(name));
-    let aliases = values(blob, tree, b"aliases", |_| true);
+    let mut names = Names {
+        symbols: values(blob, tree, b"__symbols__", |name| wanted.contains(name)),
+        aliases: values(blob, tree, b"aliases", |_| true),
+    };
     let mut set: Vec<Set<'_>> = Vec::new();
     for (position, (_, content)) in overlays.iter().enumerate() {
-        for (target, entries) in &content.fragments {
-            let Some(top) = path(target, &symbols, &aliases) else { continue };
-            let top = top.strip_suffix(b"/").unwrap_or(&top);
-            set.extend(entries.iter().map(|entry| {
+        let tops = names.tops(content);
+        for (fragment, top) in content.fragments.iter().zip(&tops) {
+            let Some(top) = top else { continue };
+            set.extend(fragment.entries.iter().map(|entry| {
                 let node = [top, entry.below.as_slice()].concat();
-                (node, entry.property.as_slice(), position, entry.value.as_slice())
+                let value = names.meaning(entry, &tops);
+                (node, entry.property.as_slice(), position, value, entry.shown.as_slice())
             }));
+        }
+        if stacked {
+            names.add(content, &tops);
         }
     }
     // What one overlay sets twice keeps its order: the last counts.
     set.sort_by(|one, other| (&one.0, one.1, one.2).cmp(&(&other.0, other.1, other.2)));
     let mut found = Vec::new();
     for same in set.chunk_by(|one, other| (&one.0, one.1) == (&other.0, other.1)) {
-        let Some((node, property, _, value)) = same.first() else { continue };
+        let Some((node, property, _, value, _)) = same.first() else { continue };
         if same.iter().all(|other| other.3 == *value) {
             continue;
         }
@@ -164,47 +104,111 @@ fn values_of(same: &[Set<'_>], overlays: &[(usize, &Content)]) -> Vec<Value> {
     let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
     let mut values: Vec<Value> = Vec::new();
     for own in same.chunk_by(|one, other| one.2 == other.2) {
-        let Some(&(_, _, position, source)) = own.last() else { continue };
-        let place = *places.entry(source).or_insert(values.len());
+        let Some((_, _, position, value, source)) = own.last() else { continue };
+        let place = *places.entry(value.as_ref()).or_insert(values.len());
         if place == values.len() {
             values.push(Value::new(source));
         }
-        if let (Some(value), Some((overlay, _))) = (values.get_mut(place), overlays.get(position)) {
+        if let (Some(value), Some((overlay, _))) = (values.get_mut(place), overlays.get(*position)) {
             value.overlays.push(*overlay);
         }
     }
     values
 }
 
-/// The properties of a child of the root that are strings, without their NUL.
+/// What names lead to, as paths without a slash at the end.
+struct Names<'n> {
+    symbols: BTreeMap<&'n [u8], Vec<u8>>,
+    aliases: BTreeMap<&'n [u8], Vec<u8>>,
+}
+
+impl<'n> Names<'n> {
+    /// The target of each fragment.
+    fn tops(&self, content: &Content) -> Vec<Option<Vec<u8>>> {
+        let mut tops: Vec<Option<Vec<u8>>> = Vec::with_capacity(content.fragments.len());
+        for fragment in &content.fragments {
+            let top = match &fragment.target {
+                Target::Label(label) => self.symbols.get(label.as_slice()).cloned(),
+                Target::Path(path) => self.path(path),
+                // What a later fragment brings is not there yet.
+                Target::Own(place) => within(place, &tops),
+                Target::Unknown => None,
+            };
+            tops.push(top);
+        }
+        tops
+    }
+
+    fn path(&self, path: &[u8]) -> Option<Vec<u8>> {
+        if path.first() == Some(&b'/') {
+            return Some(joined(path));
+        }
+        let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
+        let (alias, rest) = path.split_at(end);
+        self.aliases.get(alias).map(|top| [top.as_slice(), &joined(rest)].concat())
+    }
+
+    /// A value in which each phandle is the path of its node.
+    fn meaning<'e>(&self, entry: &'e Entry, tops: &[Option<Vec<u8>>]) -> Cow<'e, [u8]> {
+        if entry.references.is_empty() {
+            return Cow::Borrowed(&entry.value);
+        }
+        let (mut meaning, mut at) = (Vec::new(), 0);
+        for (offset, to) in &entry.references {
+            meaning.extend_from_slice(entry.value.get(at..*offset).unwrap_or_default());
+            at = offset + 4;
+            let (mark, path) = match to {
+                Meaning::Label(label) => match self.symbols.get(label.as_slice()) {
+                    Some(path) => (b"&", Cow::Borrowed(path.as_slice())),
+                    None => (b"?", Cow::Borrowed(label.as_slice())),
+                },
+                Meaning::Own(place) => match within(place, tops) {
+                    Some(path) => (b"&", Cow::Owned(path)),
+                    None => (b"?", Cow::Borrowed(place.below.as_slice())),
+                },
+            };
+            meaning.extend_from_slice(mark);
+            meaning.extend_from_slice(&path);
+            meaning.push(0);
+        }
+        meaning.extend_from_slice(entry.value.get(at..).unwrap_or_default());
+        Cow::Owned(meaning)
+    }
+
+    /// Adds an overlay's labels, as the merge does.
+    fn add(&mut self, content: &'n Content, tops: &[Option<Vec<u8>>]) {
+        for (label, place) in &content.symbols {
+            if let Some(path) = within(place, tops) {
+                self.symbols.insert(label, path);
+            }
+        }
+    }
+}
+
+/// The path of a node that a fragment brings.
+fn within(place: &Place, tops: &[Option<Vec<u8>>]) -> Option<Vec<u8>> {
+    let top = tops.get(place.fragment)?.as_ref()?;
+    Some([top.as_slice(), &place.below].concat())
+}
+
+/// A path with one slash in front of each part.
+fn joined(path: &[u8]) -> Vec<u8> {
+    path_components(path).flat_map(|part| [b"/", part].concat()).collect()
+}
+
+/// The properties of a child of the root that are paths.
 fn values<'a>(
     blob: &Blob<'a>,
     tree: &Tree,
     child: &[u8],
     wanted: impl Fn(&[u8]) -> bool,
-) -> BTreeMap<&'a [u8], &'a [u8]> {
+) -> BTreeMap<&'a [u8], Vec<u8>> {
     let structure = blob.structure();
     let node = tree.child_nodes(NodeIndex::ROOT).find(|(_, node)| structure.name_is(node, child));
     let properties = node.into_iter().flat_map(|(_, node)| structure.properties(node));
     let pairs = properties.filter_map(|property| {
         let name = blob.strings().get(property.name).filter(|name| wanted(name))?;
-        Some((name, structure.value(&property).strip_suffix(b"\0")?))
+        Some((name, joined(structure.value(&property).strip_suffix(b"\0")?)))
     });
     pairs.collect()
-}
-
-fn path(
-    target: &Target,
-    symbols: &BTreeMap<&[u8], &[u8]>,
-    aliases: &BTreeMap<&[u8], &[u8]>,
-) -> Option<Vec<u8>> {
-    match target {
-        Target::Label(label) => symbols.get(label.as_slice()).map(|path| path.to_vec()),
-        Target::Path(path) if path.first() == Some(&b'/') => Some(path.clone()),
-        Target::Path(path) => {
-            let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
-            let (alias, rest) = path.split_at(end);
-            aliases.get(alias).map(|top| [top, rest].concat())
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod conflicts;
+pub mod content;
 pub mod files;
 pub mod report;
 pub mod runs;
