@@ -125,8 +125,9 @@ impl<'a> Live<'a> {
         let id = self.numbered(child & NUMBER);
         let source = self.source(id.source);
         let start = source.tree.node(id.node).begin.index() + Tag::SIZE as usize;
-        let own = source.original.bytes().get(start..).and_then(|rest| rest.get(..=name.len()));
-        own.and_then(<[u8]>::split_last).is_some_and(|(nul, own)| *nul == 0 && same(own, name))
+        let end = start + name.len();
+        let bytes = source.original.bytes();
+        bytes.get(end) == Some(&0) && bytes.get(start..end).is_some_and(|own| same(own, name))
     }
 
     pub(crate) fn warn_duplicate(&mut self, node: NodeId) {

@@ -143,8 +143,8 @@ fn note_phandles(live: &mut Live<'_>, source: SourceId, from: NodeIndex, end: No
 }
 
 fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
-    let end = live.source(content.source).properties_end(content.node);
-    let mut behind = live.node(content).body;
+    let source = live.source(content.source);
+    let (mut behind, end) = (source.tree.node(content.node).body, source.properties_end(content.node));
     // In the copy, from which a property that stands twice in the node was taken out but for the last.
     while behind != end
         && let Some(property) = live.source(content.source).copy().next_property(behind)
@@ -162,11 +162,7 @@ fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
 /// Where target and content both have a phandle, the target's stays, and the overlay's references follow.
 fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, superseded: &mut Vec<Superseded>) {
     let source = live.source(content.source);
-    // Most overlays have none.
-    if source.tree.phandles().is_empty() {
-        return;
-    }
-    let own = source.phandle(content.node);
+    let own = source.tree.node(content.node).phandle;
     if own == 0 {
         return;
     }

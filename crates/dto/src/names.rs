@@ -369,9 +369,9 @@ impl<'a> Names<'a> {
 impl Name {
     #[inline(always)]
     fn is(&self, blocks: &[&[u8]], text: &[u8]) -> bool {
-        let rest = blocks[self.block as usize].get(self.at as usize..);
-        let own = rest.and_then(|rest| rest.get(..=text.len())).and_then(<[u8]>::split_last);
-        own.is_some_and(|(nul, own)| *nul == 0 && same(own, text))
+        let (bytes, start) = (blocks[self.block as usize], self.at as usize);
+        let end = start + text.len();
+        bytes.get(end) == Some(&0) && bytes.get(start..end).is_some_and(|own| same(own, text))
     }
 }
 

@@ -124,6 +124,10 @@ impl Live<'_> {
             seen += 1;
         }
         seen += (own.position() - start) / WORDS_A_PROPERTY;
+        // Mostly there are none.
+        if additions.is_empty() {
+            return (None, seen);
+        }
         for (link, addition) in self.additions.iter(additions) {
             if addition.kept().is_some_and(|addition| is(self.property_at(addition).name)) {
                 return (Some(Slot::Added(link)), seen);
@@ -195,7 +199,8 @@ impl Live<'_> {
 
     /// The properties of the node's own source, names in the merged strings block.
     fn own_properties(&self, node: NodeId) -> kbt_fdt::Properties<'_> {
-        self.source(node.source).copy().properties(self.node(node))
+        let source = self.source(node.source);
+        source.copy().properties(source.tree.node(node.node))
     }
 
     /// The property that a reference stands for.

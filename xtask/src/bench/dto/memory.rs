@@ -69,7 +69,11 @@ fn empty_run(kbt: &Path) -> Result<u64> {
 
 fn run(kbt: &Path, case: &Case) -> Result<u64> {
     let mut command = Command::new(kbt);
-    command.args(["dto", "apply", "-o", "-"]).args(case.words()).stdout(Stdio::piped());
+    // More than a pipe holds, whatever the case, so that the run has to wait.
+    command
+        .args(["dto", "apply", "--padding", "262144", "-o", "-"])
+        .args(case.words())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot("start", kbt, &error))?;
     let mut output = child.stdout.take().ok_or("kbt without output")?;
     let mut piece = vec![0; 1 << 16];
