@@ -133,7 +133,7 @@ fn a_claimer_that_loses_tokens_is_found() {
             // A signal that comes before the claim or after its end does no harm.
             let faults = |seed| faults_of(make, Attack::Wrapper(signal), &claimer, seed);
             let found = |faults: &String| faults.contains("of 7 tokens at the end");
-            let faults = (0..5).map(faults).find(found).unwrap_or_default();
+            let faults = (0..25).map(faults).find(found).unwrap_or_default();
             println!("{}, {}: {}", make.name, Attack::Wrapper(signal), faults.trim_end());
             assert!(faults.contains("make missed tokens"), "{}: {faults}", make.name);
         }
