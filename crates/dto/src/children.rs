@@ -183,8 +183,7 @@ impl<'a> Live<'a> {
             let is = |other: u32| {
                 other & !NUMBER == tag && block.name_is(tree.node(NodeIndex((other & NUMBER) - first)), name)
             };
-            // There is room for all of them.
-            if table.insert(hash, (first + node.0) | tag, is, |_| 0, false).is_some() {
+            if table.insert_reserved(hash, (first + node.0) | tag, is, false).is_some() {
                 duplicates.push(NodeId { source: parent.source, node });
             }
         }

@@ -5,7 +5,7 @@ use kbt_fdt::{NodeIndex, Property, find_byte, same};
 
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
-use crate::names::{NameId, Symbol};
+use crate::names::{LabelId, NameId, Symbol};
 use crate::overlay::{Label, Overlay};
 use crate::paths::{Siblings, components};
 use crate::source::{NodeId, SourceId};
@@ -18,8 +18,9 @@ use crate::wide::PropertyTables;
 pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let (mut siblings, mut places) = (Siblings::default(), Places::default());
     for index in 0..overlay.wanted_labels.len() {
-        let Label { property, name: label } = overlay.wanted_labels[index];
-        let Some(wanted) = find_labelled(live, label, &mut siblings) else {
+        let label = overlay.wanted_labels[index];
+        let Some(property) = live.source(overlay.source).original.property(label.at) else { continue };
+        let Some(wanted) = find_labelled(live, label.id, &mut siblings) else {
             let kind = why_not_found(live, label);
             return Err(place(live, overlay, &property, kind));
         };
@@ -31,7 +32,7 @@ pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> 
 /// The node that a label stands for, and its phandle.
 fn find_labelled<'a>(
     live: &mut Live<'a>,
-    label: NameId,
+    label: LabelId,
     siblings: &mut Siblings<'a>,
 ) -> Option<(u32, NodeId)> {
     let Symbol { property, .. } = live.names.symbol(label)?;
@@ -52,9 +53,9 @@ fn find_labelled<'a>(
 
 /// Why there is no node, or none that can have a phandle.
 #[cold]
-fn why_not_found(live: &mut Live<'_>, label: NameId) -> ErrorKind {
-    let symbol = live.names.symbol(label);
-    let label = text(live.names.text(label));
+fn why_not_found(live: &mut Live<'_>, label: Label) -> ErrorKind {
+    let symbol = live.names.symbol(label.id);
+    let label = text(live.names.text(label.name));
     let Some(Symbol { property, .. }) = symbol else {
         return match live.symbols {
             None => ErrorKind::NoSymbols { label },

@@ -138,7 +138,8 @@ impl<'a> Live<'a> {
 
     /// The number of the node's patch, if anything happens to it.
     pub(crate) fn patch_number(&self, id: NodeId) -> Option<u32> {
-        self.source(id.source).patch_of[id.node.index()].checked_sub(1).filter(|&number| number < MERGED)
+        let slot = self.source(id.source).patch_of.get(id.node.index())?;
+        slot.checked_sub(1).filter(|&number| number < MERGED)
     }
 
     /// The node's patch, if anything happens to it.
@@ -147,12 +148,14 @@ impl<'a> Live<'a> {
     }
 
     /// The number of the node's patch, made if there is none.
+    #[inline]
     pub(crate) fn touch(&mut self, id: NodeId) -> u32 {
-        let slot = &mut self.sources[id.source.0 as usize].patch_of[id.node.index()];
+        let Self { sources, patches, .. } = self;
+        let slot = sources[id.source.0 as usize].patch_slot(id.node);
         if *slot == 0 {
-            self.patches.push(Patch::default());
+            patches.push(Patch::default());
             // A patch stands for a node, and all nodes together are counted in 32 bits.
-            *slot = u32::try_from(self.patches.len()).unwrap_or(u32::MAX);
+            *slot = u32::try_from(patches.len()).unwrap_or(u32::MAX);
         }
         *slot - 1
     }
@@ -181,14 +184,15 @@ impl<'a> Live<'a> {
             return None;
         }
         let above = NodeId { source: id.source, node: self.node(id).parent };
-        let merged_into = self.source(above.source).patch_of[above.node.index()].checked_sub(MERGED);
+        let slot = self.source(above.source).patch_of.get(above.node.index());
+        let merged_into = slot.and_then(|slot| slot.checked_sub(MERGED));
         Some(merged_into.map_or(above, |number| self.numbered(number)))
     }
 
     /// Notes that `content`, which has children, was merged into another node: that is their parent now.
     pub(crate) fn merge_into(&mut self, content: NodeId, target: NodeId) {
         let number = self.number(target);
-        self.sources[content.source.0 as usize].patch_of[content.node.index()] = MERGED + number;
+        *self.sources[content.source.0 as usize].patch_slot(content.node) = MERGED + number;
     }
 
     /// A node's number among all sources.

@@ -69,6 +69,18 @@ impl Slots {
         if (self.count + 1) * 2 > self.slots.len() {
             self.reserve(self.count / 2 + 16, hash_of);
         }
+        self.insert_reserved(hash, item, is, replace)
+    }
+
+    /// The same where there is room.
+    #[inline(always)]
+    pub(crate) fn insert_reserved(
+        &mut self,
+        hash: u32,
+        item: u32,
+        is: impl FnMut(u32) -> bool,
+        replace: bool,
+    ) -> Option<u32> {
         let (at, found) = self.probe(hash, is);
         if found.is_none() || replace {
             self.slots[at] = !item;

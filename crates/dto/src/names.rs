@@ -29,6 +29,10 @@ impl NameId {
     }
 }
 
+/// A distinct label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LabelId(u32);
+
 /// An entry of the merged tree's `/__symbols__`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Symbol {
@@ -126,15 +130,21 @@ impl<'a> Names<'a> {
         u32::try_from(table.len() - 1).ok().map(NameId)
     }
 
-    /// The same for a label.
-    pub(crate) fn intern_label(&mut self, block: u32, bytes: &[u8], at: StringsOffset) -> Option<NameId> {
+    /// The same for a label, with its number among the labels.
+    #[inline]
+    pub(crate) fn intern_label(
+        &mut self,
+        block: u32,
+        bytes: &[u8],
+        at: StringsOffset,
+    ) -> Option<(NameId, LabelId)> {
         let id = self.intern(block, bytes, at)?;
         let label = &mut self.table[id.0].label;
         if *label == 0 {
             self.label_count += 1;
             *label = self.label_count;
         }
-        Some(id)
+        Some((id, LabelId(*label - 1)))
     }
 
     /// Whether any of the names is a label.
@@ -250,8 +260,10 @@ impl<'a> Names<'a> {
 
     /// Notes that an entry of `/__symbols__` was set.
     pub(crate) fn note_symbol_set(&mut self, name: &[u8], symbol: Symbol) {
-        if let Some(id) = self.find(name, self.seed.hash(name)) {
-            self.set_symbol(id, symbol);
+        if let Some(id) = self.find(name, self.seed.hash(name))
+            && let Some(label) = self.label_mut(id)
+        {
+            *label = Some(symbol);
         }
     }
 
@@ -261,13 +273,13 @@ impl<'a> Names<'a> {
         &rest[..find_byte(rest, 0).unwrap_or(0)]
     }
 
-    pub(crate) fn symbol(&self, id: NameId) -> Option<Symbol> {
-        let label = self.table[id.0].label.checked_sub(1)?;
-        self.labels[label as usize]
+    #[inline]
+    pub(crate) fn symbol(&self, label: LabelId) -> Option<Symbol> {
+        self.labels.get(label.0 as usize).copied().flatten()
     }
 
-    pub(crate) fn set_symbol(&mut self, id: NameId, symbol: Symbol) {
-        if let Some(label) = self.label_mut(id) {
+    pub(crate) fn set_symbol(&mut self, label: LabelId, symbol: Symbol) {
+        if let Some(label) = self.labels.get_mut(label.0 as usize) {
             *label = Some(symbol);
         }
     }

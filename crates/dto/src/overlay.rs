@@ -6,7 +6,7 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
-use crate::names::NameId;
+use crate::names::{LabelId, NameId};
 use crate::source::{NodeId, Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
@@ -27,8 +27,10 @@ pub(crate) struct Fragment<'a> {
 /// A property that is named like a label.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label {
-    pub(crate) property: Property,
+    /// Where the property stands.
+    pub(crate) at: StructureOffset,
     pub(crate) name: NameId,
+    pub(crate) id: LabelId,
 }
 
 /// An overlay's parts.
@@ -41,6 +43,8 @@ pub(crate) struct Overlay<'a> {
     /// Whether each of the root's children up to the last fragment has a name that is longer, or ends in something
     /// greater, than that of the one before: then no two of them share one.
     names_ascend: bool,
+    /// Whether any fragment brings so many nodes that there may be siblings.
+    pub(crate) may_have_siblings: bool,
     /// Whether siblings in its fragments share a name.
     pub(crate) has_duplicates: bool,
     /// Cells of its copy that hold a phandle of the overlay itself.
@@ -59,9 +63,11 @@ impl<'a> Overlay<'a> {
     pub(crate) fn new(id: SourceId, source: &Source<'a>) -> Self {
         let mut overlay = Self {
             source: id,
-            fragments: Vec::with_capacity(source.tree.children(NodeIndex::ROOT).count()),
+            // A fragment has two nodes at least; what is not needed is not touched.
+            fragments: Vec::with_capacity(source.tree.nodes().len() / 2),
             end: StructureOffset(0),
             names_ascend: true,
+            may_have_siblings: false,
             has_duplicates: false,
             local_references: Vec::new(),
             symbols: None,
@@ -93,6 +99,7 @@ impl<'a> Overlay<'a> {
                     target: None,
                 });
                 overlay.end = record.end.plus(Tag::SIZE);
+                overlay.may_have_siblings |= tree.may_have_siblings_below(content);
                 overlay.names_ascend &= ascending;
             }
         }
@@ -248,7 +255,7 @@ impl Interner {
         let mut labels = Vec::with_capacity((record.end.index() - record.body.index()) / BYTES_A_LABEL);
         for property in source.properties(node) {
             match names.intern_label(self.block, strings, property.name) {
-                Some(name) => labels.push(Label { property, name }),
+                Some((name, id)) => labels.push(Label { at: property.at, name, id }),
                 None => {
                     self.refuse(property, ErrorKind::NameTooLong);
                     break;
@@ -307,8 +314,9 @@ impl Placement {
 /// Rewrites the name of the property at `at`, unless the property was taken out.
 #[inline(always)]
 fn write_name(copy: &mut [u8], at: StructureOffset, name: u32) {
-    if let Some([0, 0, 0, 3, _, _, _, _, field @ ..]) =
-        copy.get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<12>)
+    if let Some(header) = copy.get_mut(at.index()..).and_then(<[u8]>::first_chunk_mut::<12>)
+        && header.first_chunk() == Some(&Tag::PROP.to_be_bytes())
+        && let Some(field) = header.last_chunk_mut()
     {
         *field = name.to_be_bytes();
     }

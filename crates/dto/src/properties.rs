@@ -116,9 +116,12 @@ impl Live<'_> {
         for property in own.by_ref() {
             if is(property.name) {
                 // There are few: of a node with many properties those far behind are found in the table.
+                seen += (own.position() - start) / WORDS_A_PROPERTY;
+                if overridden.is_empty() {
+                    return (Some(Slot::Source(property.at)), seen);
+                }
                 let mut overrides = self.overrides.iter(overridden);
                 let link = overrides.find(|(_, entry)| entry.at == property.at).map(|(link, _)| link);
-                seen += (own.position() - start) / WORDS_A_PROPERTY;
                 return (Some(link.map_or(Slot::Source(property.at), Slot::Overridden)), seen);
             }
             seen += 1;

@@ -17,6 +17,9 @@ use crate::table::Seed;
 ///
 /// It is asked before anything is copied: a table of the names of a wide node takes as much as its nodes.
 pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
+    if !overlay.may_have_siblings {
+        return false;
+    }
     let mut later: Vec<NodeIndex> = Vec::new();
     let source = live.source(overlay.source);
     for fragment in &overlay.fragments {

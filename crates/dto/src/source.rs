@@ -78,7 +78,7 @@ pub(crate) struct Source<'a> {
     /// The number that its root node has among the nodes of all sources.
     pub(crate) first_node: u32,
     /// Of each node the number of its patch plus one; 0 for a node that nothing happens to. Above
-    /// [`MERGED`](crate::live::MERGED) it is the number of the node that this one was merged into.
+    /// [`MERGED`](crate::live::MERGED) it is the number of the node that this one was merged into. Empty until there is one.
     pub(crate) patch_of: Vec<u32>,
     /// What was added to the phandles of this source.
     pub(crate) shift: u32,
@@ -109,21 +109,19 @@ impl<'a> Source<'a> {
         let original = StructureBlock::new(MADE);
         let strings = StringsBlock::default();
         let tree = Tree::scan(original, strings).map_err(|error| malformed(error, Input::Base))?;
-        let patch_of = alloc::vec![0; tree.nodes().len()];
         Ok(Self {
             original,
             strings,
             bytes: Cow::Borrowed(MADE),
             tree,
             first_node: 0,
-            patch_of,
+            patch_of: Vec::new(),
             shift: 0,
             offset: 0,
         })
     }
 
     fn new(blob: &Blob<'a>, bytes: Cow<'a, [u8]>, tree: Tree) -> Self {
-        let patch_of = alloc::vec![0; tree.nodes().len()];
         let offset = blob.header().off_dt_struct as usize;
         Self {
             original: blob.structure(),
@@ -131,10 +129,25 @@ impl<'a> Source<'a> {
             bytes,
             tree,
             first_node: 0,
-            patch_of,
+            patch_of: Vec::new(),
             shift: 0,
             offset,
         }
+    }
+
+    /// The node's entry of [`Source::patch_of`].
+    #[inline]
+    pub(crate) fn patch_slot(&mut self, node: NodeIndex) -> &mut u32 {
+        if self.patch_of.is_empty() {
+            self.make_patch_slots();
+        }
+        &mut self.patch_of[node.index()]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_patch_slots(&mut self) {
+        self.patch_of = alloc::vec![0; self.tree.nodes().len()];
     }
 
     /// The phandle that a node was read with; 0 where it has none.

@@ -21,7 +21,8 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Resu
     // A fragment may have brought it.
     find(live);
     let mut prefix = Prefix { fragment: NodeIndex::ROOT, target: NodeId::ROOT, path: Vec::new() };
-    for &Label { property, name } in &overlay.own_symbols {
+    for &Label { at, name, id: label } in &overlay.own_symbols {
+        let Some(property) = live.source(id).original.property(at) else { continue };
         let fail = |live: &Live<'_>, kind| {
             let source = live.source(id);
             Err(source.error(kind, id, property.at).property(source.property_name(&property)))
@@ -50,11 +51,11 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Resu
         }
         let offset = live.names.offset(name);
         let made = live.make_property(offset, &[slash, &prefix.path, rest, b"\0"]);
-        let slot = match live.names.symbol(name) {
+        let slot = match live.names.symbol(label) {
             Some(symbol) => live.replace_property(node, symbol.slot, Some(made)),
             None => live.append_property(node, made),
         };
-        live.names.set_symbol(name, Symbol { property: made, slot });
+        live.names.set_symbol(label, Symbol { property: made, slot });
     }
     Ok(())
 }
