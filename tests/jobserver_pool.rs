@@ -119,6 +119,59 @@ fn makes_and_ninja_are_clients() {
     }
 }
 
+/// gcc compiles the parts of a program that it links by a make. To one that is to share a jobserver it gives no `-j`.
+#[test]
+fn gcc_is_a_client() {
+    let room = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(room.path().join(name), text).unwrap();
+    put("a.c", "int b(int);\nint main(void) { return b(1); }\n");
+    put("b.c", "int b(int x) { return x; }\n");
+    put("make.sh", "#!/bin/sh\necho \"$* [$MAKEFLAGS]\" >> log\nexec make \"$@\"\n");
+    let chmod = Command::new("chmod").arg("+x").arg(room.path().join("make.sh")).status().unwrap();
+    assert!(chmod.success());
+    let mut command = kbt(&["jobserver", "pool", "-j3", "--style", "pipe", "--"]);
+    command.args(["gcc", "-O1", "-flto=jobserver", "-flto-partition=1to1", "a.c", "b.c"]);
+    let output = command.current_dir(room.path()).env("MAKE", room.path().join("make.sh")).output().unwrap();
+    assert_eq!((code(output.status), stderr(&output).as_str()), (0, ""));
+    let log = std::fs::read_to_string(room.path().join("log")).unwrap_or_default();
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains(" all [ -j3 --jobserver-auth="), "{log}");
+}
+
+/// Four build scripts that end only if they run at the same time.
+#[test]
+fn cargo_is_a_client() {
+    let room = tempfile::tempdir().unwrap();
+    let here = room.path().display();
+    let names = ["a", "b", "c", "d"];
+    std::fs::write(
+        room.path().join("Cargo.toml"),
+        format!("[workspace]\nmembers = {names:?}\nresolver = \"2\"\n"),
+    )
+    .unwrap();
+    for name in names {
+        let path = |file: &str| room.path().join(name).join(file);
+        std::fs::create_dir_all(path("src")).unwrap();
+        let manifest = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+        std::fs::write(path("Cargo.toml"), manifest).unwrap();
+        std::fs::write(path("src/lib.rs"), "").unwrap();
+        let script = format!(
+            "fn main() {{ std::fs::write(\"{here}/{name}.here\", \"\").unwrap(); for _ in 0..500 {{ \
+             if [\"a\", \"b\", \"c\", \"d\"].iter().all(|n| std::path::Path::new(&format!(\"{here}/{{n}}.here\")).exists()) {{ return; }} \
+             std::thread::sleep(std::time::Duration::from_millis(20)); }} panic!(\"alone\"); }}"
+        );
+        std::fs::write(path("build.rs"), script).unwrap();
+    }
+    for style in ["fifo", "pipe"] {
+        let mut command = kbt(&["jobserver", "pool", "-j4", "--style", style, "--"]);
+        command.args([env!("CARGO"), "check", "-q", "--offline"]).current_dir(room.path());
+        command.env("CARGO_TARGET_DIR", room.path().join(style)).env_remove("RUSTC_WRAPPER");
+        let output = command.output().unwrap();
+        assert_eq!((code(output.status), stderr(&output).as_str()), (0, ""), "{style}");
+        names.iter().for_each(|name| std::fs::remove_file(room.path().join(format!("{name}.here"))).unwrap());
+    }
+}
+
 #[test]
 fn status_counts_and_takes_nothing() {
     for (pool, style) in Pool::both().into_iter().zip(["fifo", "pipe"]) {
