@@ -199,19 +199,37 @@ fn image_calls(index: u32, id: u32, max_size: usize, image: &[u8], fail_at: u32)
     if !loaded.refused {
         let stored = table.as_ref().ok().and_then(|table| table.stored(index as usize));
         let flags = entries.get(index as usize).map_or(0, |entry| entry.flags & 15);
-        assert!(result == stored.and_then(|stored| content(stored, flags, max_size)), "another content");
+        let expected = stored.map_or(Expected::Nothing, |stored| content(stored, flags, max_size));
+        match expected {
+            // miniz_oxide does not look at the sum of a zlib stream where it is built for a fuzzer.
+            Expected::WrongSum => {}
+            Expected::Nothing => assert!(result.is_none(), "it was to be refused"),
+            Expected::Bytes(bytes) => assert!(result == Some(bytes), "another content"),
+        }
     }
     assert!(image == before, "the image was changed");
 }
 
+enum Expected {
+    Nothing,
+    WrongSum,
+    Bytes(Vec<u8>),
+}
+
 /// What kbt's own decoders make of an entry.
-fn content(stored: &[u8], flags: u32, max_size: usize) -> Option<Vec<u8>> {
+fn content(stored: &[u8], flags: u32, max_size: usize) -> Expected {
     use kbt_compress::{Compression, decompress};
     let format = if stored.starts_with(&[0x1f, 0x8b]) { Compression::Gzip } else { Compression::Zlib };
     match flags {
-        0 => (stored.len() <= max_size).then(|| stored.to_vec()),
-        1 | 2 => decompress(format, stored, max_size).ok().map(|stream| stream.bytes),
-        _ => None,
+        0 if stored.len() <= max_size => Expected::Bytes(stored.to_vec()),
+        1 | 2 => match decompress(format, stored, max_size) {
+            Ok(stream) => Expected::Bytes(stream.bytes),
+            Err(error) if format == Compression::Zlib && error.to_string().contains("data check") => {
+                Expected::WrongSum
+            }
+            Err(_) => Expected::Nothing,
+        },
+        _ => Expected::Nothing,
     }
 }
 
