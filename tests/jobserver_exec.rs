@@ -134,12 +134,12 @@ const LOOK: &str = "look at MAKEFLAGS; going on with one job";
 #[track_caller]
 fn warns(output: &Output, reason: &str, hint: &str) {
     let expected = format!("kbt: warning: make's jobserver cannot be used: {reason}\n  hint: {hint}\n");
-    assert_eq!((stdout(output), stderr(output)), ("1\n".to_owned(), expected));
+    assert_eq!((stdout(output), stderr(output)), ("unset\n".to_owned(), expected));
     assert_eq!(code(output.status), 0);
 }
 
 #[test]
-fn a_jobserver_that_cannot_be_used_is_one_job_and_a_warning() {
+fn a_jobserver_that_cannot_be_used_is_a_warning_and_no_claim() {
     for (redirections, auth, reason, hint) in [
         ("3<&- 4<&-", "3,4", "descriptor 3 is not open", PLUS),
         ("3</proc/self/status 4>/dev/null", "3,4", "descriptor 3 is a regular file instead of a pipe", PLUS),

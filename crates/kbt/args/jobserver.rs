@@ -23,9 +23,9 @@ pub enum Command {
 /// Run a command with all free tokens of make's jobserver
 ///
 /// PARALLELISM is set to the number of jobs that the command may run: the tokens and the job that it is
-/// itself. Without a jobserver PARALLELISM is removed; where one is named but cannot be used (as a rule
-/// because the recipe does not begin with `+`), it is 1. A make that the command starts shares the same
-/// tokens.
+/// itself. Where nothing was claimed PARALLELISM is removed: there is no jobserver, or one is named but cannot
+/// be used (as a rule because the recipe does not begin with `+`), which is told. A make that the command
+/// starts shares the same tokens.
 ///
 /// Signals are forwarded, and all tokens go back when the command ends or kbt is killed. The exit code is the
 /// command's, 128+N after signal N, 126 or 127 where it cannot be run or found, 124 after --timeout.

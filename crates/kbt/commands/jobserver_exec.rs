@@ -118,9 +118,9 @@ impl Limits {
 }
 
 enum Claimed {
-    /// There is no jobserver, so nobody knows how many jobs there may be.
+    /// There is no jobserver, or none that can be used, so nobody knows how many jobs there may be.
     Nothing,
-    /// So many; none beside the implicit one where the jobserver cannot be used.
+    /// So many.
     Tokens(u32),
     /// A signal came while we waited.
     Stopped(i32),
@@ -137,7 +137,7 @@ fn take(
         Jobserver::None => Ok(Claimed::Nothing),
         Jobserver::Unusable(reason) => {
             report.warn(unusable(reason));
-            Ok(Claimed::Tokens(0))
+            Ok(Claimed::Nothing)
         }
         Jobserver::Usable(client) => claim(keeper, client, limits, signals, report),
     }
