@@ -127,8 +127,8 @@ fn without_a_jobserver_a_stale_count_is_removed() {
 }
 
 const PLUS: &str =
-    "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job";
-const LOOK: &str = "look at MAKEFLAGS; going on with one job";
+    "begin the recipe's line with '+', so that make hands its jobserver on; no token was taken";
+const LOOK: &str = "look at MAKEFLAGS; no token was taken";
 
 /// One job, and this warning.
 #[track_caller]

@@ -231,7 +231,7 @@ pub fn unusable(reason: &Unusable) -> Failure {
     match reason {
         // make closes its descriptors for such a recipe; what is there instead is a stranger's file.
         Unusable::Closed { .. } | Unusable::NotAPipe { .. } => failure.hint(
-            "begin the recipe's line with '+', so that make hands its jobserver on; going on with one job",
+            "begin the recipe's line with '+', so that make hands its jobserver on; no token was taken",
         ),
         Unusable::Io { path, error }
             if error.kind() == io::ErrorKind::PermissionDenied && path.starts_with(b"/proc/self/fd/") =>
@@ -240,8 +240,8 @@ pub fn unusable(reason: &Unusable) -> Failure {
                 .hint("the pipe is of the user that runs make; a FIFO (make 4.4) can have other permissions")
         }
         Unusable::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
-            failure.hint("it is another user's; going on with one job")
+            failure.hint("it is another user's; no token was taken")
         }
-        _ => failure.hint("look at MAKEFLAGS; going on with one job"),
+        _ => failure.hint("look at MAKEFLAGS; no token was taken"),
     }
 }

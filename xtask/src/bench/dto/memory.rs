@@ -28,18 +28,6 @@ const CASES: [&str; 7] = [
     "base/1000000",
 ];
 
-/// Cases that are known to need more than the limit, with how many times their input they may need. They are of the
-/// smallest tokens there are, each of which becomes more than one record: a node of the base that is merged into is
-/// patched, and what is appended to it is a link; a fragment with one node has three nodes and a record; an overlay of 132
-/// bytes has an argument, a file's bytes and the lists of a tree.
-const OVER: [(&str, u64); 5] = [
-    ("nodes merged, a node each", 6),
-    ("nodes merged, a property each", 5),
-    ("fragments by path, a node each", 5),
-    ("new phandles far apart", 5),
-    ("overlays", 10),
-];
-
 /// Prints the table and gives the cases that need more than four times their input and 2 MiB.
 pub fn measure(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
     eprintln!("measuring memory");
@@ -59,8 +47,7 @@ pub fn measure(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
             grouped(limit),
             format!("{:.2}", peak as f64 / case.size as f64),
         ]);
-        let known = OVER.iter().find(|(known, _)| *known == name).map(|(_, times)| times * case.size);
-        if peak > known.unwrap_or(limit) {
+        if peak > limit {
             over.push(format!("{name}: {} bytes of memory", grouped(peak)));
         }
     }
