@@ -26,6 +26,10 @@ mod workers;
 
 use std::process::ExitCode;
 
+/// Where memory ends, the run ends with a sentence and an exit code.
+#[global_allocator]
+static ALLOCATOR: kbt_memory::Allocator = kbt_memory::Allocator;
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     if let Some(run) = words.next().as_deref().and_then(multicall::by_name) {

@@ -38,6 +38,17 @@ pub enum ModuleFileError {
     Module(ReadError),
 }
 
+impl ModuleFileError {
+    /// Whether it is the system's state and not the file's: another run may read the file.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == io::ErrorKind::OutOfMemory,
+            Self::Compressed(_, error) => error.kind == kbt_compress::ErrorKind::OutOfMemory,
+            Self::Module(_) => false,
+        }
+    }
+}
+
 impl From<io::Error> for ModuleFileError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -153,7 +164,9 @@ impl ModuleFiles {
     /// Reads on until there are `size` bytes, or the file ends.
     fn read_on(&mut self, file: &File, size: usize) -> io::Result<()> {
         if self.stored.len() < size {
-            self.stored.try_reserve_exact(size - self.stored.len()).map_err(io::Error::other)?;
+            self.stored
+                .try_reserve_exact(size - self.stored.len())
+                .map_err(|_| io::ErrorKind::OutOfMemory)?;
             self.stored.resize(size, 0);
         }
         let room = self.stored.get_mut(self.filled..size).unwrap_or_default();

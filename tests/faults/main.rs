@@ -8,6 +8,7 @@
 #[path = "../depmod_room/mod.rs"]
 mod depmod_room;
 mod inject;
+mod memory;
 #[path = "../small_kernel/mod.rs"]
 mod small_kernel;
 

@@ -5,7 +5,7 @@
 //! first makes sure that there is no other thread, and refuses otherwise. In a process with one thread nobody is
 //! in the middle of anything but the caller itself.
 //!
-//! Besides `kbt-streams` this is the only crate of the workspace with `unsafe` code.
+//! Besides `kbt-memory` and `kbt-streams` this is the only crate of the workspace with `unsafe` code.
 
 mod mask;
 

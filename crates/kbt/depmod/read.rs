@@ -45,6 +45,11 @@ pub fn facts(
     for (file, result) in files.iter().zip(results) {
         facts.push(match result {
             Ok(facts) => Reading::Whole(facts),
+            Err((error, _)) if error.is_out_of_memory() => {
+                let message =
+                    format!("no memory to read {}; nothing was written", String::from_utf8_lossy(file.path));
+                return Err(Stop::Fatal(Failure::new("no-memory", message)));
+            }
             Err((error, facts)) => {
                 bad += 1;
                 tell(file, &error, log);

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // L0 too, of the system instead of a format.
     ("kbt-fork", &[]),
     ("kbt-jobserver", &[]),
+    ("kbt-memory", &[]),
     ("kbt-parallel", &[]),
     ("kbt-streams", &[]),
     // L1: one format each, and no other.
@@ -39,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-fork",
             "kbt-jobserver",
             "kbt-kallsyms",
+            "kbt-memory",
             "kbt-parallel",
             "kbt-streams",
         ],
@@ -63,7 +65,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("zstd", &["kbt-compress"]),
     ("zstd-safe", &["kbt-compress"]),
     // Its calls are unsafe.
-    ("libc", &["kbt-fork", "kbt-streams"]),
+    ("libc", &["kbt-fork", "kbt-memory", "kbt-streams"]),
     ("jobserver", &["kbt-jobserver", "kbt-parallel"]),
     ("rayon", &["kbt-jobserver", "kbt-parallel"]),
     ("anstream", &["kbt"]),
