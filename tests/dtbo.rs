@@ -307,19 +307,17 @@ fn a_dump_that_cannot_be_whole_writes_nothing() {
     room.write("in/x.1", room.read("a.img"));
     let files = room.names(".");
     let directory = "cannot write: is a directory\n";
-    let another = "hint: name another file with -o\n";
+    let taken = "two results of this run would have this name\n";
+    let input = "this result would replace an input, ";
+    let another = "  hint: name another file for the result\n";
     for (line, code, expected) in [
         ("a.img -b in/way", 1, format!("in/way.2: {directory}")),
         ("a.img -b in/b -o in", 1, format!("in: {directory}")),
         ("a.img -b in/b -o no/text", 1, "no/text: cannot write: No such file or directory\n".to_owned()),
-        ("a.img -b in/b -o in/b.2", 2, format!("in/b.2: this is where the text goes\n  {another}")),
-        ("a.img -b link/b -o in/b.0", 2, format!("link/b.0: this is where the text goes\n  {another}")),
-        (
-            "in/x.1 -b link/x",
-            2,
-            "link/x.1: this is the image itself\n  hint: name another prefix with -b\n".to_owned(),
-        ),
-        ("a.img -o ./a.img", 2, format!("./a.img: this is the image itself\n  {another}")),
+        ("a.img -b in/b -o in/b.2", 2, format!("in/b.2: {taken}")),
+        ("a.img -b link/b -o in/b.0", 2, format!("in/b.0: {taken}")),
+        ("in/x.1 -b link/x", 2, format!("link/x.1: {input}in/x.1\n{another}")),
+        ("a.img -o ./a.img", 2, format!("./a.img: {input}a.img\n{another}")),
     ] {
         refuses(&room, &format!("dump {line}"), code, &format!("kbt: error: {expected}"));
         let ended = room.run("mkdtboimg", &[vec!["dump"], words(line)].concat());

@@ -126,6 +126,21 @@ fn the_help_fits_a_screen() {
 }
 
 #[test]
+fn no_paragraph_of_a_help_is_broken_twice() {
+    for (words, help) in leaves() {
+        for (line, next) in help.lines().zip(help.lines().skip(1)) {
+            let indent = |line: &str| line.len() - line.trim_start().len();
+            let is_text = !line.trim().is_empty() && !next.trim().is_empty() && indent(line) == indent(next);
+            // What stands further in is a list of its own, an option, a sample.
+            if is_text && [0, 10].contains(&indent(line)) && !next.trim_start().starts_with(['-', '[']) {
+                let word = next.split_whitespace().next().unwrap_or_default();
+                assert!(line.len() + 1 + word.len() > 100, "{words}: a line ends at '{line}'");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_example_runs() {
     let room = Room::new();
     for (words, help) in leaves() {

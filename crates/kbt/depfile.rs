@@ -4,96 +4,60 @@
 //! with `gcc -MMD -MP`. It appears together with the output. Names are written as they were given, since ninja looks the
 //! output up by its very spelling. What both tools would not read as the name that it is, is refused.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::args::depfile::Depfile as Args;
-use crate::dtbo::select::EntryRef;
+use crate::args::depfile::Depfile;
 use crate::output::{Output, Set};
 use crate::report::Failure;
 
-/// The inputs of a command, where a rule is wanted.
-pub struct Depfile<'a> {
-    file: Option<&'a Path>,
-    inputs: Vec<OsString>,
-    known: HashSet<OsString>,
-}
-
-impl<'a> Depfile<'a> {
-    /// Nothing is kept where no file is named.
-    pub fn new(args: &'a Args) -> Self {
-        Self { file: args.depfile.as_deref(), inputs: Vec::new(), known: HashSet::new() }
-    }
-
-    /// Adds a file that is read. Standard input is none.
-    pub fn input(&mut self, name: impl AsRef<OsStr>) {
-        let name = name.as_ref();
-        if self.file.is_some() && name != "-" && self.known.insert(name.to_owned()) {
-            self.inputs.push(name.to_owned());
+/// Stages the rule for `output`, where one is wanted, beside what else appears with it: of what these files are made of.
+///
+/// # Errors
+/// Where the output has no name, and where a name cannot be written in a rule.
+pub fn add(args: &Depfile, output: &Output, files: &mut Set<'_>) -> Result<(), Failure> {
+    match output {
+        Output::File(path) => add_for(args, path, files),
+        Output::Stdout if args.depfile.is_none() => Ok(()),
+        Output::Stdout => {
+            Err(Failure::usage("a depfile is about a file, and the result goes to standard output")
+                .hint("name a file for the result, or leave --depfile out"))
         }
-    }
-
-    /// Adds where a tree is read from: a file, or an entry's image.
-    pub fn tree(&mut self, word: &OsStr) {
-        match EntryRef::parse(word) {
-            Some(entry) => self.input(entry.image),
-            None => self.input(word),
-        }
-    }
-
-    /// Stages the rule for `output` beside what else appears with it.
-    ///
-    /// # Errors
-    /// Where the output has no name, and where a name cannot be written in a rule.
-    pub fn add(&self, output: &Output, files: &mut Set) -> Result<(), Failure> {
-        match output {
-            Output::File(path) => self.add_for(path, files),
-            Output::Stdout if self.file.is_none() => Ok(()),
-            Output::Stdout => {
-                Err(Failure::usage("a depfile is about a file, and the result goes to standard output")
-                    .hint("name a file for the result, or leave --depfile out"))
-            }
-        }
-    }
-
-    /// The same where a run writes several files, or none: the first file stands for the others, since they appear together.
-    ///
-    /// # Errors
-    /// As [`Depfile::add`], and where no file is written at all.
-    pub fn add_first<'o>(
-        &self,
-        outputs: impl IntoIterator<Item = &'o Output>,
-        files: &mut Set,
-    ) -> Result<(), Failure> {
-        let mut outputs = outputs.into_iter();
-        let first = outputs.find(|output| matches!(output, Output::File(_)));
-        self.add(first.unwrap_or(&Output::Stdout), files)
-    }
-
-    /// The same for an output of this name.
-    pub fn add_for(&self, output: &Path, files: &mut Set) -> Result<(), Failure> {
-        let Some(file) = self.file else { return Ok(()) };
-        if file == Path::new("-") {
-            return Err(Failure::usage("a depfile is a file, and '-' is none").hint("name a file"));
-        }
-        let place = fs::canonicalize(file).ok().filter(|place| place.is_file());
-        if place.is_some() && self.inputs.iter().any(|input| fs::canonicalize(input).ok() == place) {
-            return Err(Failure::usage("the depfile would replace an input")
-                .at_file(file.display())
-                .hint("name another file with --depfile"));
-        }
-        files.add(file, &rule(output.as_os_str(), &self.inputs)?)
     }
 }
 
-fn rule(output: &OsStr, inputs: &[OsString]) -> Result<Vec<u8>, Failure> {
+/// The same where a run writes several files, or none: the first file stands for the others, since they appear together.
+///
+/// # Errors
+/// As [`add`], and where no file is written at all.
+pub fn add_first<'o>(
+    args: &Depfile,
+    outputs: impl IntoIterator<Item = &'o Output>,
+    files: &mut Set<'_>,
+) -> Result<(), Failure> {
+    let first = outputs.into_iter().find(|output| matches!(output, Output::File(_)));
+    add(args, first.unwrap_or(&Output::Stdout), files)
+}
+
+/// The same for an output of this name.
+///
+/// # Errors
+/// As [`add`].
+pub fn add_for(args: &Depfile, output: &Path, files: &mut Set<'_>) -> Result<(), Failure> {
+    let Some(file) = &args.depfile else { return Ok(()) };
+    if file == Path::new("-") {
+        return Err(Failure::usage("a depfile is a file, and '-' is none").hint("name a file"));
+    }
+    let inputs: Vec<&OsString> = files.inputs().into_iter().flat_map(|inputs| inputs.names()).collect();
+    files.add(file, &rule(output.as_os_str(), &inputs)?)
+}
+
+fn rule(output: &OsStr, inputs: &[&OsString]) -> Result<Vec<u8>, Failure> {
     let mut text = escaped(output)?;
     text.push(b':');
     // What is changed in its place does not need itself: make warns of such a circle, and ninja refuses it.
-    let inputs = inputs.iter().filter(|input| *input != output);
+    let inputs = inputs.iter().filter(|input| **input != output);
     let inputs = inputs.map(|input| escaped(input)).collect::<Result<Vec<_>, _>>()?;
     for input in &inputs {
         text.extend(b" \\\n ");
@@ -161,7 +125,7 @@ mod tests {
 
     fn of(output: &str, inputs: &[&str]) -> String {
         let inputs: Vec<OsString> = inputs.iter().map(OsString::from).collect();
-        String::from_utf8(rule(output.as_ref(), &inputs).unwrap()).unwrap()
+        String::from_utf8(rule(output.as_ref(), &inputs.iter().collect::<Vec<_>>()).unwrap()).unwrap()
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod dtbo;
 mod exit;
 mod in_place;
 mod input;
+mod inputs;
 mod jobserver;
 mod kallsyms;
 mod matrix;

@@ -51,7 +51,7 @@ impl Output {
     }
 
     /// Writes `bytes` and lets `files` appear, all of it or nothing.
-    pub fn write_with(&self, mut files: Set, bytes: &[u8], sync: bool) -> Result<(), Failure> {
+    pub fn write_with(&self, mut files: Set<'_>, bytes: &[u8], sync: bool) -> Result<(), Failure> {
         match self {
             // What is printed cannot be taken back, so it comes first.
             Self::Stdout => self.write(bytes, sync)?,
@@ -60,13 +60,46 @@ impl Output {
         files.publish(sync)
     }
 
-    /// The same for what `write` writes in pieces, which are never all in memory.
-    pub fn write_pieces(&self, mut files: Set, write: &Pieces<'_>, sync: bool) -> Result<(), Failure> {
+    /// The same for an input that was changed, whose place it may take ([`Inputs::changed`]), and which `write` writes in
+    /// pieces that are never all in memory.
+    ///
+    /// [`Inputs::changed`]: crate::inputs::Inputs::changed
+    pub fn write_changed(&self, mut files: Set<'_>, write: &Pieces<'_>, sync: bool) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(write, sync)?,
-            Self::File(path) => files.add_pieces(path, write)?,
+            Self::File(path) => files.add_changed(path, write)?,
         }
         files.publish(sync)
+    }
+}
+
+/// Writes several results of a run, all of them or nothing.
+///
+/// # Errors
+/// The system's, and where two of them would go to standard output: nobody could tell them apart.
+pub fn write_all(mut files: Set<'_>, results: &[(&Output, &[u8])], sync: bool) -> Result<(), Failure> {
+    refuse_two_stdouts(results.iter().map(|(output, _)| *output))?;
+    let mut printed = None;
+    for (output, bytes) in results {
+        match output {
+            Output::File(path) => files.add(path, bytes)?,
+            Output::Stdout => printed = Some(bytes),
+        }
+    }
+    // What is printed cannot be taken back, so it comes first.
+    printed.map_or(Ok(()), |bytes| Output::Stdout.write(bytes, sync))?;
+    files.publish(sync)
+}
+
+/// Refuses outputs of which two are standard output.
+///
+/// # Errors
+/// A usage failure.
+pub fn refuse_two_stdouts<'o>(outputs: impl IntoIterator<Item = &'o Output>) -> Result<(), Failure> {
+    match outputs.into_iter().filter(|output| matches!(output, Output::Stdout)).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Failure::usage("two results of this run would go to standard output")
+            .hint("name a file for one of them")),
     }
 }
 
@@ -113,24 +146,35 @@ enum Place {
     /// There is a regular file, or nothing yet.
     File { target: PathBuf, old: Option<Metadata> },
     /// What is there cannot be replaced.
-    Through,
+    Through(Option<Metadata>),
+}
+
+impl Place {
+    /// What is there now.
+    fn old(&self) -> Option<&Metadata> {
+        match self {
+            Self::File { old, .. } | Self::Through(old) => old.as_ref(),
+        }
+    }
 }
 
 /// Where what is written to `path` goes: behind symbolic links.
 fn place(path: &Path) -> io::Result<Place> {
     if is_descriptor(path) {
-        return Ok(Place::Through);
+        return Ok(Place::Through(fs::metadata(path).ok()));
     }
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         // A pipe, or a file without a name: it is there, though no path leads to it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(Place::Through),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
+            return Ok(Place::Through(fs::metadata(path).ok()));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_target(path),
         Err(error) => return Err(error),
     };
     match fs::metadata(&target).ok() {
         Some(old) if old.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Some(old) if !old.is_file() => Ok(Place::Through),
+        Some(old) if !old.is_file() => Ok(Place::Through(Some(old))),
         old => Ok(Place::File { target, old }),
     }
 }

@@ -32,7 +32,7 @@ pub struct Apply {
     /// The overlays (.dtbo), in the order in which they are to be applied
     #[arg(required = true, value_name = "OVERLAY")]
     pub overlays: Vec<OsString>,
-    /// Write the merged tree here, `-` for standard output; it may be one of the inputs
+    /// Write the merged tree here, `-` for standard output; it may be BASE itself
     #[arg(short, long, value_name = "OUT")]
     pub output: OsString,
     /// Join /chosen/bootargs and every bootargs_ext, in order, and remove the bootargs_ext
@@ -172,28 +172,30 @@ pub struct Verify {
     pub limit: Limit,
 }
 
+/// What `kbt dto matrix --help` begins with: lines of its own stand in it, so clap is to break none that is not too long.
+const MATRIX: &str = "Try every overlay on every base
+
+Bases (.dtb) and overlays (.dtbo) are looked for in the directories and below, each base is read once, and the pairs \
+are shared out to as many workers as --jobs, make's jobserver or the cores allow. A table says of each overlay how many \
+bases it applies to and why it does not apply to the others, and which overlays for one base set a property \
+differently. Nothing is written but the reports.
+
+Exits with 1 where a pair does not do as it is to: apply, unless the configuration says that it is refused.
+
+The configuration has lines of a word, a pattern of bases and one or several patterns of overlays, which are then \
+applied one after the other; names are relative to the directories, `*` stands for anything but `/`, `**` for anything:
+
+    apply  rk3399-*.dtb      camera.dtbo display.dtbo
+    refuse rk3399-puma*.dtb  camera.dtbo
+    skip   old/**            **
+
+With an `apply` line only what such lines name is tried, else what --pairs says.
+
+Example: kbt dto matrix --bases out/dtb --overlays out/dtbo --pairs compatible --junit matrix.xml";
+
 /// Try every overlay on every base
-///
-/// Bases (.dtb) and overlays (.dtbo) are looked for in the directories and below, each base is read once, and the
-/// pairs are shared out to as many workers as --jobs, make's jobserver or the cores allow. A table says of each overlay
-/// how many bases it applies to and why it does not apply to the others, and which overlays for one base set a
-/// property differently. Nothing is written but the reports.
-///
-/// Exits with 1 where a pair does not do as it is to: apply, unless the configuration says that it is refused.
-///
-/// The configuration has lines of a word, a pattern of bases and one or several patterns of overlays, which are
-/// then applied one after the other; names are relative to the directories, `*` stands for anything but `/`, `**`
-/// for anything:
-///
-///     apply  rk3399-*.dtb      camera.dtbo display.dtbo
-///     refuse rk3399-puma*.dtb  camera.dtbo
-///     skip   old/**            **
-///
-/// With an `apply` line only what such lines name is tried, else what --pairs says.
-///
-/// Example: kbt dto matrix --bases out/dtb --overlays out/dtbo --pairs compatible --junit matrix.xml
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(long_about = MATRIX)]
 pub struct Matrix {
     /// The directory of the bases
     #[arg(long, value_name = "DIR")]

@@ -29,7 +29,7 @@ pub struct Pad {
     pub output: OsString,
     /// Write here what `patch` needs to know
     #[arg(long, value_name = "FILE")]
-    pub pad_file: Option<PathBuf>,
+    pub pad_file: Option<OsString>,
     /// Leave N bytes more behind each array that grows
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub slack: u32,
@@ -68,7 +68,7 @@ pub struct Patch {
     pub pad_file: Option<OsString>,
     /// Write System.map, too: what nm and scripts/mksysmap make of VMLINUX
     #[arg(long, value_name = "FILE")]
-    pub sysmap: Option<PathBuf>,
+    pub sysmap: Option<OsString>,
     /// Write the patched kernel here [default: in the place of VMLINUX]
     #[arg(short, long, value_name = "FILE", conflicts_with = "in_place")]
     pub output: Option<PathBuf>,

@@ -2,17 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kbt_dtbo_image::{DtTable, DtTableEntry, HEADER_SIZE, TableVersion};
 use serde_json::{Value, json};
 
 use crate::args::dtbo::Dump;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::dtbo::image::{self, Budget};
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
@@ -22,14 +21,15 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let bytes = image::read(&args.image)?;
     let table = image::parse(&name, &bytes)?;
     let output = Output::parse(&args.output);
-    check_targets(&table, &args.image, args.prefix.as_deref(), &output)?;
-    let mut files = Set::default();
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.input(&args.image);
+    let mut inputs = Inputs::default();
+    inputs.file(&args.image);
+    let mut files = Set::made_of(&inputs);
     match (&args.prefix, &output) {
         // The first entry stands for all of them: they appear together.
-        (Some(prefix), Output::Stdout) => depfile.add_for(&entry_path(prefix, 0), &mut files)?,
-        _ => depfile.add(&output, &mut files)?,
+        (Some(prefix), Output::Stdout) => {
+            depfile::add_for(&args.depfile, &entry_path(prefix, 0), &mut files)?;
+        }
+        _ => depfile::add(&args.depfile, &output, &mut files)?,
     }
     if let Some(prefix) = &args.prefix {
         let limit = args.decompress.then_some(args.max_size);
@@ -54,7 +54,7 @@ pub fn add_entries(
     table: &DtTable<'_>,
     prefix: &OsStr,
     limit: Option<usize>,
-    files: &mut Set,
+    files: &mut Set<'_>,
 ) -> Result<(), Failure> {
     let mut budget = Budget::new(table, limit.unwrap_or(0));
     for index in 0..table.entries().len() {
@@ -74,63 +74,6 @@ fn entry_path(prefix: &OsStr, index: usize) -> PathBuf {
     let mut name = prefix.to_owned();
     name.push(format!(".{index}"));
     PathBuf::from(name)
-}
-
-/// Refuses what can be told to fail, or to overwrite a file of the same run, before the first file is written.
-///
-/// # Errors
-///
-/// A directory where a file is to be, a directory that is missing, and a file that is to be two of these: the image,
-/// the text, an entry.
-pub fn check_targets(
-    table: &DtTable<'_>,
-    image: &OsStr,
-    prefix: Option<&OsStr>,
-    output: &Output,
-) -> Result<(), Failure> {
-    let image = fs::canonicalize(image).ok().filter(|image| image.is_file());
-    let text = match output {
-        Output::File(path) => Some(writable(path)?),
-        Output::Stdout => None,
-    };
-    if let (Output::File(path), true) = (output, text.is_some() && text == image) {
-        return Err(taken(path, "the image itself", "name another file with -o"));
-    }
-    let Some(prefix) = prefix else { return Ok(()) };
-    for index in 0..table.entries().len() {
-        let path = entry_path(prefix, index);
-        let target = Some(writable(&path)?);
-        if target == image {
-            return Err(taken(&path, "the image itself", "name another prefix with -b"));
-        }
-        if target == text {
-            return Err(taken(&path, "where the text goes", "name another file with -o"));
-        }
-    }
-    Ok(())
-}
-
-fn taken(path: &Path, what: &str, hint: &str) -> Failure {
-    Failure::usage(format!("this is {what}")).at_file(path.display()).hint(hint)
-}
-
-/// The real path of a file that is to be written, whether it is there or not.
-fn writable(path: &Path) -> Result<PathBuf, Failure> {
-    let failure = |error: io::Error| Failure::io("write", path.display(), &error);
-    match fs::canonicalize(path) {
-        Ok(real) if real.is_dir() => Err(failure(io::Error::from(io::ErrorKind::IsADirectory))),
-        Ok(real) => Ok(real),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A link that leads nowhere is no directory that is missing: what it names is made.
-            if fs::symlink_metadata(path).is_ok() {
-                return Ok(path.to_owned());
-            }
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(failure)?;
-            Ok(directory.join(path.file_name().unwrap_or_default()))
-        }
-        Err(error) => Err(failure(error)),
-    }
 }
 
 /// What follows `total_size`, in the manner of the dump; nothing where nothing follows.

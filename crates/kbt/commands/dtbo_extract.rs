@@ -1,10 +1,11 @@
 //! `kbt dtbo extract`.
 
 use crate::args::dtbo::Extract;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::dtbo::image::{self, Budget};
 use crate::dtbo::select::Selector;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
@@ -18,10 +19,10 @@ pub fn run(args: &Extract, report: &mut Report) -> Result<(), Failure> {
     let table = image::parse(&name, &bytes)?;
     let index = selector.find(&table).map_err(|failure| failure.at_file(&name))?;
     report.field("entry", index);
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.input(&args.image);
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut inputs = Inputs::default();
+    inputs.file(&args.image);
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     if args.stored {
         return output.write_with(files, table.stored(index).unwrap_or_default(), args.sync);
     }

@@ -10,11 +10,12 @@ use kbt_dtbo_image::{
 };
 
 use crate::args::dtbo::Pack;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::dtbo::build::{Request, Source, build, time_to_compress};
 use crate::dtbo::image::{TOO_LARGE, compression_of, decode, format_of, refusal};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::dtbo::{config, entry_word};
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::workers::{self, Jobs};
@@ -27,18 +28,18 @@ pub fn run(args: Pack, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
         return Err(Failure::usage("fields of entries are set beside a configuration or a manifest")
             .hint("set them in that file"));
     }
-    let mut depfile = Depfile::new(&args.depfile);
+    let mut inputs = Inputs::default();
     let image = match &args.manifest {
-        Some(path) => join(path, args.max_size, &mut depfile, jobs, report)?,
-        None => make(&args, &mut depfile, jobs, report)?,
+        Some(path) => join(path, args.max_size, &mut inputs, jobs, report)?,
+        None => make(&args, &mut inputs, jobs, report)?,
     };
     report.field("size", image.len());
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     output.write_with(files, &image, args.sync)
 }
 
-fn make(args: &Pack, depfile: &mut Depfile<'_>, jobs: Jobs, report: &mut Report) -> Result<Vec<u8>, Failure> {
+fn make(args: &Pack, inputs: &mut Inputs, jobs: Jobs, report: &mut Report) -> Result<Vec<u8>, Failure> {
     let options = &args.image;
     let mut request = Request {
         kind: options.kind.unwrap_or(TableKind::Dtb),
@@ -65,8 +66,8 @@ fn make(args: &Pack, depfile: &mut Depfile<'_>, jobs: Jobs, report: &mut Report)
             sources
         }
     };
-    args.config.iter().for_each(|path| depfile.input(path));
-    sources.iter().for_each(|source| depfile.input(&source.file));
+    inputs.files(&args.config);
+    inputs.files(sources.iter().map(|source| &source.file));
     build(&sources, &request, jobs, report)
 }
 
@@ -74,7 +75,7 @@ fn make(args: &Pack, depfile: &mut Depfile<'_>, jobs: Jobs, report: &mut Report)
 fn join(
     path: &Path,
     max_size: usize,
-    depfile: &mut Depfile<'_>,
+    inputs: &mut Inputs,
     jobs: Jobs,
     report: &mut Report,
 ) -> Result<Vec<u8>, Failure> {
@@ -84,10 +85,10 @@ fn join(
     };
     let manifest = Manifest::read(path)?;
     let directory = path.parent().unwrap_or(Path::new("."));
-    depfile.input(path);
+    inputs.file(path);
     // Who deleted one of two that stand for a blob wants it built without.
     let files = manifest.files().map(|name| directory.join(name));
-    files.filter(|file| file.exists()).for_each(|file| depfile.input(file));
+    inputs.files(files.filter(|file| file.exists()));
     let parts = Parts::read(&manifest, directory, max_size, jobs, report).map_err(at_manifest)?;
     let image = parts.image(&manifest).map_err(at_manifest)?;
     let repacked = repack(&image).map_err(|error| at_manifest(refusal(&error)))?;

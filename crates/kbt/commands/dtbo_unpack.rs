@@ -7,10 +7,11 @@ use kbt_compress::{Compression, crc32};
 use kbt_dtbo_image::{DtTable, Image, TableKind};
 
 use crate::args::dtbo::Unpack;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::dtbo::image::{self, Budget, Content};
 use crate::dtbo::manifest::{self, Manifest};
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::Set;
 use crate::report::{Failure, Report};
 
@@ -23,7 +24,9 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
     // Everything that can be refused is, before the first file appears.
     let readable = check(&table, &parts, args.limit.max_size, &name, report)?;
 
-    let mut directory = Directory { path: &args.directory, files: Set::default(), names: Vec::new() };
+    let mut inputs = Inputs::default();
+    inputs.file(&args.image);
+    let mut directory = Directory { path: &args.directory, files: Set::made_of(&inputs), names: Vec::new() };
     fs::create_dir_all(directory.path)
         .map_err(|error| Failure::io("make", directory.path.display(), &error))?;
     let mut manifest = header(&table, &parts, &bytes);
@@ -40,10 +43,8 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
         manifest.trailing = Some(directory.write("trailing.bin".to_owned(), parts.trailing)?);
     }
     directory.write(manifest::FILE.to_owned(), &manifest.to_bytes()?)?;
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.input(&args.image);
     // It appears with all the others, and what packs them again reads it.
-    depfile.add_for(&args.directory.join(manifest::FILE), &mut directory.files)?;
+    depfile::add_for(&args.depfile, &args.directory.join(manifest::FILE), &mut directory.files)?;
     report.field("entries", manifest.entries.len());
     directory.files.publish(args.sync)?;
     report.field("files", directory.names);
@@ -52,7 +53,7 @@ pub fn run(args: &Unpack, report: &mut Report) -> Result<(), Failure> {
 
 struct Directory<'a> {
     path: &'a Path,
-    files: Set,
+    files: Set<'a>,
     names: Vec<String>,
 }
 

@@ -6,8 +6,9 @@ use std::io::Write;
 use kbt_dto::{Error, ErrorKind, Input, Options, Place, Warning};
 
 use crate::args::dto::Apply;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::tree;
@@ -36,12 +37,13 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
         }
         report.warn(warning);
     }
-    let mut depfile = Depfile::new(&args.depfile);
-    std::iter::once(&args.base).chain(&args.overlays).for_each(|word| depfile.tree(word));
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut inputs = Inputs::default();
+    inputs.changed_tree(&args.base);
+    args.overlays.iter().for_each(|word| inputs.tree(word));
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     let write = |file: &mut dyn Write| merged.write(|bytes| file.write_all(bytes));
-    output.write_pieces(files, &write, args.sync)?;
+    output.write_changed(files, &write, args.sync)?;
     report.field("output", args.output.to_string_lossy());
     report.field("bytes", merged.size());
     report.field("overlays", overlays.len());

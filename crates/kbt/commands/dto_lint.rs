@@ -9,8 +9,9 @@ use kbt_dto_check::{Deletion, Finding, RULES, Rule, Severity, What, deletions};
 use serde_json::{Value, json};
 
 use crate::args::dto::Lint;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report, visible};
 use crate::sarif::{self, Region};
@@ -49,11 +50,11 @@ pub fn run(args: &Lint, report: &mut Report) -> Result<(), Failure> {
     for it in &mut found {
         it.denied = is_denied(args, it);
     }
-    let mut depfile = Depfile::new(&args.depfile);
-    std::iter::once(&args.base).chain(&args.overlays).for_each(|word| depfile.tree(word));
-    args.source.iter().for_each(|word| depfile.input(word));
-    let mut files = Set::default();
-    depfile.add_first(&sarif, &mut files)?;
+    let mut inputs = Inputs::default();
+    std::iter::once(&args.base).chain(&args.overlays).for_each(|word| inputs.tree(word));
+    inputs.files(&args.source);
+    let mut files = Set::made_of(&inputs);
+    depfile::add_first(&args.depfile, &sarif, &mut files)?;
     if let Some(sarif) = &sarif {
         sarif.write_with(files, &sarif_log(args, &found), false)?;
     }

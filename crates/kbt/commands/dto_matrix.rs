@@ -6,15 +6,16 @@ use std::time::Duration;
 use kbt_dto::{Base, Error, Options};
 
 use crate::args::dto::{Matrix as Arguments, Pairs};
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::matrix::config;
 use crate::matrix::conflicts::{self, Conflict};
 use crate::matrix::content::Content;
 use crate::matrix::files::{self, File};
 use crate::matrix::report::{Matrix, Outcome};
 use crate::matrix::runs::{self, Run};
-use crate::output::{Output, Set};
+use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report, visible};
 use crate::workers::{self, Jobs};
 
@@ -27,6 +28,7 @@ const RUNS_A_TASK: usize = 64;
 pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     let outputs = [&args.report, &args.junit].map(|word| word.as_deref().map(Output::parse));
     outputs.iter().flatten().try_for_each(|output| output.leave_json(report))?;
+    output::refuse_two_stdouts(outputs.iter().flatten())?;
     let mut bases = files::list(&args.bases, "dtb")?;
     let mut overlays = files::list(&args.overlays, "dtbo")?;
     if args.pairs == Pairs::Compatible {
@@ -56,12 +58,7 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
         outcomes: &outcomes,
         conflicts: &conflicts,
     };
-    let mut depfile = Depfile::new(&args.depfile);
-    args.config.iter().for_each(|word| depfile.input(word));
-    let read = bases.iter().zip(&base_wanted).chain(overlays.iter().zip(&overlay_wanted));
-    read.filter(|(file, wanted)| **wanted || !file.bytes.is_empty())
-        .for_each(|(file, _)| depfile.input(&file.path));
-    write(&outputs, &matrix, &depfile)?;
+    write(args, &outputs, &matrix, &[&base_wanted, &overlay_wanted])?;
     if report.is_json() {
         if let serde_json::Value::Object(fields) = matrix.json() {
             fields.into_iter().for_each(|(key, value)| report.field(&key, value));
@@ -73,20 +70,31 @@ pub fn run(args: &Arguments, jobs: Jobs, report: &mut Report) -> Result<(), Fail
     verdict(args, &matrix)
 }
 
-/// Writes the reports, which appear together.
-fn write(outputs: &[Option<Output>; 2], matrix: &Matrix<'_>, depfile: &Depfile<'_>) -> Result<(), Failure> {
-    let mut files = Set::default();
-    depfile.add_first(outputs.iter().flatten(), &mut files)?;
-    let [json, junit] = outputs;
-    let json = json.iter().map(|output| (output, format!("{:#}\n", matrix.json())));
-    let junit = junit.iter().map(|output| (output, matrix.junit()));
-    for (output, text) in json.chain(junit) {
-        match output {
-            Output::File(path) => files.add(path, text.as_bytes())?,
-            Output::Stdout => output.write(text.as_bytes(), false)?,
+/// Writes the reports, which appear together. Files that were not tried are spared, too.
+fn write(
+    args: &Arguments,
+    outputs: &[Option<Output>; 2],
+    matrix: &Matrix<'_>,
+    wanted: &[&[bool]; 2],
+) -> Result<(), Failure> {
+    let mut inputs = Inputs::default();
+    inputs.files(&args.config);
+    for (file, wanted) in
+        [matrix.bases, matrix.overlays].into_iter().flatten().zip(wanted.iter().copied().flatten())
+    {
+        match *wanted || !file.bytes.is_empty() {
+            true => inputs.file(&file.path),
+            false => inputs.unread(&file.path),
         }
     }
-    files.publish(false)
+    let mut files = Set::made_of(&inputs);
+    depfile::add_first(&args.depfile, outputs.iter().flatten(), &mut files)?;
+    let [json, junit] = outputs;
+    let json = json.as_ref().map(|output| (output, format!("{:#}\n", matrix.json())));
+    let junit = junit.as_ref().map(|output| (output, matrix.junit()));
+    let results: Vec<_> =
+        [&json, &junit].into_iter().flatten().map(|(output, text)| (*output, text.as_bytes())).collect();
+    output::write_all(files, &results, false)
 }
 
 fn configuration(args: &Arguments) -> Result<Vec<config::Line>, Failure> {

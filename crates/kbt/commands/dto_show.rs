@@ -3,8 +3,9 @@
 use kbt_dts::{Dts, Error, ErrorKind, Oddity};
 
 use crate::args::dto::Show;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::tree;
@@ -21,10 +22,10 @@ pub fn run(args: &Show, report: &mut Report) -> Result<(), Failure> {
         report.warn(warning(oddity).at_file(&name));
     }
     let output = Output::parse(&args.output);
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.tree(&args.tree);
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut inputs = Inputs::default();
+    inputs.tree(&args.tree);
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     if report.is_json() && matches!(output, Output::Stdout) {
         report.field("dts", String::from_utf8_lossy(&shown.text).into_owned());
         return Ok(());

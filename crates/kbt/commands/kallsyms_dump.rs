@@ -7,8 +7,9 @@ use kbt_kallsyms::{Error, ErrorKind, Located, Table, address_digits, search};
 use serde_json::json;
 
 use crate::args::kallsyms::{Dump, DumpFormat};
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::{image, refusal};
 use crate::output::{Output, Set};
@@ -41,10 +42,10 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
 }
 
 fn write(args: &Dump, output: &Output, text: &[u8]) -> Result<(), Failure> {
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.input(&args.kernel);
-    let mut files = Set::default();
-    depfile.add(output, &mut files)?;
+    let mut inputs = Inputs::default();
+    inputs.file(&args.kernel);
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, output, &mut files)?;
     output.write_with(files, text, false)
 }
 

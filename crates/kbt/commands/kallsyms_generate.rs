@@ -6,8 +6,9 @@ use kbt_elf::{Class, Pieces, Target};
 use kbt_kallsyms::{Choice, Kernel, Located, Table, parse_nm, read_symbols_where};
 
 use crate::args::kallsyms::Generate;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::plan::Plan;
 use crate::kallsyms::refusal;
@@ -23,10 +24,10 @@ pub fn run(args: &Generate, report: &mut Report) -> Result<(), Failure> {
         (None, Some(word)) => of_elf(args, word, is_text(&output), report),
         (None, None) => Err(Failure::usage("no input is given")),
     }?;
-    let mut depfile = Depfile::new(&args.depfile);
-    [&args.vmlinux, &args.from_nm, &args.like].into_iter().flatten().for_each(|word| depfile.input(word));
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut inputs = Inputs::default();
+    inputs.files([&args.vmlinux, &args.from_nm, &args.like].into_iter().flatten());
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     output.write_with(files, &bytes, args.sync)
 }
 

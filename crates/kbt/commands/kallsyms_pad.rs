@@ -4,17 +4,20 @@ use kbt_kallsyms::linker_script::ScriptError;
 use kbt_kallsyms::{LinkerScript, PadOptions, Superset, pad};
 
 use crate::args::kallsyms_link::Pad;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::refusal;
-use crate::output::{Output, Set};
+use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report};
 
 /// Makes the object and its record.
 pub fn run(args: &Pad, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
-    output.leave_json(report)?;
+    let pad_file = args.pad_file.as_deref().map(Output::parse);
+    std::iter::once(&output).chain(&pad_file).try_for_each(|output| output.leave_json(report))?;
+    output::refuse_two_stdouts(std::iter::once(&output).chain(&pad_file))?;
     let text = match &args.lds {
         Some(lds) => input::read(lds)?,
         None => Vec::new(),
@@ -44,14 +47,14 @@ pub fn run(args: &Pad, report: &mut Report) -> Result<(), Failure> {
     report.field("addresses", pad.record.layout.addresses.name());
     let sizes = pad.record.slots.iter().map(|(array, size)| (array.to_string(), (*size).into()));
     report.field("sizes", serde_json::Value::Object(sizes.collect()));
-    let mut set = Set::default();
-    let mut depfile = Depfile::new(&args.depfile);
-    args.objects.iter().chain(&args.lds).for_each(|word| depfile.input(word));
-    depfile.add(&output, &mut set)?;
-    if let Some(path) = &args.pad_file {
-        set.add(path, pad.record.to_text().as_bytes())?;
-    }
-    output.write_with(set, &pad.object, args.sync)
+    let mut inputs = Inputs::default();
+    inputs.files(args.objects.iter().chain(&args.lds));
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
+    let text = pad.record.to_text();
+    let record = pad_file.as_ref().map(|output| (output, text.as_bytes()));
+    let results: Vec<_> = std::iter::once((&output, &pad.object[..])).chain(record).collect();
+    output::write_all(files, &results, args.sync)
 }
 
 fn broken(error: &ScriptError) -> Failure {

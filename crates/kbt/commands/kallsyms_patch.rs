@@ -10,11 +10,12 @@ use kbt_kallsyms::{
 };
 
 use crate::args::kallsyms_link::Patch;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::in_place::{Change, InPlace, Recovery, stale};
 use crate::input;
+use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
-use crate::output::Set;
+use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report};
 
 /// Patches a kernel, or undoes what a killed run has left.
@@ -31,8 +32,8 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
             None
         }
     };
-    let results = [args.sysmap.as_deref(), args.depfile.depfile.as_deref()].into_iter().flatten();
-    refuse_as_result(path, results)?;
+    let sysmap = args.sysmap.as_deref().map(Output::parse);
+    sysmap.iter().try_for_each(|output| output.leave_json(report))?;
     let record = match &args.pad_file {
         Some(word) => Some(read_record(word)?),
         None => None,
@@ -57,20 +58,20 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     let table = patch(&file.elf()?, &located, options);
     let table = table.map_err(|error| refused(&error, &file, &located, options))?;
     tell(&table, report);
-    let mut depfile = Depfile::new(&args.depfile);
-    std::iter::once(&args.vmlinux).chain(&args.pad_file).for_each(|word| depfile.input(word));
-    let mut set = Set::default();
-    depfile.add_for(args.output.as_deref().unwrap_or(path), &mut set)?;
-    if let Some(map) = &args.sysmap {
-        let digits = address_digits(file.elf()?.header().class);
-        set.add(map, &system_map(&table.map, digits))?;
-    }
+    let mut inputs = Inputs::default();
+    inputs.changed(&args.vmlinux);
+    inputs.files(&args.pad_file);
+    let mut set = Set::made_of(&inputs);
+    depfile::add_for(&args.depfile, args.output.as_deref().unwrap_or(path), &mut set)?;
     let is_right = table.edits.is_empty() && args.output.is_none();
     if place.is_none() && !is_right {
         set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?;
     }
     // Symbols do not change: the map is right even where the kernel cannot be written.
-    set.publish(args.sync)?;
+    let digits = address_digits(file.elf()?.header().class);
+    let map = sysmap.as_ref().map(|output| (output, system_map(&table.map, digits)));
+    let results: Vec<_> = map.iter().map(|(output, text)| (*output, &text[..])).collect();
+    output::write_all(set, &results, args.sync)?;
     match place.filter(|_| !is_right) {
         Some(place) => write(&place, &file, &table.edits, args.sync),
         // What is right already is not touched.
@@ -98,20 +99,6 @@ fn undo(path: &Path, sync: bool) -> Result<(), Failure> {
             .at_file(path.display())),
         Recovery::Stale => Err(stale(path)),
     }
-}
-
-/// Refuses results that would be written over the kernel.
-fn refuse_as_result<'a>(kernel: &Path, results: impl Iterator<Item = &'a Path>) -> Result<(), Failure> {
-    use std::os::unix::fs::MetadataExt as _;
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    let kernel = identity(kernel);
-    for result in results {
-        if kernel.is_some() && identity(result) == kernel {
-            let message = "this result would be written over the kernel that is patched";
-            return Err(Failure::usage(message).at_file(result.display()));
-        }
-    }
-    Ok(())
 }
 
 fn read_record(word: &std::ffi::OsStr) -> Result<PadFile, Failure> {

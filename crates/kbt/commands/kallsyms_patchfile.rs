@@ -3,9 +3,10 @@
 use kbt_elf::Edit;
 
 use crate::args::kallsyms_link::Patchfile;
-use crate::depfile::Depfile;
+use crate::depfile;
 use crate::in_place::InPlace;
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::Set;
 use crate::report::{Failure, Report};
 
@@ -33,9 +34,12 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
             None
         }
     };
-    let size = std::fs::metadata(&args.file)
-        .map_err(|error| Failure::io("read", args.file.display(), &error))?
-        .len();
+    let status =
+        std::fs::metadata(&args.file).map_err(|error| Failure::io("read", args.file.display(), &error))?;
+    let mut inputs = Inputs::default();
+    inputs.file(&args.patch);
+    inputs.spare(&args.file, &status, false)?;
+    let size = status.len();
     let edit = Edit { offset: args.offset, bytes };
     let end = edit.end().unwrap_or(u64::MAX);
     if end > size {
@@ -44,10 +48,8 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
         return Err(Failure::new("short-write", message).at_file(args.file.display()).at_offset(args.offset));
     }
     report.field("written", edit.bytes.len());
-    let mut depfile = Depfile::new(&args.depfile);
-    depfile.input(&args.patch);
-    let mut set = Set::default();
-    depfile.add_for(&args.file, &mut set)?;
+    let mut set = Set::made_of(&inputs);
+    depfile::add_for(&args.depfile, &args.file, &mut set)?;
     if let Some(place) = place {
         place.apply(&[place.change(&edit)?], args.sync)?;
         return set.publish(args.sync);

@@ -23,7 +23,7 @@ use std::path::Path;
 use kbt_depmod::{Built, Level, Modules, Options, Output, Outputs, build};
 
 use crate::args::depmod::{Compat, Depmod};
-use crate::depfile::Depfile;
+use crate::inputs::Inputs;
 use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
@@ -101,31 +101,34 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
     };
     let built = build(&modules, &gathered.views(), &options, &mut log.messages);
-    let mut depfile = Depfile::new(&args.depfile);
-    name_inputs(&mut depfile, &settings, &modules, &config);
+    let mut inputs = Inputs::default();
+    name_inputs(&mut inputs, &settings, &config);
     for name in ["modules.builtin", "modules.builtin.modinfo"] {
-        name_beside(&mut depfile, &settings, name);
+        name_beside(&mut inputs, &settings, name);
     }
-    args.symvers.iter().chain(&args.filesyms).for_each(|file| depfile.input(file));
-    let outputs = finish(args, &settings, &modules, built, &depfile, log)?;
+    inputs.files(args.symvers.iter().chain(&args.filesyms));
+    // None of them has the name of a file of depmod's, so that without a rule nobody asks for them.
+    if args.depfile.depfile.is_some() {
+        inputs.files(modules.iter().map(|module| path(module.path)));
+    }
+    let outputs = finish(args, &settings, &modules, built, &inputs, log)?;
     if let Some(incremental) = incremental.as_ref().filter(|_| !args.show) {
         incremental.keep(&modules, &identities, &gathered, &outputs, log);
     }
     Ok(())
 }
 
-/// What any look at modules reads: the configuration, modules.order, the modules.
-fn name_inputs(depfile: &mut Depfile<'_>, settings: &Settings, modules: &Modules, config: &[OsString]) {
-    config.iter().for_each(|file| depfile.input(file));
-    name_beside(depfile, settings, "modules.order");
-    modules.iter().for_each(|module| depfile.input(path(module.path)));
+/// What any look at modules reads beside the modules: the configuration, modules.order.
+fn name_inputs(inputs: &mut Inputs, settings: &Settings, config: &[OsString]) {
+    inputs.files(config);
+    name_beside(inputs, settings, "modules.order");
 }
 
 /// A file of the module directory, which need not be there.
-fn name_beside(depfile: &mut Depfile<'_>, settings: &Settings, name: &str) {
+fn name_beside(inputs: &mut Inputs, settings: &Settings, name: &str) {
     let beside = path(&settings.directory).join(name);
     if beside.exists() {
-        depfile.input(beside);
+        inputs.file(beside);
     }
 }
 
@@ -135,7 +138,7 @@ fn finish(
     settings: &Settings,
     modules: &Modules,
     built: Built,
-    depfile: &Depfile<'_>,
+    inputs: &Inputs,
     log: &mut Log<'_>,
 ) -> Result<Outputs, Stop> {
     if !log.report.is_json() {
@@ -156,7 +159,7 @@ fn finish(
             outputs.iter().try_for_each(|(_, bytes)| print(bytes))?;
         }
     } else {
-        publish::publish(&settings.output, &outputs, args.incremental.is_some(), depfile)?;
+        publish::publish(args, path(&settings.output), &outputs, inputs)?;
         log.report.field("output", String::from_utf8_lossy(&settings.output));
     }
     log.report.field("modules", modules.len());

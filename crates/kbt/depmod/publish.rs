@@ -7,8 +7,10 @@ use std::path::Path;
 
 use kbt_depmod::{Output, Outputs};
 
-use super::{Stop, path};
-use crate::depfile::Depfile;
+use super::Stop;
+use crate::args::depmod::Depmod;
+use crate::depfile;
+use crate::inputs::Inputs;
 use crate::modules_dir::text;
 use crate::output::Set;
 
@@ -18,18 +20,13 @@ const MODE: u32 = 0o644;
 /// Writes the files to `directory`, which is made where it is missing. They are on the disk before the first of them can be
 /// seen.
 ///
-/// With `keep_same` a file that has the right bytes stays; but not modules.dep, whose time tells of this run (`-A`, make).
-pub fn publish(
-    directory: &[u8],
-    outputs: &Outputs,
-    keep_same: bool,
-    depfile: &Depfile<'_>,
-) -> Result<(), Stop> {
-    let directory = path(directory);
+/// With `--incremental` a file that has the right bytes stays; but not modules.dep, whose time tells of this run (`-A`, make).
+pub fn publish(args: &Depmod, directory: &Path, outputs: &Outputs, inputs: &Inputs) -> Result<(), Stop> {
+    let keep_same = args.incremental.is_some();
     fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(|error| {
         Stop::fatal("io", format!("could not create directory {}: {}", directory.display(), text(error)))
     })?;
-    let mut set = Set::default();
+    let mut set = Set::made_of(inputs);
     let mut old = Vec::new();
     for output in Output::ALL {
         let file = directory.join(output.name());
@@ -42,7 +39,7 @@ pub fn publish(
         }
     }
     // It stands for the others: they appear together.
-    depfile.add_for(&directory.join("modules.dep"), &mut set).map_err(Stop::Fatal)?;
+    depfile::add_for(&args.depfile, &directory.join("modules.dep"), &mut set).map_err(Stop::Fatal)?;
     set.publish(true).map_err(Stop::Fatal)
 }
 

@@ -12,10 +12,11 @@ use std::process::ExitCode;
 use kbt_dtbo_image::{DEFAULT_PAGE_SIZE, EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
 use crate::args::dtbo::Share;
-use crate::commands::dtbo_dump::{add_entries, check_targets};
+use crate::commands::dtbo_dump::add_entries;
 use crate::dtbo::build::{Request, Source, build};
 use crate::dtbo::{config, image};
 use crate::input;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
@@ -89,7 +90,9 @@ fn create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     }
     sources.iter_mut().for_each(|source| source.options = source.options.or(&defaults));
     let image = build(&sources, &request, jobs, report)?;
-    Output::parse(output).write(&image, false)
+    let mut inputs = Inputs::default();
+    inputs.files(sources.iter().map(|source| &source.file));
+    Output::parse(output).write_with(Set::made_of(&inputs), &image, false)
 }
 
 /// `cfg_create IMAGE CONFIG [-d DIR]`
@@ -113,7 +116,10 @@ fn cfg_create(words: &[OsString], report: &mut Report) -> Result<(), Failure> {
     config::apply(&config, &mut request);
     let sources = config::sources(config, Path::new(directory))?;
     let image = build(&sources, &request, jobs, report)?;
-    Output::parse(output).write(&image, false)
+    let mut inputs = Inputs::default();
+    inputs.file(file);
+    inputs.files(sources.iter().map(|source| &source.file));
+    Output::parse(output).write_with(Set::made_of(&inputs), &image, false)
 }
 
 /// `dump IMAGE [-o FILE] [-b PREFIX] [--decompress]`
@@ -136,8 +142,9 @@ fn dump(words: &[OsString]) -> Result<(), Failure> {
     let bytes = image::read(file)?;
     let table = image::parse(&name, &bytes)?;
     let output = Output::parse(output);
-    check_targets(&table, file, prefix, &output)?;
-    let mut files = Set::default();
+    let mut inputs = Inputs::default();
+    inputs.file(file);
+    let mut files = Set::made_of(&inputs);
     if let Some(prefix) = prefix {
         let limit = decompress.then_some(image::DEFAULT_MAX_SIZE);
         add_entries(&table, prefix, limit, &mut files)

@@ -20,7 +20,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::lock::Lock;
 use super::temporary::{Access, Identity, MODE, Temporary, directory, identity, sweep};
-use super::{BUFFER, Pieces, Place, cannot_write, place, write_through};
+use super::{BUFFER, Pieces, Place, cannot_write, name_place, place, write_through};
+use crate::inputs::Inputs;
 use crate::report::Failure;
 
 /// From so many files on the process asks for more descriptors; it has 1024 as a rule, and two for each file.
@@ -28,7 +29,9 @@ const FEW: usize = 16;
 
 /// Files to be published together.
 #[derive(Debug, Default)]
-pub struct Set {
+pub struct Set<'i> {
+    /// What none of them may replace.
+    inputs: Option<&'i Inputs>,
     staged: Vec<Staged>,
     /// The directory and the name of each target.
     targets: HashSet<(Identity, OsString)>,
@@ -57,12 +60,29 @@ enum State {
     Replaced,
 }
 
-impl Set {
+/// Whether a file is the result for which [`Inputs::changed`] makes an exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Changed,
+    Other,
+}
+
+impl<'i> Set<'i> {
+    /// Results that are made of these inputs and may not replace them.
+    pub fn made_of(inputs: &'i Inputs) -> Self {
+        Self { inputs: Some(inputs), ..Self::default() }
+    }
+
+    /// What the results are made of.
+    pub fn inputs(&self) -> Option<&'i Inputs> {
+        self.inputs
+    }
+
     /// Adds a file as [`Output::write`](super::Output::write) would write it: behind symbolic links, with owner and
     /// permissions kept. When this returns its bytes are written, but not to be seen.
     ///
     /// # Errors
-    /// The system's. To drop the set leaves everything as it was.
+    /// The system's, and where it would replace an input. To drop the set leaves everything as it was.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         self.add_pieces(path, &|file| file.write_all(bytes))
     }
@@ -72,7 +92,15 @@ impl Set {
     /// # Errors
     /// As [`Set::add`].
     pub fn add_pieces(&mut self, path: &Path, write: &Pieces<'_>) -> Result<(), Failure> {
-        self.stage(path, place(path).and_then(|place| Content::of(place, write)))
+        self.stage(path, place(path), Role::Other, |place| Content::of(place, write))
+    }
+
+    /// The same for the result that may be one of the inputs, changed.
+    ///
+    /// # Errors
+    /// As [`Set::add`].
+    pub fn add_changed(&mut self, path: &Path, write: &Pieces<'_>) -> Result<(), Failure> {
+        self.stage(path, place(path), Role::Changed, |place| Content::of(place, write))
     }
 
     /// Adds a file that takes the place of what has this name, be it a symbolic link: nothing outside of its directory
@@ -81,10 +109,8 @@ impl Set {
     /// # Errors
     /// As [`Set::add`].
     pub fn add_name(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        self.stage(
-            path,
-            super::name_place(path).and_then(|place| Content::of(place, &|file| file.write_all(bytes))),
-        )
+        let write: &Pieces<'_> = &|file| file.write_all(bytes);
+        self.stage(path, name_place(path), Role::Other, |place| Content::of(place, write))
     }
 
     /// As [`Set::add_name`], but the file is the process's own and has `mode` less the umask, whatever was there.
@@ -92,13 +118,12 @@ impl Set {
     /// # Errors
     /// As [`Set::add`].
     pub fn add_own(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-        let content = super::name_place(path).and_then(|place| match place {
+        self.stage(path, name_place(path), Role::Other, |place| match place {
             Place::File { target, .. } => {
                 Content::written(target, Access::New(mode), &|file| file.write_all(bytes))
             }
-            Place::Through => Ok(Content::Bytes(bytes.to_vec())),
-        });
-        self.stage(path, content)
+            Place::Through(_) => Ok(Content::Bytes(bytes.to_vec())),
+        })
     }
 
     /// Adds a file that is a copy of `source` with some bytes changed. The copy is the system's: file systems that can
@@ -107,11 +132,21 @@ impl Set {
     /// # Errors
     /// The system's, and a target that cannot be replaced.
     pub fn add_edited(&mut self, path: &Path, source: &Path, edits: &[Edit]) -> Result<(), Failure> {
-        self.stage(path, place(path).and_then(|place| Content::edited(place, source, edits)))
+        self.stage(path, place(path), Role::Changed, |place| Content::edited(place, source, edits))
     }
 
-    fn stage(&mut self, path: &Path, content: io::Result<Content>) -> Result<(), Failure> {
-        let content = content.map_err(|error| cannot_write(path, &error))?;
+    fn stage(
+        &mut self,
+        path: &Path,
+        place: io::Result<Place>,
+        role: Role,
+        content: impl FnOnce(Place) -> io::Result<Content>,
+    ) -> Result<(), Failure> {
+        let place = place.map_err(|error| cannot_write(path, &error))?;
+        if let (Some(inputs), Some(old)) = (self.inputs, place.old()) {
+            inputs.spare(path, old, role == Role::Changed)?;
+        }
+        let content = content(place).map_err(|error| cannot_write(path, &error))?;
         if let Content::File { target, .. } = &content {
             let name = target.file_name().unwrap_or_default().to_owned();
             if !self.targets.insert((identity(&directory(target).join(".")), name)) {
@@ -298,7 +333,7 @@ mod tests {
     }
 
     /// A room with `a` and a set of `a`, `b` and `c`.
-    fn set() -> (tempfile::TempDir, Set) {
+    fn set() -> (tempfile::TempDir, Set<'static>) {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("a"), "old").unwrap();
         let mut set = Set::default();

@@ -12,7 +12,8 @@ use super::log::Log;
 use super::settings::Settings;
 use super::{Stop, find, find::Found, incremental::Gathered, name_inputs, path, read};
 use crate::args::depmod::{Format, Graph as Args};
-use crate::depfile::Depfile;
+use crate::depfile;
+use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
@@ -37,8 +38,8 @@ struct Node {
 pub fn run(args: &Args, jobs: Jobs, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
-    let mut depfile = Depfile::new(&args.depfile);
-    let graph = read_graph(args, &mut depfile, jobs, report).map_err(Stop::into_failure)?;
+    let mut inputs = Inputs::default();
+    let graph = read_graph(args, &mut inputs, jobs, report).map_err(Stop::into_failure)?;
     let text = match args.format {
         Format::Dot => graph.dot(),
         Format::Svg => svg::draw(&graph),
@@ -46,22 +47,18 @@ pub fn run(args: &Args, jobs: Jobs, report: &mut Report) -> Result<(), Failure> 
     };
     report.field("modules", graph.nodes.len());
     report.field("needs", graph.edges.len());
-    let mut files = Set::default();
-    depfile.add(&output, &mut files)?;
+    let mut files = Set::made_of(&inputs);
+    depfile::add(&args.depfile, &output, &mut files)?;
     output.write_with(files, text.as_bytes(), false)
 }
 
-fn read_graph(
-    args: &Args,
-    depfile: &mut Depfile<'_>,
-    jobs: Jobs,
-    report: &mut Report,
-) -> Result<Graph, Stop> {
+fn read_graph(args: &Args, inputs: &mut Inputs, jobs: Jobs, report: &mut Report) -> Result<Graph, Stop> {
     let mut log = Log::new(report, 0);
     let settings = Settings::of_place(&args.place, args.kernel.as_deref(), &mut log);
     let graph = settings.and_then(|settings| {
         let Found { modules, config } = find::modules(&settings, None, &mut log)?;
-        name_inputs(depfile, &settings, &modules, &config);
+        name_inputs(inputs, &settings, &config);
+        inputs.files(modules.iter().map(|module| path(module.path)));
         let files: Vec<_> = modules.iter().collect();
         let gathered = Gathered::read(read::facts(&settings.directory, &files, false, jobs, &mut log)?);
         let all = dependencies(&modules, &gathered.views(), &Options::default());
