@@ -7,7 +7,6 @@
 //! descriptors). An open directory is a descriptor, so the depth is what the process may have of them.
 
 use std::ffi::CStr;
-use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -16,6 +15,7 @@ use kbt_depmod::{Messages, has_module_extension};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
+use crate::input;
 use crate::report::Failure;
 
 /// Bytes of directory entries that are asked for at once.
@@ -248,7 +248,7 @@ pub fn text(error: impl std::fmt::Display) -> String {
 pub fn read_beside(directory: &[u8], name: &str) -> Result<Result<Vec<u8>, Vec<u8>>, Failure> {
     use std::os::unix::ffi::OsStrExt as _;
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(directory)).join(name);
-    let mut file = match File::open(&path) {
+    let file = match input::open_found(&path) {
         Ok(file) => file,
         Err(error) => {
             let why = text(error);
@@ -257,8 +257,5 @@ pub fn read_beside(directory: &[u8], name: &str) -> Result<Result<Vec<u8>, Vec<u
             ));
         }
     };
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut file, &mut bytes)
-        .map_err(|error| Failure::io("read", path.display(), &error))?;
-    Ok(Ok(bytes))
+    input::read_opened(file).map(Ok).map_err(|error| Failure::io("read", path.display(), &error))
 }

@@ -9,8 +9,10 @@
 mod depmod_room;
 mod inject;
 mod memory;
+mod odd_files;
 #[path = "../small_kernel/mod.rs"]
 mod small_kernel;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,13 +97,18 @@ impl Case {
         }
     }
 
-    /// Tries the faults of every `stride`th call.
-    fn try_all(&self, injector: &Injector<'_>, stride: usize) -> usize {
+    /// Puts there what is to be replaced.
+    fn prepare(&self) {
         for (name, text) in &self.old {
             let path = self.room.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+    }
+
+    /// Tries the faults of every `stride`th call.
+    fn try_all(&self, injector: &Injector<'_>, stride: usize) -> usize {
+        self.prepare();
         let old = files(&self.room);
         let counts = injector.counts(&self.command());
         let new = without(&files(&self.room), is_cache);

@@ -1,6 +1,5 @@
 //! A system without memory for the run: one line and an exit code, whatever was being done, and nothing is half written.
 
-use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Output};
 
@@ -34,11 +33,7 @@ fn least() -> usize {
 impl Case {
     /// Tries one limit after the other. How many of them were too low.
     fn try_limits(&self, least: usize) -> usize {
-        for (name, text) in &self.old {
-            let path = self.room.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        self.prepare();
         let old = files(&self.room);
         assert!(self.command().output().unwrap().status.success(), "{:?}", self.words);
         let new = without(&files(&self.room), is_cache);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use kbt_depmod::{Config, Level};
 
 use super::log::Log;
+use crate::input;
 use crate::modules_dir::text;
 
 /// The directories that are read where nothing else is said; of two files of one name the first counts.
@@ -25,7 +26,7 @@ pub fn load(places: &[OsString], version: &[u8], log: &mut Log<'_>) -> (Config, 
     }
     let mut texts = Vec::new();
     for path in files.into_values() {
-        match fs::read(&path) {
+        match input::open_found(&path).and_then(input::read_opened) {
             Ok(text) => texts.push((path.into_os_string().into_vec(), text)),
             Err(error) => {
                 log.tell(Level::Error, format!("file parse {}: {}", path.display(), text(error)));

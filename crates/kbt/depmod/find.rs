@@ -11,6 +11,7 @@ use super::log::Log;
 use super::settings::{Settings, current_directory};
 use super::{Stop, config_files, incremental};
 use crate::modules_dir::{Walk, read_beside, text};
+use crate::report::Failure;
 
 /// Bytes of the longest path that kmod takes, with its NUL: C's `PATH_MAX`.
 const MAX_PATH: usize = 4096;
@@ -41,7 +42,11 @@ pub fn modules(
         }
     }
     if modules.len() > MAX_MODULES {
-        return Err(Stop::fatal("too-many", "could not build module array: Numerical result out of range"));
+        let message = "could not build module array: Numerical result out of range";
+        let hint = format!(
+            "kmod numbers at most {MAX_MODULES} modules, and so does kbt; name fewer, or exclude some in depmod.d"
+        );
+        return Err(Stop::Fatal(Failure::new("too-many", message).hint(hint)));
     }
     modules.sort();
     match read_beside(&settings.directory, "modules.order").map_err(Stop::Fatal)? {

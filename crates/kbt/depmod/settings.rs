@@ -150,7 +150,7 @@ impl KernelFile {
             }
         };
         let name = name.as_bytes().to_vec();
-        let content = std::fs::read(path(&name)).map_err(|error| {
+        let content = crate::input::read_file(path(&name)).map_err(|error| {
             Stop::fatal("io", format!("could not load {}: {}", path(&name).display(), text(error)))
         })?;
         Ok(Some(Self { name, content, versions }))

@@ -66,8 +66,9 @@ fn locate(name: &str, directory: &Path, places: &mut Option<Places>) -> Result<P
         [] => Ok(given.to_owned()),
         [only] => Ok(only.clone()),
         [first, rest @ ..] => {
-            let content = fs::read(first).map_err(|error| Failure::io("read", first.display(), &error))?;
-            match rest.iter().find(|other| fs::read(other).is_ok_and(|bytes| bytes != content)) {
+            let content =
+                input::read_file(first).map_err(|error| Failure::io("read", first.display(), &error))?;
+            match rest.iter().find(|other| input::read_file(other).is_ok_and(|bytes| bytes != content)) {
                 None => Ok(first.clone()),
                 Some(other) => Err(ambiguous(name, first, other)),
             }

@@ -82,7 +82,7 @@ pub fn read(
     // A file in the cache costs about this.
     let cost = |(_, file): &(usize, &File)| Duration::from_micros(15 + file.size / 4096);
     let read = workers::map(jobs, report, "files read", &tasks, cost, |&(index, file)| {
-        let read = fs::read(&file.path);
+        let read = input::read_file(&file.path);
         let bytes = read.map_err(|error| Failure::io("read", file.path.display(), &error))?;
         Ok((index, bytes))
     })?;
