@@ -1,10 +1,12 @@
 //! `cargo xtask tidy`: rules that the compiler does not check. The tables in [`layers`] are the
-//! architecture; [`texts`] and [`functions`] look at the files themselves, [`links`] at what the documents point to.
+//! architecture; [`texts`] and [`functions`] look at the files themselves, [`links`] at what the documents point to,
+//! [`versions`] at what the manifests allow.
 
 mod functions;
 mod layers;
 mod links;
 mod texts;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub fn check() -> Result {
     problems.extend(texts::check(&files));
     problems.extend(functions::check(&files));
     problems.extend(links::check(&files, &packages));
+    problems.extend(versions::check(&files, &packages));
     if problems.is_empty() {
         return Ok(());
     }

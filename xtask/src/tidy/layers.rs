@@ -99,6 +99,8 @@ pub struct Dependency {
     pub dev: bool,
     /// Whether it lies in the workspace.
     pub own: bool,
+    /// The versions that will do, as Cargo writes it: `^1.2.3`.
+    pub requirement: String,
 }
 
 /// Reads what `cargo metadata --no-deps` prints.
@@ -115,6 +117,7 @@ fn package(value: &Value) -> Package {
         name: text(&dependency["name"]),
         dev: dependency["kind"] == "dev",
         own: dependency["path"].is_string(),
+        requirement: text(&dependency["req"]),
     });
     Package { name: text(&value["name"]), dependencies: dependencies.collect() }
 }
@@ -176,7 +179,10 @@ mod tests {
     }
 
     fn edge(from: &str, to: &str, dev: bool) -> Vec<String> {
-        check(&all(from, Dependency { name: to.to_owned(), dev, own: to.starts_with("kbt") }))
+        check(&all(
+            from,
+            Dependency { name: to.to_owned(), dev, own: to.starts_with("kbt"), requirement: String::new() },
+        ))
     }
 
     #[test]
@@ -211,7 +217,10 @@ mod tests {
 
     #[test]
     fn table_and_workspace_name_the_same_crates() {
-        let mut packages = all("kbt", Dependency { name: "serde".to_owned(), dev: false, own: false });
+        let mut packages = all(
+            "kbt",
+            Dependency { name: "serde".to_owned(), dev: false, own: false, requirement: String::new() },
+        );
         packages.push(Package { name: "kbt-new".to_owned(), dependencies: Vec::new() });
         packages.retain(|package| package.name != "kbt-fdt");
         let problems = check(&packages);

@@ -104,7 +104,12 @@ mod tests {
 
     #[test]
     fn every_outside_crate_is_explained() {
-        let dependency = |name: &str| Dependency { name: name.to_owned(), dev: false, own: false };
+        let dependency = |name: &str| Dependency {
+            name: name.to_owned(),
+            dev: false,
+            own: false,
+            requirement: String::new(),
+        };
         let packages =
             [Package { name: "a".into(), dependencies: vec![dependency("one"), dependency("two")] }];
         let files =
