@@ -1,8 +1,9 @@
 //! From the facts of all modules to the eleven files.
 
+use crate::cache::Resolution;
 use crate::cycles;
 use crate::dependencies::{Dependencies, Reports};
-use crate::facts::Facts;
+use crate::facts::{Checksums, Facts, Kind};
 use crate::index::Layout;
 use crate::kernel::KernelSymbols;
 use crate::message::Messages;
@@ -27,8 +28,8 @@ pub struct Options<'o> {
     pub text_only: bool,
     /// The order of the nodes of an index.
     pub layout: Layout,
-    /// Whether the index that is made of inputs with this checksum is where it belongs already, so that it need not be made.
-    pub known: Option<&'o dyn Fn(Output, u128) -> bool>,
+    /// What need not be made again.
+    pub reuse: Reuse<'o>,
     /// The content of modules.builtin, or what is to be told instead: then its index is an empty file.
     pub builtin: Result<&'o [u8], &'o [u8]>,
     /// The content of modules.builtin.modinfo, likewise.
@@ -45,10 +46,31 @@ impl Default for Options<'_> {
             show_needs: false,
             text_only: false,
             layout: Layout::default(),
-            known: None,
+            reuse: Reuse::default(),
             builtin: Err(b"no modules.builtin"),
             builtin_modinfo: Err(b"no modules.builtin.modinfo"),
         }
+    }
+}
+
+/// What an earlier run has made. Facts that only this was made of may be missing.
+#[derive(Clone, Copy, Default)]
+pub struct Reuse<'o> {
+    /// Files that are where they belong and have the right bytes, as their [`InputChecksums`](crate::InputChecksums) tell.
+    pub files: &'o [Output],
+    /// `modules.dep.bin` is one of them, if it would be made of what has this checksum.
+    pub dep_index: Option<u128>,
+    /// Dependencies that were resolved from the exported symbols of now, and the checksums of each module's facts: those
+    /// of a module that wants what it wanted then are the same.
+    pub resolved: Option<(&'o Resolution, &'o [Checksums])>,
+}
+
+impl<'o> Reuse<'o> {
+    /// The direct dependencies of a module, where they are known.
+    pub fn dependencies(&self, module: usize) -> Option<&'o [u32]> {
+        let (resolution, checksums) = self.resolved?;
+        let same = *resolution.imports.get(module)? == checksums.get(module)?.of(Kind::Import);
+        same.then(|| u32::try_from(module).ok().map(|module| resolution.dependencies.of(module))).flatten()
     }
 }
 
@@ -59,8 +81,6 @@ pub struct Built {
     pub outputs: Option<Outputs>,
     /// A line for each dependency, where they were asked for.
     pub needs: Vec<u8>,
-    /// How many symbols the modules export.
-    pub symbols: usize,
     /// The direct dependencies.
     pub dependencies: Dependencies,
 }
@@ -91,8 +111,7 @@ pub fn build(
             join.outputs(messages)
         }
     };
-    let symbols = facts.iter().map(|facts| facts.exports().len()).sum();
-    Built { outputs, needs, symbols, dependencies }
+    Built { outputs, needs, dependencies }
 }
 
 /// The direct dependencies alone.
@@ -121,6 +140,6 @@ fn resolve<'f>(
         needs: options.show_needs,
     };
     let dependencies =
-        Dependencies::resolve(modules, facts.iter().copied(), &symbols, reports, needs, messages);
+        Dependencies::resolve(modules, facts, &symbols, (reports, options.reuse), needs, messages);
     (symbols, dependencies)
 }

@@ -1,29 +1,45 @@
 //! What each module gave, kept from one run to the next.
 //!
-//! **Layout**, numbers little-endian: magic, checksum of all behind it (16 bytes), what the cache is for (a length of 4
-//! bytes, text), the number of known files (4) and for each its number (4) and two checksums (16 each), the number of
-//! entries (4); then each entry: the lengths of path and facts (4 each), the file's identity
-//! (device, inode, size, modified and changed as seconds and nanoseconds; 7 times 8), the content's checksum (16), path,
-//! facts.
+//! **Layout**, numbers little-endian. A head of 32 bytes: magic, checksum of all of the index (16 bytes), length of the
+//! index (8). The index, in which lengths and counts take 4 bytes:
+//!
+//! - what the cache is for: a length, text;
+//! - of each kind of facts the length (8) and the checksum (16) of its region;
+//! - the known files: a count, then of each its number (4), two checksums (16 each) and its identity;
+//! - the resolution: its context (16), how many symbols there are, how many modules; of each module the checksum of what
+//!   it wants (16) and where its list ends (4); the lists, 4 a module in them;
+//! - how many entries there are, then of each a record: where its path ends among the paths, where each of its pieces ends
+//!   in its region (4 each), the file's identity (device, inode, size, modified and changed as seconds and nanoseconds; 7
+//!   times 8), the content's checksum (16), those of its pieces (16 each);
+//! - the paths.
+//!
+//! Behind the index comes a region for each kind of facts, with the pieces of all entries. A run reads the index, and of
+//! the regions those that it needs.
 //!
 //! **Limits.** A cache is thrown away whole: for a wrong checksum, another purpose, a byte too many. Whether an entry may
 //! be believed is for who knows the clock of the file system; only entries that may are written.
 
-use hashbrown::HashTable;
-
-use crate::digest::Digest;
-use crate::facts::Facts;
-use crate::outputs::Output;
+use std::cell::OnceCell;
 use std::hash::BuildHasher as _;
 
-/// To be changed with the layout, that of [`Facts`], or what a reader takes out of a module.
-const MAGIC: [u8; 8] = *b"KBTDEP01";
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
-/// Bytes at the front of a cache, its magic and checksum, that tell it from every other.
-pub const CACHE_HEAD: usize = MAGIC.len() + 16;
+use crate::dependencies::Dependencies;
+use crate::digest::Digest;
+use crate::facts::{Checksums, Facts, KINDS, Kind};
+use crate::outputs::Output;
 
-/// Bytes of an entry in front of its path.
-const ENTRY: usize = 4 + 4 + 7 * 8 + 16;
+/// To be changed with the layout, that of [`Facts`], what a reader takes out of a module, or how files are made of it.
+const MAGIC: [u8; 8] = *b"KBTDEP02";
+
+/// Bytes at the front of a cache, which tell it from every other and how long its index is.
+pub const CACHE_HEAD: usize = MAGIC.len() + 16 + 8;
+
+/// Bytes of an entry without its path and its facts.
+const RECORD: usize = 4 * (1 + KINDS) + IDENTITY + 16 + 16 * KINDS;
+
+const IDENTITY: usize = 7 * 8;
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,7 +56,7 @@ pub struct FileIdentity {
     pub changed: (i64, u64),
 }
 
-/// What is kept of a module.
+/// What is kept of a module, beside its facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheEntry<'c> {
     /// The module's path.
@@ -49,8 +65,8 @@ pub struct CacheEntry<'c> {
     pub identity: FileIdentity,
     /// The checksum of its content; 0 where none was made.
     pub content: u128,
-    /// The facts.
-    pub facts: Facts<'c>,
+    /// Those of the facts.
+    pub checksums: Checksums,
 }
 
 /// A file that was made of inputs with one checksum and has another itself.
@@ -62,53 +78,146 @@ pub struct KnownFile {
     pub inputs: u128,
     /// The checksum of its bytes.
     pub bytes: u128,
+    /// The state in which it was seen to have these bytes; that of no file where that may not be believed.
+    pub identity: FileIdentity,
 }
 
-/// A cache that was read.
+/// The direct dependencies of all modules, and what they were resolved from.
+#[derive(Debug, Clone, Default)]
+pub struct Resolution {
+    /// The checksum of all exported symbols.
+    pub context: u128,
+    /// How many there are.
+    pub symbols: usize,
+    /// Of each module the checksum of what it wants.
+    pub imports: Vec<u128>,
+    /// Of each module whom it needs.
+    pub dependencies: Dependencies,
+}
+
+impl Resolution {
+    /// Whether this and `other` were resolved from the same.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.context == other.context && self.imports == other.imports
+    }
+}
+
+/// The facts of one kind of all entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Region {
+    /// Where they begin in the cache.
+    pub start: u64,
+    /// How many bytes they are.
+    pub size: u64,
+    checksum: u128,
+}
+
+impl Region {
+    /// Whether these are the bytes that were written.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.size && Digest::of(bytes) == self.checksum
+    }
+}
+
+/// The index of a cache.
 pub struct Cache<'c> {
+    regions: [Region; KINDS],
     known: Vec<KnownFile>,
-    entries: Vec<CacheEntry<'c>>,
-    by_path: HashTable<u32>,
-    seed: foldhash::fast::RandomState,
+    resolution: Resolution,
+    records: &'c [[u8; RECORD]],
+    paths: &'c [u8],
+    /// Made when it is first asked.
+    by_path: OnceCell<HashTable<u32>>,
+    seed: RandomState,
 }
 
 impl<'c> Cache<'c> {
-    /// Reads a cache that was made for `purpose`; `None` where there is any doubt about it.
-    pub fn parse(bytes: &'c [u8], purpose: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(&MAGIC)?;
-        let (digest, mut rest) = rest.split_first_chunk()?;
-        if Digest::of(rest) != u128::from_le_bytes(*digest) {
-            return None;
-        }
-        let length = take_length(&mut rest)?;
-        if take(&mut rest, length)? != purpose {
-            return None;
-        }
-        let count = take_length(&mut rest)?;
-        let known = (0..count).map(|_| take_known(&mut rest)).collect::<Option<_>>()?;
-        let count = take_length(&mut rest)?;
-        let mut entries = Vec::with_capacity(count.min(rest.len() / ENTRY));
-        for _ in 0..count {
-            entries.push(take_entry(&mut rest)?);
-        }
-        rest.is_empty().then(|| Self::of(known, entries))
+    /// How many bytes the index has behind the head, as that says.
+    pub fn index_size(head: &[u8; CACHE_HEAD]) -> Option<u64> {
+        let rest = head.strip_prefix(&MAGIC)?;
+        Some(u64::from_le_bytes(*rest.last_chunk()?))
     }
 
-    fn of(known: Vec<KnownFile>, entries: Vec<CacheEntry<'c>>) -> Self {
-        let seed = foldhash::fast::RandomState::default();
-        let hash = |&index: &u32| seed.hash_one(entries.get(index as usize).map(|entry| entry.path));
-        let mut by_path = HashTable::with_capacity(entries.len());
-        for index in (0..).take(entries.len()) {
+    /// Reads head and index of a cache that was made for `purpose` and is of `size` bytes in all; `None` where there is
+    /// any doubt about it.
+    pub fn parse(bytes: &'c [u8], purpose: &[u8], size: u64) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<CACHE_HEAD>()?;
+        let digest = u128::from_le_bytes(*head.strip_prefix(&MAGIC)?.first_chunk()?);
+        if Self::index_size(head)? != rest.len() as u64 || Digest::of(rest) != digest {
+            return None;
+        }
+        let mut rest = Rest(rest);
+        let length = rest.length()?;
+        if rest.bytes(length)? != purpose {
+            return None;
+        }
+        let mut start = bytes.len() as u64;
+        let mut regions = [Region::default(); KINDS];
+        for region in &mut regions {
+            *region = Region { start, size: rest.u64()?, checksum: rest.u128()? };
+            start = start.checked_add(region.size)?;
+        }
+        let count = rest.length()?;
+        let known = (0..count).map(|_| rest.known()).collect::<Option<_>>()?;
+        let resolution = rest.resolution()?;
+        let count = rest.length()?;
+        let records = rest.bytes(count.checked_mul(RECORD)?)?.as_chunks().0;
+        let (by_path, seed) = (OnceCell::new(), RandomState::default());
+        (start == size).then_some(Self { regions, known, resolution, records, paths: rest.0, by_path, seed })
+    }
+
+    /// Where the facts of one kind lie.
+    pub fn region(&self, kind: Kind) -> Region {
+        self.regions[kind as usize]
+    }
+
+    /// The entry of this path; `hint` is where it may be.
+    pub fn find(&self, path: &[u8], hint: usize) -> Option<usize> {
+        if self.path(hint) == Some(path) {
+            return Some(hint);
+        }
+        let by_path = self.by_path.get_or_init(|| self.index_paths());
+        let is = |&index: &u32| self.path(index as usize) == Some(path);
+        by_path.find(self.seed.hash_one(Some(path)), is).map(|&index| index as usize)
+    }
+
+    fn index_paths(&self) -> HashTable<u32> {
+        let hash = |&index: &u32| self.seed.hash_one(self.path(index as usize));
+        let mut by_path = HashTable::with_capacity(self.len());
+        for index in (0..).take(self.len()) {
             by_path.insert_unique(hash(&index), index, hash);
         }
-        Self { known, entries, by_path, seed }
+        by_path
     }
 
-    /// The entry of this path.
-    pub fn find(&self, path: &[u8]) -> Option<&CacheEntry<'c>> {
-        let hash = self.seed.hash_one(Some(path));
-        let is = |&index: &u32| self.entries.get(index as usize).is_some_and(|entry| entry.path == path);
-        self.by_path.find(hash, is).and_then(|&index| self.entries.get(index as usize))
+    fn path(&self, index: usize) -> Option<&'c [u8]> {
+        let end = |index: usize| Some(u32::from_le_bytes(*self.records.get(index)?.first_chunk()?) as usize);
+        let start = index.checked_sub(1).and_then(end).unwrap_or(0);
+        self.paths.get(start..end(index)?)
+    }
+
+    /// One entry.
+    pub fn entry(&self, index: usize) -> Option<CacheEntry<'c>> {
+        let mut rest = Rest(self.records.get(index)?.get(4 * (1 + KINDS)..)?);
+        let (identity, content) = (rest.identity()?, rest.u128()?);
+        let mut checksums = Checksums::default();
+        for checksum in &mut checksums.0 {
+            *checksum = rest.u128()?;
+        }
+        Some(CacheEntry { path: self.path(index)?, identity, content, checksums })
+    }
+
+    /// The facts of one entry. Those of a kind whose region is empty are missing.
+    pub fn facts<'r>(&self, index: usize, regions: [&'r [u8]; KINDS]) -> Facts<'r> {
+        let end = |index: usize, kind: Kind| {
+            let ends = self.records.get(index)?.as_chunks::<4>().0;
+            Some(u32::from_le_bytes(*ends.get(1 + kind as usize)?) as usize)
+        };
+        let piece = |kind: Kind| {
+            let start = index.checked_sub(1).and_then(|before| end(before, kind)).unwrap_or(0);
+            regions[kind as usize].get(start..end(index, kind)?)
+        };
+        Facts::from_pieces(Kind::ALL.map(|kind| piece(kind).unwrap_or_default()))
     }
 
     /// The files that are known.
@@ -116,93 +225,158 @@ impl<'c> Cache<'c> {
         &self.known
     }
 
+    /// The dependencies that are known.
+    pub fn resolution(&self) -> &Resolution {
+        &self.resolution
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.records.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.records.is_empty()
     }
 }
 
-/// The bytes of a cache; `None` where they would pass 4 GiB.
-pub fn write_cache(purpose: &[u8], known: &[KnownFile], entries: &[CacheEntry<'_>]) -> Option<Vec<u8>> {
-    let texts = entries.iter().map(|entry| ENTRY + entry.path.len() + entry.facts.as_bytes().len());
-    let mut bytes = Vec::with_capacity(CACHE_HEAD + 8 + purpose.len() + texts.sum::<usize>());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[0; 16]);
-    put_length(&mut bytes, purpose.len())?;
-    bytes.extend_from_slice(purpose);
-    put_length(&mut bytes, known.len())?;
+/// The bytes of a cache; `None` where a part of them would pass 4 GiB.
+pub fn write_cache(
+    purpose: &[u8],
+    known: &[KnownFile],
+    resolution: &Resolution,
+    entries: &[(CacheEntry<'_>, Facts<'_>)],
+) -> Option<Vec<u8>> {
+    let mut index = Vec::with_capacity(entries.len() * (RECORD + 20 + 100) + 1024);
+    put_length(&mut index, purpose.len())?;
+    index.extend_from_slice(purpose);
+    let mut regions = Vec::new();
+    for kind in Kind::ALL {
+        let start = regions.len();
+        entries.iter().for_each(|(_, facts)| regions.extend_from_slice(facts.piece(kind)));
+        let region = regions.get(start..).unwrap_or_default();
+        index.extend((region.len() as u64).to_le_bytes());
+        index.extend(Digest::of(region).to_le_bytes());
+    }
+    put_length(&mut index, known.len())?;
     for file in known {
-        put_length(&mut bytes, Output::ALL.iter().position(|output| *output == file.output)?)?;
-        bytes.extend_from_slice(&file.inputs.to_le_bytes());
-        bytes.extend_from_slice(&file.bytes.to_le_bytes());
+        put_length(&mut index, Output::ALL.iter().position(|output| *output == file.output)?)?;
+        index.extend(file.inputs.to_le_bytes());
+        index.extend(file.bytes.to_le_bytes());
+        put_identity(&mut index, &file.identity);
     }
-    put_length(&mut bytes, entries.len())?;
-    for entry in entries {
-        put_entry(&mut bytes, entry)?;
-    }
-    let digest = Digest::of(bytes.get(CACHE_HEAD..)?);
-    bytes.get_mut(MAGIC.len()..CACHE_HEAD)?.copy_from_slice(&digest.to_le_bytes());
+    put_resolution(&mut index, resolution)?;
+    put_entries(&mut index, entries)?;
+    let mut bytes = Vec::with_capacity(CACHE_HEAD + index.len() + regions.len());
+    bytes.extend(MAGIC);
+    bytes.extend(Digest::of(&index).to_le_bytes());
+    bytes.extend((index.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&index);
+    bytes.extend_from_slice(&regions);
     Some(bytes)
 }
 
-fn put_entry(bytes: &mut Vec<u8>, entry: &CacheEntry<'_>) -> Option<()> {
-    put_length(bytes, entry.path.len())?;
-    put_length(bytes, entry.facts.as_bytes().len())?;
-    let FileIdentity { device, inode, size, modified, changed } = entry.identity;
+fn put_resolution(index: &mut Vec<u8>, resolution: &Resolution) -> Option<()> {
+    let Resolution { context, symbols, imports, dependencies } = resolution;
+    index.extend(context.to_le_bytes());
+    put_length(index, *symbols)?;
+    put_length(index, imports.len())?;
+    let mut end = 0;
+    for (module, checksum) in (0..).zip(imports) {
+        end += dependencies.of(module).len();
+        index.extend(checksum.to_le_bytes());
+        put_length(index, end)?;
+    }
+    let modules = (0..).take(imports.len());
+    modules.flat_map(|module| dependencies.of(module)).for_each(|needed| index.extend(needed.to_le_bytes()));
+    Some(())
+}
+
+fn put_entries(index: &mut Vec<u8>, entries: &[(CacheEntry<'_>, Facts<'_>)]) -> Option<()> {
+    put_length(index, entries.len())?;
+    let mut path_end = 0;
+    let mut ends = [0_usize; KINDS];
+    for (entry, facts) in entries {
+        path_end += entry.path.len();
+        put_length(index, path_end)?;
+        for (kind, end) in Kind::ALL.into_iter().zip(&mut ends) {
+            *end += facts.piece(kind).len();
+            put_length(index, *end)?;
+        }
+        put_identity(index, &entry.identity);
+        index.extend(entry.content.to_le_bytes());
+        entry.checksums.0.iter().for_each(|checksum| index.extend(checksum.to_le_bytes()));
+    }
+    entries.iter().for_each(|(entry, _)| index.extend_from_slice(entry.path));
+    Some(())
+}
+
+fn put_identity(index: &mut Vec<u8>, identity: &FileIdentity) {
+    let FileIdentity { device, inode, size, modified, changed } = *identity;
     let (modified, changed) =
         ((modified.0.cast_unsigned(), modified.1), (changed.0.cast_unsigned(), changed.1));
     for word in [device, inode, size, modified.0, modified.1, changed.0, changed.1] {
-        bytes.extend_from_slice(&word.to_le_bytes());
+        index.extend(word.to_le_bytes());
     }
-    bytes.extend_from_slice(&entry.content.to_le_bytes());
-    bytes.extend_from_slice(entry.path);
-    bytes.extend_from_slice(entry.facts.as_bytes());
+}
+
+fn put_length(index: &mut Vec<u8>, length: usize) -> Option<()> {
+    index.extend(u32::try_from(length).ok()?.to_le_bytes());
     Some(())
 }
 
-fn take_entry<'c>(rest: &mut &'c [u8]) -> Option<CacheEntry<'c>> {
-    let path = take_length(rest)?;
-    let facts = take_length(rest)?;
-    let (words, _) = take(rest, 7 * 8)?.as_chunks::<8>();
-    let &[device, inode, size, modified, modified_part, changed, changed_part] = words else { return None };
-    let [device, inode, size, modified_part, changed_part] =
-        [device, inode, size, modified_part, changed_part].map(u64::from_le_bytes);
-    let identity = FileIdentity {
-        device,
-        inode,
-        size,
-        modified: (i64::from_le_bytes(modified), modified_part),
-        changed: (i64::from_le_bytes(changed), changed_part),
-    };
-    let content = u128::from_le_bytes(*take(rest, 16)?.first_chunk()?);
-    let path = take(rest, path)?;
-    Some(CacheEntry { path, identity, content, facts: Facts::from_bytes(take(rest, facts)?) })
-}
+/// What is still to be read.
+struct Rest<'c>(&'c [u8]);
 
-fn take_known(rest: &mut &[u8]) -> Option<KnownFile> {
-    let output = *Output::ALL.get(take_length(rest)?)?;
-    let inputs = u128::from_le_bytes(*take(rest, 16)?.first_chunk()?);
-    Some(KnownFile { output, inputs, bytes: u128::from_le_bytes(*take(rest, 16)?.first_chunk()?) })
-}
+impl<'c> Rest<'c> {
+    fn bytes(&mut self, count: usize) -> Option<&'c [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
 
-fn put_length(bytes: &mut Vec<u8>, length: usize) -> Option<()> {
-    bytes.extend_from_slice(&u32::try_from(length).ok()?.to_le_bytes());
-    Some(())
-}
+    fn length(&mut self) -> Option<usize> {
+        Some(u32::from_le_bytes(*self.bytes(4)?.first_chunk()?) as usize)
+    }
 
-fn take_length(rest: &mut &[u8]) -> Option<usize> {
-    Some(u32::from_le_bytes(*take(rest, 4)?.first_chunk()?) as usize)
-}
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.bytes(8)?.first_chunk()?))
+    }
 
-fn take<'c>(rest: &mut &'c [u8], count: usize) -> Option<&'c [u8]> {
-    let (taken, behind) = rest.split_at_checked(count)?;
-    *rest = behind;
-    Some(taken)
+    fn u128(&mut self) -> Option<u128> {
+        Some(u128::from_le_bytes(*self.bytes(16)?.first_chunk()?))
+    }
+
+    fn identity(&mut self) -> Option<FileIdentity> {
+        Some(FileIdentity {
+            device: self.u64()?,
+            inode: self.u64()?,
+            size: self.u64()?,
+            modified: (self.u64()?.cast_signed(), self.u64()?),
+            changed: (self.u64()?.cast_signed(), self.u64()?),
+        })
+    }
+
+    fn known(&mut self) -> Option<KnownFile> {
+        let output = *Output::ALL.get(self.length()?)?;
+        Some(KnownFile { output, inputs: self.u128()?, bytes: self.u128()?, identity: self.identity()? })
+    }
+
+    fn resolution(&mut self) -> Option<Resolution> {
+        let (context, symbols, count) = (self.u128()?, self.length()?, self.length()?);
+        let mut rows = Rest(self.bytes(count.checked_mul(20)?)?);
+        let (mut imports, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for _ in 0..count {
+            imports.push(rows.u128()?);
+            ends.push(u32::try_from(rows.length()?).ok()?);
+        }
+        let size = ends.last().map_or(0, |&end| end as usize);
+        let lists =
+            self.bytes(size.checked_mul(4)?)?.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        let dependencies = Dependencies::from_ends(lists.collect(), ends);
+        Some(Resolution { context, symbols, imports, dependencies })
+    }
 }
 
 #[cfg(test)]
@@ -210,40 +384,91 @@ mod tests {
     use super::*;
     use crate::facts::FactsBuilder;
 
+    const KNOWN: KnownFile = KnownFile {
+        output: Output::Devname,
+        inputs: 1,
+        bytes: 2,
+        identity: FileIdentity { device: 9, inode: 8, size: 7, modified: (6, 5), changed: (4, 3) },
+    };
+
     fn sample() -> Vec<u8> {
         let mut builder = FactsBuilder::new();
         builder.push_alias(b"x");
+        builder.push_import(b"printk", 5, false);
         let facts = builder.finish().unwrap();
+        builder.push_import(b"other", 6, true);
+        let other_facts = builder.finish().unwrap();
         let identity = FileIdentity { device: 1, inode: 2, size: 3, modified: (-4, 5), changed: (6, 7) };
-        let entry = CacheEntry { path: b"/a.ko", identity, content: 8, facts: facts.view() };
-        let other = CacheEntry { path: b"/b.ko", ..entry };
-        write_cache(b"me", &[KnownFile { output: Output::Devname, inputs: 1, bytes: 2 }], &[entry, other])
-            .unwrap()
+        let entry = CacheEntry { path: b"/a.ko", identity, content: 8, checksums: facts.view().checksums() };
+        let other = CacheEntry { path: b"/b.ko", checksums: other_facts.view().checksums(), ..entry };
+        let resolution = Resolution {
+            context: 11,
+            symbols: 12,
+            imports: vec![13, 14],
+            dependencies: Dependencies::from_lists([vec![1], vec![]]),
+        };
+        let entries = [(entry, facts.view()), (other, other_facts.view())];
+        write_cache(b"me", &[KNOWN], &resolution, &entries).unwrap()
+    }
+
+    /// Head and index.
+    fn index(bytes: &[u8]) -> &[u8] {
+        let size = Cache::index_size(bytes.first_chunk().unwrap()).unwrap();
+        &bytes[..CACHE_HEAD + usize::try_from(size).unwrap()]
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         let bytes = sample();
-        let cache = Cache::parse(&bytes, b"me").unwrap();
+        let cache = Cache::parse(index(&bytes), b"me", bytes.len() as u64).unwrap();
         assert_eq!(cache.len(), 2);
-        assert_eq!(cache.known(), [KnownFile { output: Output::Devname, inputs: 1, bytes: 2 }]);
-        let entry = cache.find(b"/a.ko").unwrap();
-        assert_eq!(entry.identity.modified, (-4, 5));
-        assert_eq!((entry.identity.changed, entry.content), ((6, 7), 8));
-        assert_eq!(entry.facts.aliases().collect::<Vec<_>>(), [b"x"]);
-        assert!(cache.find(b"/c.ko").is_none());
+        assert_eq!(cache.known(), [KNOWN]);
+        let Resolution { context, symbols, imports, dependencies } = cache.resolution();
+        assert_eq!((*context, *symbols, imports.as_slice()), (11, 12, &[13, 14][..]));
+        assert_eq!([dependencies.of(0), dependencies.of(1)], [&[1][..], &[]]);
+        for hint in 0..3 {
+            assert_eq!(cache.find(b"/a.ko", hint), Some(0));
+            assert_eq!(cache.find(b"/b.ko", hint), Some(1));
+            assert_eq!(cache.find(b"/c.ko", hint), None);
+        }
+        let entry = cache.entry(0).unwrap();
+        assert_eq!((entry.path, entry.content), (&b"/a.ko"[..], 8));
+        assert_eq!((entry.identity.modified, entry.identity.changed), ((-4, 5), (6, 7)));
+        let regions = Kind::ALL.map(|kind| {
+            let Region { start, size, .. } = cache.region(kind);
+            let (start, size) = (usize::try_from(start).unwrap(), usize::try_from(size).unwrap());
+            assert!(cache.region(kind).holds(&bytes[start..start + size]));
+            assert!(!cache.region(kind).holds(b"other bytes"));
+            &bytes[start..start + size]
+        });
+        let facts = cache.facts(0, regions);
+        assert_eq!(facts.aliases().collect::<Vec<_>>(), [b"x"]);
+        assert_eq!(facts.checksums(), entry.checksums);
+        let other = cache.facts(1, regions);
+        assert_eq!(
+            (other.aliases().len(), other.imports().map(|it| it.name).collect()),
+            (0, vec![&b"other"[..]])
+        );
+        // What was not read is not there.
+        let mut some = regions;
+        some[Kind::Import as usize] = &[];
+        assert_eq!((cache.facts(0, some).aliases().len(), cache.facts(0, some).imports().len()), (1, 0));
     }
 
     #[test]
     fn any_doubt_throws_all_away() {
         let bytes = sample();
-        assert!(Cache::parse(&bytes, b"you").is_none());
-        for at in 0..bytes.len() {
-            assert!(Cache::parse(&bytes[..at], b"me").is_none(), "{at}");
-            let mut changed = bytes.clone();
+        let (index, size) = (index(&bytes), bytes.len() as u64);
+        assert!(Cache::parse(index, b"me", size).is_some());
+        assert!(Cache::parse(index, b"you", size).is_none());
+        assert!(Cache::parse(index, b"me", size + 1).is_none());
+        assert!(Cache::parse(index, b"me", size - 1).is_none());
+        for at in 0..index.len() {
+            assert!(Cache::parse(&index[..at], b"me", size).is_none(), "{at}");
+            let mut changed = index.to_vec();
             changed[at] ^= 0x10;
-            assert!(Cache::parse(&changed, b"me").is_none(), "{at}");
+            assert!(Cache::parse(&changed, b"me", size).is_none(), "{at}");
         }
-        assert!(Cache::parse(&[bytes.as_slice(), b"\0"].concat(), b"me").is_none());
+        assert!(Cache::parse(&[index, b"\0"].concat(), b"me", size).is_none());
     }
 }

@@ -6,6 +6,7 @@
 //! **Limits.** Indices are those of at most [`MAX_MODULES`](crate::modules::MAX_MODULES) modules. The closures together may
 //! be as long as the square of that; they are the output.
 
+use crate::build::Reuse;
 use crate::facts::Facts;
 use crate::message::Messages;
 use crate::modules::Modules;
@@ -30,19 +31,31 @@ pub(crate) struct Reports {
     pub(crate) needs: bool,
 }
 
+impl Reports {
+    fn none(self) -> bool {
+        !(self.unknown || self.versions || self.needs)
+    }
+}
+
 impl Dependencies {
-    /// Looks every wanted symbol up.
+    /// Looks every wanted symbol up, of modules whose dependencies are not known.
     pub(crate) fn resolve<'f>(
         modules: &Modules,
-        facts: impl Iterator<Item = Facts<'f>>,
+        facts: &[Facts<'f>],
         symbols: &SymbolTable<'_>,
-        reports: Reports,
+        (reports, reuse): (Reports, Reuse<'_>),
         needs: &mut Vec<u8>,
         messages: &mut Messages,
     ) -> Self {
         let mut all = Self::default();
         let mut last_user = vec![u32::MAX; modules.len()];
         for ((index, file), facts) in (0..).zip(modules.iter()).zip(facts) {
+            // Reports are made of the symbols themselves.
+            if let Some(known) = reuse.dependencies(index as usize).filter(|_| reports.none()) {
+                all.lists.extend_from_slice(known);
+                all.end_list();
+                continue;
+            }
             for import in facts.imports() {
                 let Some(symbol) = symbols.find(import.name) else {
                     if reports.unknown && !import.weak {
@@ -77,6 +90,11 @@ impl Dependencies {
             all.end_list();
         }
         all
+    }
+
+    /// The lists one behind the other, and where each ends.
+    pub(crate) fn from_ends(lists: Vec<u32>, ends: Vec<u32>) -> Self {
+        Self { lists, ends }
     }
 
     fn end_list(&mut self) {

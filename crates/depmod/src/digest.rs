@@ -15,12 +15,14 @@ const BLOCK: usize = 32;
 pub struct Digest {
     lanes: [u64; 4],
     length: u64,
-    rest: Vec<u8>,
+    /// What waits for others to fill a block, and how much that is.
+    rest: [u8; BLOCK],
+    waiting: usize,
 }
 
 impl Default for Digest {
     fn default() -> Self {
-        Self { lanes: FACTORS, length: 0, rest: Vec::with_capacity(BLOCK) }
+        Self { lanes: FACTORS, length: 0, rest: [0; BLOCK], waiting: 0 }
     }
 }
 
@@ -35,27 +37,34 @@ impl Digest {
     /// Takes more bytes in.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.length = self.length.wrapping_add(bytes.len() as u64);
-        if !self.rest.is_empty() {
-            let missing = bytes.len().min(BLOCK - self.rest.len());
+        if self.waiting > 0 {
+            let missing = bytes.len().min(BLOCK - self.waiting);
             let (front, behind) = bytes.split_at_checked(missing).unwrap_or_default();
-            self.rest.extend_from_slice(front);
+            self.wait(front);
             bytes = behind;
-            if self.rest.len() < BLOCK {
+            if self.waiting < BLOCK {
                 return;
             }
-            let rest = std::mem::take(&mut self.rest);
+            let rest = self.rest;
             self.blocks(&rest);
-            self.rest = rest;
-            self.rest.clear();
+            self.waiting = 0;
         }
         let behind = self.blocks(bytes);
-        self.rest.extend_from_slice(behind);
+        self.wait(behind);
+    }
+
+    fn wait(&mut self, bytes: &[u8]) {
+        let end = self.waiting + bytes.len();
+        if let Some(place) = self.rest.get_mut(self.waiting..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.waiting = end;
     }
 
     /// The checksum of all that was taken in.
     pub fn finish(mut self) -> u128 {
-        let mut rest = std::mem::take(&mut self.rest);
-        rest.resize(BLOCK, 0);
+        let mut rest = self.rest;
+        rest.get_mut(self.waiting..).unwrap_or_default().fill(0);
         self.blocks(&rest);
         let [a, b, c, d] = self.lanes;
         let low = mix(a ^ mix(b ^ mix(c ^ mix(d ^ self.length))));

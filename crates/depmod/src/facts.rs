@@ -3,40 +3,63 @@
 //! A reader fills a [`FactsBuilder`], which is kept for all modules of a worker, and takes the facts out of it with
 //! [`FactsBuilder::finish`]; they own copies of the names and nothing of the module's bytes.
 //!
-//! The allocation is what a cache may keep as it is: [`ModuleFacts::as_bytes`], and back by [`Facts::from_bytes`]. In it
-//! numbers are little-endian, and kinds follow each other as in `Kind`:
+//! The facts of one [`Kind`] are a piece, which a cache may keep as it is: [`Facts::piece`], and back by
+//! [`Facts::from_pieces`]. Where there are none it is empty, else, with numbers in little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 5 x 4 | how many there are of each kind |
-//! | 5 x 4 | where the text of each kind ends |
-//! | 4 | 8 where a checksum takes eight bytes, else 4 |
+//! | 4 | how many there are |
+//! | 4 | how many bytes a checksum takes: 0, 4 or 8 |
 //! | 4 each | the length of a text; the top bit tells a weak symbol |
-//! | 4 or 8 each | the checksum of a symbol |
+//! | 0, 4 or 8 each | the checksum of a symbol |
 //! | | the texts |
 
 use core::fmt;
+
+use crate::digest::Digest;
 
 /// Bytes of names and values that one module may have. A symbol table may name one long string many times over, so
 /// the size of the file is no bound.
 pub const MAX_TEXT: usize = 64 << 20;
 
 /// Kinds of facts.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Values of `alias=`.
     Alias,
+    /// Values of `softdep=`.
     Softdep,
+    /// Values of `weakdep=`.
     Weakdep,
+    /// Exported symbols.
     Export,
+    /// Wanted symbols.
     Import,
 }
 
-const KINDS: usize = 5;
+/// How many kinds there are.
+pub const KINDS: usize = 5;
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; KINDS] = [Self::Alias, Self::Softdep, Self::Weakdep, Self::Export, Self::Import];
+}
 
 /// Bytes in front of the lengths.
-const HEADER: usize = 4 * (2 * KINDS + 1);
+const HEADER: usize = 8;
 
 const WEAK: u32 = 1 << 31;
+
+/// A checksum of each kind of a module's facts; 0 where there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checksums(pub [u128; KINDS]);
+
+impl Checksums {
+    /// That of one kind.
+    pub fn of(&self, kind: Kind) -> u128 {
+        self.0[kind as usize]
+    }
+}
 
 /// An exported symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,18 +84,21 @@ pub struct Import<'f> {
 /// The facts of one module, in the order in which kmod lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModuleFacts {
+    /// One piece behind the other.
     bytes: Box<[u8]>,
+    /// Where each ends.
+    ends: [u32; KINDS],
 }
 
 impl ModuleFacts {
     /// To look at them.
     pub fn view(&self) -> Facts<'_> {
-        Facts { bytes: &self.bytes }
-    }
-
-    /// What a cache may keep.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        let mut start = 0;
+        Facts::from_pieces(self.ends.map(|end| {
+            let piece = self.bytes.get(start..end as usize).unwrap_or_default();
+            start = end as usize;
+            piece
+        }))
     }
 
     /// See [`Facts::aliases`].
@@ -104,18 +130,23 @@ impl ModuleFacts {
 /// The facts of one module, borrowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts<'f> {
-    bytes: &'f [u8],
+    pieces: [&'f [u8]; KINDS],
 }
 
 impl<'f> Facts<'f> {
-    /// From what [`ModuleFacts::as_bytes`] gave. Other bytes give other facts, or none, and do no harm.
-    pub fn from_bytes(bytes: &'f [u8]) -> Self {
-        Self { bytes }
+    /// From what [`Facts::piece`] gave for each kind. Other bytes give other facts, or none, and do no harm.
+    pub fn from_pieces(pieces: [&'f [u8]; KINDS]) -> Self {
+        Self { pieces }
     }
 
-    /// What a cache may keep.
-    pub fn as_bytes(self) -> &'f [u8] {
-        self.bytes
+    /// What a cache may keep of one kind.
+    pub fn piece(self, kind: Kind) -> &'f [u8] {
+        self.pieces[kind as usize]
+    }
+
+    /// The checksums of the pieces.
+    pub fn checksums(self) -> Checksums {
+        Checksums(self.pieces.map(|piece| if piece.is_empty() { 0 } else { Digest::of(piece) }))
     }
 
     /// Values of `alias=` in `.modinfo`, raw.
@@ -149,25 +180,13 @@ impl<'f> Facts<'f> {
     }
 
     fn try_records(self, kind: Kind) -> Option<Records<'f>> {
-        let kind = kind as usize;
-        let (header, rest) = self.bytes.split_at_checked(HEADER)?;
+        let (header, rest) = self.piece(kind).split_first_chunk::<HEADER>()?;
         let (numbers, _) = header.as_chunks::<4>();
         let number = |index: usize| numbers.get(index).map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-        let count = |kinds: core::ops::Range<usize>| kinds.map(number).fold(0_usize, usize::saturating_add);
-        let crc_size = number(2 * KINDS);
-        let symbols = Kind::Export as usize;
-        let (lengths, rest) = rest.split_at_checked(count(0..KINDS).checked_mul(4)?)?;
-        let (crcs, text) = rest.split_at_checked(count(symbols..KINDS).checked_mul(crc_size)?)?;
-        let text_end = |kind: usize| number(KINDS + kind);
-        let start = kind.checked_sub(1).map_or(0, text_end);
-        let before = count(0..kind).checked_mul(4)?;
-        let crcs_before = count(symbols.min(kind)..kind).checked_mul(crc_size)?;
-        Some(Records {
-            lengths: lengths.get(before..)?.get(..number(kind).checked_mul(4)?)?,
-            crcs: if kind < symbols { &[] } else { crcs.get(crcs_before..)? },
-            crc_size,
-            text: text.get(start..text_end(kind))?,
-        })
+        let (count, crc_size) = (number(0), number(1));
+        let (lengths, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
+        let (crcs, text) = rest.split_at_checked(count.checked_mul(crc_size)?)?;
+        Some(Records { lengths, crcs, crc_size, text })
     }
 }
 
@@ -312,46 +331,13 @@ impl FactsBuilder {
     }
 
     fn facts(&self) -> ModuleFacts {
-        let wide = self.crcs().any(|crc| u32::try_from(crc).is_err());
-        let crc_size = if wide { 8 } else { 4 };
-        let records: usize = self.kinds.iter().map(|kind| kind.lengths.len()).sum();
-        if records == 0 {
-            return ModuleFacts::default();
-        }
-        let size = HEADER + 4 * records + crc_size * self.crcs().count() + self.text_size();
-        let mut bytes = Vec::with_capacity(size);
-        // Counts and texts of one module stay below MAX_TEXT, see `push`.
-        let mut put = |number: usize| bytes.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
-        self.kinds.iter().for_each(|kind| put(kind.lengths.len()));
-        let mut end = 0;
-        for kind in &self.kinds {
-            end += kind.text.len();
-            put(end);
-        }
-        put(crc_size);
-        for kind in &self.kinds {
-            put_numbers(&mut bytes, &kind.lengths, |length| length.to_le_bytes());
-        }
-        for kind in &self.kinds {
-            if wide {
-                put_numbers(&mut bytes, &kind.crcs, |crc| crc.to_le_bytes());
-            } else {
-                put_numbers(&mut bytes, &kind.crcs, |crc| {
-                    let [a, b, c, d, ..] = crc.to_le_bytes();
-                    [a, b, c, d]
-                });
-            }
-        }
-        self.kinds.iter().for_each(|kind| bytes.extend_from_slice(&kind.text));
-        ModuleFacts { bytes: bytes.into_boxed_slice() }
-    }
-
-    fn crcs(&self) -> impl Iterator<Item = u64> {
-        self.kinds.iter().flat_map(|kind| kind.crcs.iter().copied())
-    }
-
-    fn text_size(&self) -> usize {
-        self.kinds.iter().map(|kind| kind.text.len()).sum()
+        let mut bytes = Vec::with_capacity(self.kinds.iter().map(Collected::size).sum());
+        let ends = self.kinds.each_ref().map(|kind| {
+            kind.write(&mut bytes);
+            // Counts and texts of one module stay below MAX_TEXT, see `push`.
+            u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+        });
+        ModuleFacts { bytes: bytes.into_boxed_slice(), ends }
     }
 
     fn push(&mut self, kind: Kind, text: &[u8], weak: bool) {
@@ -387,6 +373,44 @@ impl Collected {
         self.crcs.clear();
         self.text.clear();
     }
+
+    /// Bytes of a checksum.
+    fn crc_size(&self) -> usize {
+        match self.crcs.as_slice() {
+            [] => 0,
+            crcs if crcs.iter().all(|crc| u32::try_from(*crc).is_ok()) => 4,
+            _ => 8,
+        }
+    }
+
+    /// How many bytes the piece has at most.
+    fn size(&self) -> usize {
+        match self.lengths.len() {
+            0 => 0,
+            count => HEADER + 4 * count + self.crc_size() * count + self.text.len(),
+        }
+    }
+
+    /// Appends the piece.
+    fn write(&self, bytes: &mut Vec<u8>) {
+        if self.lengths.is_empty() {
+            return;
+        }
+        let crc_size = self.crc_size();
+        for number in [self.lengths.len(), crc_size] {
+            bytes.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        put_numbers(bytes, &self.lengths, |length| length.to_le_bytes());
+        if crc_size == 8 {
+            put_numbers(bytes, &self.crcs, |crc| crc.to_le_bytes());
+        } else {
+            put_numbers(bytes, &self.crcs, |crc| {
+                let [a, b, c, d, ..] = crc.to_le_bytes();
+                [a, b, c, d]
+            });
+        }
+        bytes.extend_from_slice(&self.text);
+    }
 }
 
 #[cfg(test)]
@@ -411,7 +435,8 @@ mod tests {
             let imports: Vec<_> =
                 facts.imports().map(|import| (import.name, import.crc, import.weak)).collect();
             assert_eq!(imports, [(b"printk".as_slice(), 7, false), (b"maybe", 0, true)]);
-            assert_eq!(Facts::from_bytes(facts.as_bytes()), facts.view());
+            let view = facts.view();
+            assert_eq!(Facts::from_pieces(Kind::ALL.map(|kind| view.piece(kind))), view);
             assert_eq!(builder.finish().unwrap(), ModuleFacts::default());
         }
     }
@@ -434,17 +459,38 @@ mod tests {
         builder.push_export(b"mine", 9);
         builder.push_alias(b"x");
         let facts = builder.finish().unwrap();
-        let read = |bytes: &[u8]| {
-            let facts = Facts::from_bytes(bytes);
+        let view = facts.view();
+        let read = |kind: Kind, piece: &[u8]| {
+            let mut pieces = Kind::ALL.map(|kind| view.piece(kind));
+            pieces[kind as usize] = piece;
+            let facts = Facts::from_pieces(pieces);
             facts.aliases().count() + facts.exports().count() + facts.imports().count()
         };
-        for end in 0..facts.as_bytes().len() {
-            read(&facts.as_bytes()[..end]);
+        for kind in Kind::ALL {
+            let piece = view.piece(kind);
+            for at in 0..piece.len() {
+                read(kind, &piece[..at]);
+                let mut bytes = piece.to_vec();
+                bytes[at] ^= 0xFF;
+                read(kind, &bytes);
+            }
         }
-        for at in 0..facts.as_bytes().len() {
-            let mut bytes = facts.as_bytes().to_vec();
-            bytes[at] ^= 0xFF;
-            read(&bytes);
-        }
+    }
+
+    #[test]
+    fn each_kind_has_a_checksum_of_its_own() {
+        let checksums = |alias: &[u8], import: &[u8], weak: bool| {
+            let mut builder = FactsBuilder::new();
+            builder.push_alias(alias);
+            builder.push_import(import, 7, weak);
+            builder.finish().unwrap().view().checksums()
+        };
+        let first = checksums(b"a", b"printk", false);
+        assert_eq!(first, checksums(b"a", b"printk", false));
+        assert_eq!(first.of(Kind::Softdep), 0);
+        let other = checksums(b"b", b"printk", false);
+        assert_ne!(first.of(Kind::Alias), other.of(Kind::Alias));
+        assert_eq!(first.of(Kind::Import), other.of(Kind::Import));
+        assert_ne!(first.of(Kind::Import), checksums(b"a", b"printk", true).of(Kind::Import));
     }
 }

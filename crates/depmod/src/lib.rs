@@ -29,12 +29,14 @@ mod pattern;
 mod read;
 mod symbols;
 
-pub use build::{Built, Options, build, dependencies};
-pub use cache::{CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, write_cache};
+pub use build::{Built, Options, Reuse, build, dependencies};
+pub use cache::{CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, Region, Resolution, write_cache};
 pub use config::Config;
 pub use dependencies::Dependencies;
 pub use digest::Digest;
-pub use facts::{Export, Facts, FactsBuilder, Import, MAX_TEXT, ModuleFacts, TooMuchText};
+pub use facts::{
+    Checksums, Export, Facts, FactsBuilder, Import, KINDS, Kind, MAX_TEXT, ModuleFacts, TooMuchText,
+};
 pub use index::{
     Duplicate, Entries, Entry, Index, IndexBuilder, Layout, ReadError as IndexError, WriteError,
 };
@@ -42,5 +44,5 @@ pub use kernel::KernelSymbols;
 pub use message::{Level, Messages};
 pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
 pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};
-pub use outputs::{Output, Outputs};
+pub use outputs::{InputChecksums, Output, Outputs};
 pub use read::{MAX_SECTIONS, ModuleReader, ReadError, ReadErrorKind, SourceError, read_module};

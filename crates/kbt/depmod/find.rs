@@ -22,23 +22,21 @@ pub struct Found {
     pub modules: Modules,
     /// The files of the configuration.
     pub config: Vec<OsString>,
+    /// The state of each file that was met, where that was asked for; the modules' tags are places in it.
+    pub identities: Vec<FileIdentity>,
 }
 
-/// The modules of the settings' directory, or those that are named. `identities` gets the state of each file that is met, and
-/// the modules' tags are places in it; without it files are not looked at.
-pub fn modules(
-    settings: &Settings,
-    identities: Option<&mut Vec<FileIdentity>>,
-    log: &mut Log<'_>,
-) -> Result<Found, Stop> {
+/// The modules of the settings' directory, or those that are named; the state of files only if it `looks` at them.
+pub fn modules(settings: &Settings, looks: bool, log: &mut Log<'_>) -> Result<Found, Stop> {
     let mut modules = Modules::new(&settings.directory);
+    let mut identities = Vec::new();
     let mut files = Vec::new();
     match &settings.named {
         Some(paths) => add_named(paths, &mut modules, log)?,
         None => {
             let config;
             (config, files) = config_files::load(&settings.config, &settings.version, log);
-            search(settings, &config, &mut modules, identities, log)?;
+            search(settings, &config, &mut modules, looks.then_some(&mut identities), log)?;
         }
     }
     if modules.len() > MAX_MODULES {
@@ -56,7 +54,7 @@ pub fn modules(
         }
         Err(missing) => log.tell(Level::Warning, missing),
     }
-    Ok(Found { modules, config: files })
+    Ok(Found { modules, config: files, identities })
 }
 
 fn search(

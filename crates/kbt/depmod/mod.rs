@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
-use kbt_depmod::{Built, Level, Modules, Options, Output, Outputs, build};
+use kbt_depmod::{Built, Level, Options, Output, Outputs, build};
 
 use crate::args::depmod::{Compat, Depmod};
 use crate::inputs::Inputs;
@@ -28,7 +28,7 @@ use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 use find::Found;
-use incremental::{Gathered, Incremental};
+use incremental::{Gathered, Incremental, Plan};
 use log::Log;
 use settings::{KernelFile, Settings};
 
@@ -70,26 +70,41 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     }
     let kernel = KernelFile::read(args, log)?;
     let incremental = Incremental::wanted(args, &settings, log);
-    let mut identities = Vec::new();
-    let Found { modules, config } =
-        find::modules(&settings, incremental.is_some().then_some(&mut identities), log)?;
+    let found = find::modules(&settings, incremental.is_some(), log)?;
     log.flush();
+    let beside = |name| read_beside(&settings.directory, name).map_err(Stop::Fatal);
+    let (builtin, modinfo) = (beside("modules.builtin")?, beside("modules.builtin.modinfo")?);
+    let options = Options {
+        kernel: kernel.as_ref().map(KernelFile::symbols),
+        builtin: builtin.as_deref().map_err(Vec::as_slice),
+        builtin_modinfo: modinfo.as_deref().map_err(Vec::as_slice),
+        ..options(args, &settings)
+    };
     let gathered = match &incremental {
-        Some(incremental) => incremental.facts(&modules, &identities, args.strict, jobs, log)?,
+        Some(incremental) => gather(incremental, args, (&settings, &found), &options, jobs, log)?,
         None => {
-            let files: Vec<_> = modules.iter().collect();
-            Gathered::read(read::facts(&settings.directory, &files, args.strict, jobs, log)?)
+            let files: Vec<_> = found.modules.iter().collect();
+            (Gathered::all(read::facts(&settings.directory, &files, args.strict, jobs, log)?), None)
         }
     };
-    let beside = |name| read_beside(&settings.directory, name).map_err(Stop::Fatal);
-    let builtin = beside("modules.builtin")?;
-    let builtin_modinfo = beside("modules.builtin.modinfo")?;
-    let known = |output, inputs| gathered.knows(&settings.output, output, inputs);
-    let options = Options {
-        known: if incremental.is_some() { Some(&known) } else { None },
-        kernel: kernel.as_ref().map(KernelFile::symbols),
+    let (gathered, plan) = gathered;
+    let reuse = plan.as_ref().map(|plan| plan.reuse(&gathered)).unwrap_or_default();
+    let built = build(&found.modules, &gathered.views(), &Options { reuse, ..options }, &mut log.messages);
+    let symbols = plan.as_ref().map_or_else(|| gathered.symbols(), |plan| plan.symbols(&gathered));
+    log.report.field("symbols", symbols);
+    finish(args, &settings, &found, &built, log)?;
+    if let (Some(incremental), Some(plan), false) = (&incremental, &plan, args.show) {
+        let learnt = plan.learnt(&gathered, built, options.layout);
+        incremental.keep(&found, gathered, &learnt, log);
+    }
+    Ok(())
+}
+
+/// What the arguments alone say of the files.
+fn options<'o>(args: &Depmod, settings: &Settings) -> Options<'o> {
+    Options {
         symbol_prefix: settings.symbol_prefix,
-        report_symbols: args.errsyms && kernel.is_some(),
+        report_symbols: args.errsyms && (args.symvers.is_some() || args.filesyms.is_some()),
         warn_duplicates: args.warn,
         show_needs: args.verbose > 0,
         text_only: args.show,
@@ -97,25 +112,32 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
             Compat::Kmod34 => kbt_depmod::Layout::PreOrder,
             Compat::Kmod30 => kbt_depmod::Layout::PostOrder,
         },
-        builtin: builtin.as_deref().map_err(Vec::as_slice),
-        builtin_modinfo: builtin_modinfo.as_deref().map_err(Vec::as_slice),
-    };
-    let built = build(&modules, &gathered.views(), &options, &mut log.messages);
-    let mut inputs = Inputs::default();
-    name_inputs(&mut inputs, &settings, &config);
-    for name in ["modules.builtin", "modules.builtin.modinfo"] {
-        name_beside(&mut inputs, &settings, name);
+        ..Options::default()
     }
-    inputs.files(args.symvers.iter().chain(&args.filesyms));
-    // None of them has the name of a file of depmod's, so that without a rule nobody asks for them.
-    if args.depfile.depfile.is_some() {
-        inputs.files(modules.iter().map(|module| path(module.path)));
+}
+
+/// What all modules give, and what stays of the last run's work.
+fn gather<'c>(
+    incremental: &'c Incremental,
+    args: &Depmod,
+    (settings, found): (&Settings, &Found),
+    options: &Options<'_>,
+    jobs: Jobs,
+    log: &mut Log<'_>,
+) -> Result<(Gathered<'c>, Option<Plan>), Stop> {
+    // Where more is told than files.
+    let all = args.show || args.warn || args.errsyms || args.verbose > 0;
+    let plan =
+        |gathered: &Gathered<'_>| incremental.plan(&found.modules, gathered, options, &settings.output, all);
+    let mut gathered = incremental.gather(found, args.strict, jobs, log)?;
+    let mut planned = plan(&gathered);
+    if !gathered.load(&planned.kinds) {
+        // What it told is told again.
+        log.messages.clear();
+        gathered = incremental.gather_anew(found, args.strict, jobs, log)?;
+        planned = plan(&gathered);
     }
-    let outputs = finish(args, &settings, &modules, built, &inputs, log)?;
-    if let Some(incremental) = incremental.as_ref().filter(|_| !args.show) {
-        incremental.keep(&modules, &identities, &gathered, &outputs, log);
-    }
-    Ok(())
+    Ok((gathered, Some(planned)))
 }
 
 /// What any look at modules reads beside the modules: the configuration, modules.order.
@@ -136,16 +158,15 @@ fn name_beside(inputs: &mut Inputs, settings: &Settings, name: &str) {
 fn finish(
     args: &Depmod,
     settings: &Settings,
-    modules: &Modules,
-    built: Built,
-    inputs: &Inputs,
+    found: &Found,
+    built: &Built,
     log: &mut Log<'_>,
-) -> Result<Outputs, Stop> {
+) -> Result<(), Stop> {
     if !log.report.is_json() {
         print(&built.needs)?;
     }
     let fatal = log.messages.iter().any(|(level, _)| level == Level::Fatal);
-    let Some(outputs) = built.outputs else {
+    let Some(outputs) = &built.outputs else {
         let why = if fatal {
             "nothing was written"
         } else {
@@ -159,24 +180,35 @@ fn finish(
             outputs.iter().try_for_each(|(_, bytes)| print(bytes))?;
         }
     } else {
-        publish::publish(args, path(&settings.output), &outputs, inputs)?;
+        publish::publish(args, path(&settings.output), outputs, &inputs(args, settings, found))?;
         log.report.field("output", String::from_utf8_lossy(&settings.output));
     }
-    log.report.field("modules", modules.len());
-    log.report.field("symbols", built.symbols);
-    log.report.field("files", sizes(&settings.output, &outputs));
-    Ok(outputs)
+    log.report.field("modules", found.modules.len());
+    log.report.field("files", sizes(args, &settings.output, outputs));
+    Ok(())
 }
 
-/// The size of each file by its name, also of those that were there and right.
-fn sizes(directory: &[u8], outputs: &Outputs) -> serde_json::Map<String, serde_json::Value> {
+/// All that was read.
+fn inputs(args: &Depmod, settings: &Settings, found: &Found) -> Inputs {
+    let mut inputs = Inputs::default();
+    name_inputs(&mut inputs, settings, &found.config);
+    for name in ["modules.builtin", "modules.builtin.modinfo"] {
+        name_beside(&mut inputs, settings, name);
+    }
+    inputs.files(args.symvers.iter().chain(&args.filesyms));
+    // None of them has the name of a file of depmod's, so that without a rule nobody asks for them.
+    if args.depfile.depfile.is_some() {
+        inputs.files(found.modules.iter().map(|module| path(module.path)));
+    }
+    inputs
+}
+
+/// The size of each file by its name, also of those that stayed.
+fn sizes(args: &Depmod, directory: &[u8], outputs: &Outputs) -> serde_json::Map<String, serde_json::Value> {
     let size = |output: Output| match outputs.get(output) {
         Some(bytes) => Some(bytes.len() as u64),
-        None => {
-            let known = outputs.indexes().iter().any(|(known, _)| *known == output);
-            let status = std::fs::metadata(path(directory).join(output.name())).ok();
-            status.filter(|_| known).map(|status| status.len())
-        }
+        None if args.show => None,
+        None => std::fs::metadata(path(directory).join(output.name())).ok().map(|status| status.len()),
     };
     let sizes = Output::ALL.into_iter().filter_map(|output| Some((output, size(output)?)));
     sizes.map(|(output, size)| (output.name().to_owned(), size.into())).collect()

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::trie::{Node, build};
 use super::{CHARACTERS, HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET, VERSION, sort};
-use crate::digest::Digest;
 
 /// In which order the nodes lie; readers take both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,9 +15,6 @@ pub enum Layout {
     /// A node behind its children: kmod 33 and before.
     PostOrder,
 }
-
-/// Bytes that are gathered before their checksum is made.
-const PIECE: usize = 1 << 14;
 
 /// Why there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,27 +93,6 @@ impl<'t> IndexBuilder<'t> {
         let mut again: Vec<Duplicate<'t>> = again.collect();
         again.sort_unstable_by_key(|duplicate| duplicate.entry);
         again
-    }
-
-    /// A checksum of all that [`build`](Self::build) makes the index of.
-    pub fn inputs(&self, layout: Layout) -> u128 {
-        let mut digest = Digest::default();
-        digest.update(&[u8::from(layout == Layout::PostOrder)]);
-        let mut piece = Vec::with_capacity(2 * PIECE);
-        for added in &self.entries {
-            // Neither holds a NUL, so that this cannot be read in two ways.
-            piece.extend_from_slice(added.key);
-            piece.push(0);
-            piece.extend_from_slice(added.value);
-            piece.push(0);
-            piece.extend_from_slice(&added.priority.to_le_bytes());
-            if piece.len() >= PIECE {
-                digest.update(&piece);
-                piece.clear();
-            }
-        }
-        digest.update(&piece);
-        digest.finish()
     }
 
     /// The index.

@@ -1,6 +1,6 @@
 //! `modules.alias` and its index.
 
-use super::{Failed, Join, Output, Outputs, push_line};
+use super::{Failed, Join, Output, push_line};
 use crate::index::IndexBuilder;
 use crate::message::Messages;
 use crate::names::normalize_alias;
@@ -51,7 +51,7 @@ impl<'j> Keys<'j> {
     }
 }
 
-pub(super) fn index(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Messages) -> Result<(), Failed> {
+pub(super) fn index(join: &Join<'_>, messages: &mut Messages) -> Result<Vec<u8>, Failed> {
     let keys = Keys::of(join);
     let mut index = IndexBuilder::new();
     keys.insert_into(join, &mut index);
@@ -67,5 +67,5 @@ pub(super) fn index(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Messa
         }
     }
     let source = |entry: usize| join.path(keys.ends.get(entry)?.1);
-    join.index((Output::AliasBin, outputs), &index, source, messages)
+    join.index(Output::AliasBin, &index, source, messages)
 }

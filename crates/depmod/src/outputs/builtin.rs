@@ -1,6 +1,6 @@
 //! The indexes of what is built into the kernel.
 
-use super::{Failed, Join, Output, Outputs};
+use super::{Failed, Join, Output};
 use crate::builtin;
 use crate::index::IndexBuilder;
 use crate::message::Messages;
@@ -11,11 +11,8 @@ fn text<'t>(source: Result<&'t [u8], &'t [u8]>, messages: &mut Messages) -> Opti
     source.map_err(|missing| messages.warn(&[missing])).ok()
 }
 
-pub(super) fn names(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Messages) -> Result<(), Failed> {
-    let Some(text) = text(join.options.builtin, messages) else {
-        outputs.files.push((Output::BuiltinBin, Vec::new()));
-        return Ok(());
-    };
+pub(super) fn names(join: &Join<'_>, messages: &mut Messages) -> Result<Vec<u8>, Failed> {
+    let Some(text) = text(join.options.builtin, messages) else { return Ok(Vec::new()) };
     let (names, ends) = builtin::module_names(text, messages);
     let mut index = IndexBuilder::new();
     index.reserve(ends.len());
@@ -24,14 +21,11 @@ pub(super) fn names(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Messa
         index.insert(names.get(start..end).unwrap_or_default(), b"", 0);
         start = end;
     }
-    join.index((Output::BuiltinBin, outputs), &index, |_| Some(b"modules.builtin"), messages)
+    join.index(Output::BuiltinBin, &index, |_| Some(b"modules.builtin"), messages)
 }
 
-pub(super) fn aliases(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Messages) -> Result<(), Failed> {
-    let Some(text) = text(join.options.builtin_modinfo, messages) else {
-        outputs.files.push((Output::BuiltinAliasBin, Vec::new()));
-        return Ok(());
-    };
+pub(super) fn aliases(join: &Join<'_>, messages: &mut Messages) -> Result<Vec<u8>, Failed> {
+    let Some(text) = text(join.options.builtin_modinfo, messages) else { return Ok(Vec::new()) };
     let found = builtin::aliases(text, messages);
     let mut keys = Vec::with_capacity(found.len());
     for entry in &found {
@@ -45,5 +39,5 @@ pub(super) fn aliases(join: &Join<'_>, outputs: &mut Outputs, messages: &mut Mes
     for (key, module) in &keys {
         index.insert(key, module, 0);
     }
-    join.index((Output::BuiltinAliasBin, outputs), &index, |_| Some(b"modules.builtin.modinfo"), messages)
+    join.index(Output::BuiltinAliasBin, &index, |_| Some(b"modules.builtin.modinfo"), messages)
 }

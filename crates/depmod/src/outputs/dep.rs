@@ -1,6 +1,6 @@
 //! `modules.dep` and its index.
 
-use super::{Failed, Join, Output, Outputs};
+use super::{Failed, Join, Output};
 use crate::dependencies::Closure;
 use crate::index::IndexBuilder;
 use crate::message::Messages;
@@ -31,12 +31,7 @@ impl Lines {
         lines
     }
 
-    pub(super) fn index(
-        &self,
-        join: &Join<'_>,
-        outputs: &mut Outputs,
-        messages: &mut Messages,
-    ) -> Result<(), Failed> {
+    pub(super) fn index(&self, join: &Join<'_>, messages: &mut Messages) -> Result<Vec<u8>, Failed> {
         let mut index = IndexBuilder::new();
         index.reserve(self.ends.len());
         let mut start = 0;
@@ -45,6 +40,6 @@ impl Lines {
             start = end + 1;
         }
         let source = |entry: usize| join.modules.get(entry).map(|file| file.path);
-        join.index((Output::DepBin, outputs), &index, source, messages)
+        join.index(Output::DepBin, &index, source, messages)
     }
 }

@@ -4,8 +4,11 @@ mod alias;
 mod builtin;
 mod dep;
 mod devname;
+mod inputs;
 mod softdep;
 mod symbols;
+
+use std::cell::OnceCell;
 
 use crate::build::Options;
 use crate::dependencies::{Dependencies, Order};
@@ -14,6 +17,8 @@ use crate::index::{IndexBuilder, WriteError};
 use crate::message::{Level, Messages};
 use crate::modules::Modules;
 use crate::symbols::SymbolTable;
+
+pub use inputs::InputChecksums;
 
 /// A file that depmod writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +90,7 @@ impl Output {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Outputs {
     files: Vec<(Output, Vec<u8>)>,
-    indexes: Vec<(Output, u128)>,
+    silent: Vec<Output>,
 }
 
 impl Outputs {
@@ -94,9 +99,9 @@ impl Outputs {
         self.files.iter().map(|(output, bytes)| (*output, bytes.as_slice()))
     }
 
-    /// The checksums of what the indexes were made of, where [`Options::known`] was asked for them.
-    pub fn indexes(&self) -> &[(Output, u128)] {
-        &self.indexes
+    /// Whether there was nothing to tell while this one was made, so that another time it need not be.
+    pub fn is_silent(&self, output: Output) -> bool {
+        self.silent.contains(&output)
     }
 
     /// The content of one.
@@ -126,45 +131,53 @@ impl Join<'_> {
     }
 
     fn make(&self, outputs: &mut Outputs, messages: &mut Messages) -> Result<(), Failed> {
-        let indexes = !self.options.text_only;
         let lines = dep::Lines::new(self);
-        if indexes {
-            lines.index(self, outputs, messages)?;
+        let symbols = OnceCell::new();
+        let symbols = || symbols.get_or_init(|| self.symbols.sorted()).as_slice();
+        for output in Output::ALL.into_iter().filter(|output| self.is_wanted(*output, &lines)) {
+            let told = messages.len();
+            let bytes = match output {
+                // It is given away below.
+                Output::Dep => continue,
+                Output::DepBin => lines.index(self, messages)?,
+                Output::Alias => alias::text(self),
+                Output::AliasBin => alias::index(self, messages)?,
+                Output::Softdep => softdep::softdep(self),
+                Output::Weakdep => softdep::weakdep(self),
+                Output::Symbols => symbols::text(self, symbols()),
+                Output::SymbolsBin => symbols::index(self, symbols(), messages)?,
+                Output::BuiltinBin => builtin::names(self, messages)?,
+                Output::BuiltinAliasBin => builtin::aliases(self, messages)?,
+                Output::Devname => devname::text(self, messages),
+            };
+            outputs.files.push((output, bytes));
+            if messages.len() == told {
+                outputs.silent.push(output);
+            }
         }
         outputs.files.insert(0, (Output::Dep, lines.text));
-        outputs.files.push((Output::Alias, alias::text(self)));
-        if indexes {
-            alias::index(self, outputs, messages)?;
-        }
-        outputs.files.push((Output::Softdep, softdep::softdep(self)));
-        outputs.files.push((Output::Weakdep, softdep::weakdep(self)));
-        let symbols = self.symbols.sorted();
-        outputs.files.push((Output::Symbols, symbols::text(self, &symbols)));
-        if indexes {
-            symbols::index(self, &symbols, outputs, messages)?;
-            builtin::names(self, outputs, messages)?;
-            builtin::aliases(self, outputs, messages)?;
-        }
-        outputs.files.push((Output::Devname, devname::text(self, messages)));
         Ok(())
     }
 
-    /// Makes the index of these entries, unless it is known. `source` names the file that an entry comes from.
+    /// Whether a file is asked for and not there yet.
+    fn is_wanted(&self, output: Output, lines: &dep::Lines) -> bool {
+        let Options { text_only, layout, reuse, .. } = self.options;
+        if *text_only && output.is_index() || reuse.files.contains(&output) {
+            return false;
+        }
+        let dep_index = reuse.dep_index.filter(|_| output == Output::DepBin);
+        dep_index.is_none_or(|inputs| inputs != InputChecksums::of_dep_index(&lines.text, *layout))
+    }
+
+    /// Makes the index of these entries. `source` names the file that an entry comes from.
     fn index<'t>(
         &self,
-        (output, outputs): (Output, &mut Outputs),
+        output: Output,
         builder: &IndexBuilder<'t>,
         source: impl FnOnce(usize) -> Option<&'t [u8]>,
         messages: &mut Messages,
-    ) -> Result<(), Failed> {
-        if let Some(known) = self.options.known {
-            let inputs = builder.inputs(self.options.layout);
-            outputs.indexes.push((output, inputs));
-            if known(output, inputs) {
-                return Ok(());
-            }
-        }
-        let bytes = builder.build(self.options.layout).map_err(|error| {
+    ) -> Result<Vec<u8>, Failed> {
+        builder.build(self.options.layout).map_err(|error| {
             let source = match error {
                 WriteError::NotAscii { entry, .. } => source(entry),
                 WriteError::TooLarge => None,
@@ -173,9 +186,7 @@ impl Join<'_> {
             let text = format!("cannot make {}: ", output.name());
             messages.tell(Level::Fatal, &[text.as_bytes(), &source, error.to_string().as_bytes()]);
             Failed
-        })?;
-        outputs.files.push((output, bytes));
-        Ok(())
+        })
     }
 
     fn name(&self, module: u32) -> &[u8] {

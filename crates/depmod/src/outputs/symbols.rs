@@ -1,6 +1,6 @@
 //! `modules.symbols` and its index.
 
-use super::{Failed, Join, Output, Outputs, push_line};
+use super::{Failed, Join, Output, push_line};
 use crate::index::IndexBuilder;
 use crate::message::Messages;
 use crate::symbols::Symbol;
@@ -17,9 +17,8 @@ pub(super) fn text(join: &Join<'_>, symbols: &[Symbol<'_>]) -> Vec<u8> {
 pub(super) fn index(
     join: &Join<'_>,
     symbols: &[Symbol<'_>],
-    outputs: &mut Outputs,
     messages: &mut Messages,
-) -> Result<(), Failed> {
+) -> Result<Vec<u8>, Failed> {
     let mut keys = Vec::new();
     let mut ends = Vec::with_capacity(symbols.len());
     for symbol in symbols {
@@ -36,5 +35,5 @@ pub(super) fn index(
         start = end;
     }
     let source = |entry: usize| join.path(symbols.get(entry)?.owner()?);
-    join.index((Output::SymbolsBin, outputs), &index, source, messages)
+    join.index(Output::SymbolsBin, &index, source, messages)
 }

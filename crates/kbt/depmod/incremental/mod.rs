@@ -1,0 +1,357 @@
+//! `--incremental`: only what changed since the last run is read again, and only what that changes is made anew.
+//!
+//! **Idea.** A cache outside of the module directory has what each module gave, with the identity of the file: device,
+//! inode, size, times. A file of the same identity is the same file, but for a change within one tick of the file system's
+//! clock, which leaves the times as they are. So a run first asks for the time, by making a file without a name in the
+//! module directory, and keeps only what was last changed before: a later change has a later time. (git does the same
+//! with its index.)
+//!
+//! Facts have a checksum of each kind, and so has what an output is made of. An output that was made of the same, and is
+//! there with its bytes, stays (`plan.rs`); facts that nothing is made of are not even read (`stored.rs`).
+//!
+//! **Limits.** When times count, `now.rs` says. A store through a shared mapping moves the time of change at the first one to
+//! a clean page only. `--verify` trusts no clock: contents are read and compared by their checksum.
+//!
+//! There are two files. What changed since the cache was written goes to a small one beside it, which names the large
+//! one by its checksum; where it would grow the large one is written anew.
+
+mod now;
+mod plan;
+mod stored;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use kbt_depmod::{
+    CacheEntry, Checksums, Digest, Facts, FileIdentity, Kind, KnownFile, Level, ModuleFacts, Modules,
+    Resolution, write_cache,
+};
+
+use super::find::Found;
+use super::log::Log;
+use super::read::{self, Reading};
+use super::settings::Settings;
+use super::{Stop, path};
+use crate::args::depmod::Depmod;
+use crate::workers::{self, Jobs};
+use now::Now;
+pub use now::identity;
+pub use plan::Plan;
+use stored::{Part, Stored};
+
+/// Bytes of a file that are read at once for its checksum.
+const PIECE: usize = 1 << 18;
+
+/// The share of the modules that the small file may hold.
+const CHANGES: usize = 16;
+
+/// A cache, opened before the modules are looked at.
+pub struct Incremental {
+    file: PathBuf,
+    purpose: Vec<u8>,
+    large: Option<Stored>,
+    small: Option<Stored>,
+    verify: bool,
+    now: Now,
+}
+
+impl Incremental {
+    /// Opens the cache that the arguments ask for. Where modules are named there is nothing to keep.
+    pub fn wanted(args: &Depmod, settings: &Settings, log: &mut Log<'_>) -> Option<Self> {
+        let directory = args.incremental.as_ref()?.as_ref();
+        let Some(directory) = directory.map(PathBuf::from).or_else(default_directory) else {
+            log.tell(
+                Level::Warning,
+                "nothing is kept: neither XDG_CACHE_HOME nor HOME names a directory; give --incremental=DIR",
+            );
+            return None;
+        };
+        settings.named.is_none().then(|| Self::open(settings, &directory, args.verify))
+    }
+
+    fn open(settings: &Settings, directory: &Path, verify: bool) -> Self {
+        let version = String::from_utf8_lossy(&settings.version);
+        let name = format!("depmod-{version}-{:032x}", Digest::of(&settings.directory)).replace('/', "_");
+        let file = directory.join(name);
+        let purpose = [env!("CARGO_PKG_VERSION").as_bytes(), b" ", &settings.directory].concat();
+        let (large, small) = (Stored::open(&file), Stored::open(&beside(&file)));
+        let now = Now::ask(&settings.directory, directory);
+        Self { file, purpose, large, small, verify, now }
+    }
+
+    /// What all modules give: what was kept of a file that is the same, else read anew.
+    pub fn gather(
+        &self,
+        found: &Found,
+        strict: bool,
+        jobs: Jobs,
+        log: &mut Log<'_>,
+    ) -> Result<Gathered<'_>, Stop> {
+        let modules = &found.modules;
+        let large = self.large.as_ref().and_then(|stored| stored.part(&self.purpose));
+        let purpose = self.purpose_of_changes();
+        let small = self.small.as_ref().filter(|_| large.is_some()).and_then(|stored| stored.part(&purpose));
+        let contents = if self.verify { contents(modules, jobs, log)? } else { Vec::new() };
+        let mut gathered = Gathered { pieces: Vec::new(), contents, large, small };
+        let mut hint = 0;
+        for (index, file) in modules.iter().enumerate() {
+            let piece = gathered.find(file.path, &mut hint).filter(|(_, entry)| match self.verify {
+                true => entry.content != 0 && gathered.contents.get(index) == Some(&entry.content),
+                false => found.identities.get(file.tag as usize) == Some(&entry.identity),
+            });
+            gathered.pieces.push(piece.map_or_else(Piece::none, |(piece, _)| piece));
+        }
+        gathered.read(modules, strict, jobs, log)?;
+        Ok(gathered)
+    }
+
+    /// The same without what was kept, because some of it turned out to be broken.
+    pub fn gather_anew(
+        &self,
+        found: &Found,
+        strict: bool,
+        jobs: Jobs,
+        log: &mut Log<'_>,
+    ) -> Result<Gathered<'_>, Stop> {
+        let modules = &found.modules;
+        let contents = if self.verify { contents(modules, jobs, log)? } else { Vec::new() };
+        let pieces = modules.iter().map(|_| Piece::none()).collect();
+        let mut gathered = Gathered { pieces, contents, large: None, small: None };
+        gathered.read(modules, strict, jobs, log)?;
+        Ok(gathered)
+    }
+
+    /// Keeps what this run has learnt: what modules gave, and what was made of it.
+    pub fn keep(&self, found: &Found, mut gathered: Gathered<'_>, learnt: &Learnt, log: &mut Log<'_>) {
+        let modules = &found.modules;
+        let read = gathered.pieces.iter().any(|piece| matches!(piece, Piece::Read(_)));
+        if !read && gathered.known() == learnt.known && gathered.is_resolved_as(&learnt.resolution) {
+            return;
+        }
+        let changed = gathered.pieces.iter().filter(|piece| !matches!(piece, Piece::Large(_))).count();
+        let small = gathered.large.is_some() && changed <= modules.len() / CHANGES;
+        let sides = [gathered.small.as_mut(), gathered.large.as_mut().filter(|_| !small)];
+        // What cannot be read any more is not kept any more.
+        let whole =
+            sides.map(|side| side.is_some_and(|side| Kind::ALL.into_iter().all(|kind| side.load(kind))));
+        let mut entries = Vec::with_capacity(if small { changed } else { modules.len() });
+        for (index, (file, piece)) in modules.iter().zip(&gathered.pieces).enumerate() {
+            entries.extend(match piece {
+                Piece::Small(entry) => {
+                    gathered.small.as_ref().filter(|_| whole[0]).and_then(|part| part.entry(*entry))
+                }
+                Piece::Large(entry) => {
+                    gathered.large.as_ref().filter(|_| whole[1]).and_then(|part| part.entry(*entry))
+                }
+                Piece::Read(Reading::Broken(_)) => None,
+                Piece::Read(Reading::Whole(facts)) => {
+                    let identity = found.identities.get(file.tag as usize).copied().unwrap_or_default();
+                    let content = gathered.contents.get(index).copied().unwrap_or_default();
+                    self.entry(file.path, identity, content, facts)
+                }
+            });
+        }
+        if let Err(why) = self.write(small, learnt, &entries) {
+            log.tell(Level::Warning, format!("cannot keep what was read in {}: {why}", self.file.display()));
+        }
+    }
+
+    /// What may be kept of a module that was read.
+    fn entry<'e>(
+        &self,
+        file: &'e [u8],
+        identity: FileIdentity,
+        content: u128,
+        facts: &'e ModuleFacts,
+    ) -> Option<(CacheEntry<'e>, Facts<'e>)> {
+        // It may have changed between its checksum and its reading.
+        let same = content != 0 && self::content(path(file)).ok() == Some(content);
+        let content = if same { content } else { 0 };
+        let settled = self.now.is_after(&identity);
+        // With a checksum of the content, the clock matters only to a later run without --verify.
+        let identity = if settled { identity } else { FileIdentity::default() };
+        let facts = facts.view();
+        let entry = CacheEntry { path: file, identity, content, checksums: facts.checksums() };
+        (settled || same).then_some((entry, facts))
+    }
+
+    fn write(
+        &self,
+        small: bool,
+        learnt: &Learnt,
+        entries: &[(CacheEntry<'_>, Facts<'_>)],
+    ) -> Result<(), String> {
+        let (file, purpose) = match small {
+            true => (beside(&self.file), self.purpose_of_changes()),
+            false => (self.file.clone(), self.purpose.clone()),
+        };
+        let bytes = write_cache(&purpose, &learnt.known, &learnt.resolution, entries);
+        stored::write(&file, &bytes.ok_or("it would pass 4 GiB")?)
+    }
+
+    /// The small file belongs to one state of the large one.
+    fn purpose_of_changes(&self) -> Vec<u8> {
+        let large = self.large.as_ref().map(Stored::head).unwrap_or_default();
+        [self.purpose.as_slice(), b" ", large].concat()
+    }
+}
+
+/// The small file of a large one.
+fn beside(file: &Path) -> PathBuf {
+    file.with_added_extension("changes")
+}
+
+/// What a run has made of its modules.
+pub struct Learnt {
+    pub known: Vec<KnownFile>,
+    pub resolution: Resolution,
+}
+
+/// What all modules give.
+pub struct Gathered<'c> {
+    /// One for each module.
+    pieces: Vec<Piece>,
+    /// The checksum of each module's content, 0 where it cannot be read; none where they were not asked for.
+    contents: Vec<u128>,
+    large: Option<Part<'c>>,
+    small: Option<Part<'c>>,
+}
+
+enum Piece {
+    /// An entry of the small file.
+    Small(usize),
+    /// An entry of the large one.
+    Large(usize),
+    Read(Reading),
+}
+
+impl Piece {
+    /// To be read.
+    fn none() -> Self {
+        Self::Read(Reading::Broken(ModuleFacts::default()))
+    }
+}
+
+impl<'c> Gathered<'c> {
+    /// Facts that were all read.
+    pub fn all(facts: Vec<Reading>) -> Self {
+        let pieces = facts.into_iter().map(Piece::Read).collect();
+        Self { pieces, contents: Vec::new(), large: None, small: None }
+    }
+
+    /// What is kept of the module of this path; `hint` is where the large file may have it.
+    fn find(&self, path: &[u8], hint: &mut usize) -> Option<(Piece, CacheEntry<'c>)> {
+        if let Some(small) = &self.small
+            && let Some(index) = small.cache.find(path, usize::MAX)
+        {
+            // The large one has it, too, as it was.
+            *hint += 1;
+            return Some((Piece::Small(index), small.cache.entry(index)?));
+        }
+        let large = &self.large.as_ref()?.cache;
+        let index = large.find(path, *hint)?;
+        *hint = index + 1;
+        Some((Piece::Large(index), large.entry(index)?))
+    }
+
+    /// Reads the modules of which nothing is kept.
+    fn read(&mut self, modules: &Modules, strict: bool, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> {
+        let places = self.pieces.iter_mut().zip(modules.iter());
+        let (places, files): (Vec<_>, Vec<_>) =
+            places.filter(|(piece, _)| matches!(piece, Piece::Read(_))).unzip();
+        log.report.field("reused", modules.len() - files.len());
+        let facts = read::facts(modules.directory(), &files, strict, jobs, log)?;
+        for (place, facts) in places.into_iter().zip(facts) {
+            *place = Piece::Read(facts);
+        }
+        Ok(())
+    }
+
+    /// Reads these kinds of the facts that were kept; `false` where they are not what was written.
+    #[must_use]
+    pub fn load(&mut self, kinds: &[Kind]) -> bool {
+        let mut parts = self.small.iter_mut().chain(&mut self.large);
+        parts.all(|part| kinds.iter().all(|kind| part.load(*kind)))
+    }
+
+    /// What is there of the facts, in the order of the modules.
+    pub fn views(&self) -> Vec<Facts<'_>> {
+        self.pieces.iter().map(|piece| self.view(piece).unwrap_or_default()).collect()
+    }
+
+    fn view<'g>(&'g self, piece: &'g Piece) -> Option<Facts<'g>> {
+        Some(match piece {
+            Piece::Small(index) => self.small.as_ref()?.facts(*index),
+            Piece::Large(index) => self.large.as_ref()?.facts(*index),
+            Piece::Read(Reading::Whole(facts) | Reading::Broken(facts)) => facts.view(),
+        })
+    }
+
+    /// How many symbols there are in what is there of the facts.
+    pub fn symbols(&self) -> usize {
+        self.views().iter().map(|facts| facts.exports().len()).sum()
+    }
+
+    /// The checksums of all facts, in the order of the modules.
+    fn checksums(&self) -> Vec<Checksums> {
+        let of = |part: &Option<Part<'c>>, index| Some(part.as_ref()?.cache.entry(index)?.checksums);
+        let checksums = |piece: &Piece| match piece {
+            Piece::Small(index) => of(&self.small, *index).unwrap_or_default(),
+            Piece::Large(index) => of(&self.large, *index).unwrap_or_default(),
+            Piece::Read(Reading::Whole(facts) | Reading::Broken(facts)) => facts.view().checksums(),
+        };
+        self.pieces.iter().map(checksums).collect()
+    }
+
+    /// Whether a module's facts were kept, and not read anew.
+    fn is_kept(&self, module: usize) -> bool {
+        matches!(self.pieces.get(module), Some(Piece::Small(_) | Piece::Large(_)))
+    }
+
+    /// What the last run left.
+    fn last(&self) -> Option<&Part<'c>> {
+        self.small.as_ref().or(self.large.as_ref())
+    }
+
+    /// The files that it knew.
+    fn known(&self) -> &[KnownFile] {
+        self.last().map(|last| last.cache.known()).unwrap_or_default()
+    }
+
+    fn is_resolved_as(&self, resolution: &Resolution) -> bool {
+        self.last().is_some_and(|last| last.cache.resolution().is_of(resolution))
+    }
+}
+
+/// The checksum of each module's content, 0 where it cannot be read.
+fn contents(modules: &Modules, jobs: Jobs, log: &mut Log<'_>) -> Result<Vec<u128>, Stop> {
+    let files: Vec<_> = modules.iter().collect();
+    let step = |file: &kbt_depmod::ModuleFile<'_>| Ok(content(path(file.path)).unwrap_or_default());
+    let cost = |_: &_| std::time::Duration::ZERO;
+    workers::map(jobs, log.report, "modules compared", &files, cost, step).map_err(Stop::Fatal)
+}
+
+fn content(path: &Path) -> std::io::Result<u128> {
+    let mut file = File::open(path)?;
+    let mut digest = Digest::default();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(digest.finish()),
+            Ok(count) => digest.update(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// For root a place that lasts, for others theirs, if they have one.
+fn default_directory() -> Option<PathBuf> {
+    let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/var/cache/kbt"));
+    }
+    let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("kbt"))
+}
