@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use depmod_room::{Room, as_user, module, stderr};
-use kbt_testkit::module::{Encoding, Module};
+use kbt_testkit::module::{Encoding, Module, OUTPUTS};
 use kbt_testkit::{peers, random::Random};
 use serde_json::Value;
 
@@ -131,16 +131,84 @@ fn a_broken_cache_is_no_cache() {
     assert_eq!(result["reused"], 0, "a cache that others may write is not believed");
 }
 
+#[test]
+fn facts_that_are_broken_are_read_anew() {
+    let room = Room::small();
+    let cache = room.root().join("cache");
+    let word = format!("--incremental={}", cache.display());
+    room.write("kernel/bad.ko", b"no module");
+    thread::sleep(Duration::from_millis(50));
+    room.ok(&[&word]);
+    let file = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    // The last fact of the last module. While nothing changes nobody looks at it.
+    let mut bytes = fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    room.ok(&[&word]);
+    let full = room.root().join("full");
+    let told = stderr(&room.ok(&["-o", full.to_str().unwrap()]));
+    assert_eq!(room.outputs(), room.outputs_at(&full));
+    room.module("kernel/b.ko", &module("new").export("from_b", 9).export("more", 1).import("from_c"));
+    let output = room.ok(&[&word]);
+    assert_eq!(stderr(&output), told, "each message once");
+    room.ok(&["-o", full.to_str().unwrap()]);
+    assert_eq!(room.outputs(), room.outputs_at(&full));
+}
+
+#[test]
+fn a_module_of_another_name_with_the_same_facts_is_another() {
+    let room = Room::new();
+    let word = format!("--incremental={}", room.root().join("cache").display());
+    room.module("kernel/old.ko", &module("1").export("mine", 1).info("softdep", "pre: x"));
+    thread::sleep(Duration::from_millis(50));
+    room.ok(&[&word]);
+    fs::rename(room.modules().join("kernel/old.ko"), room.modules().join("kernel/new.ko")).unwrap();
+    room.ok(&[&word]);
+    let full = room.root().join("full");
+    room.ok(&["-o", full.to_str().unwrap()]);
+    assert_eq!(room.outputs(), room.outputs_at(&full));
+    assert!(String::from_utf8_lossy(&room.outputs()["modules.alias"]).ends_with("alias test:1 new\n"));
+}
+
+#[test]
+fn what_is_told_is_told_each_time() {
+    let room = Room::small();
+    room.module("kernel/odd.ko", &module("[").info("alias", "devname:odd").info("alias", "odd"));
+    fs::remove_file(room.modules().join("modules.builtin")).unwrap();
+    room.write("modules.builtin.modinfo", b"inside.alias=x[\0");
+    let word = format!("--incremental={}", room.root().join("cache").display());
+    let full = stderr(&room.ok(&["-o", room.root().join("full").to_str().unwrap()]));
+    for part in
+        ["Unmatched bracket in test:[", "lacks major", "modules.builtin at", "Unmatched bracket in x["]
+    {
+        assert!(full.contains(part), "{full}");
+    }
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(stderr(&room.ok(&[&word])), full);
+    }
+    // And where more than files is asked for, all of it comes.
+    for words in [&["-v"][..], &["-n"], &["-w"], &["-e", "-F", "/dev/null"]] {
+        let full = room.ok(&[words, &["-o", room.root().join("full").to_str().unwrap()]].concat());
+        let again = room.ok(&[words, &[word.as_str()]].concat());
+        assert_eq!((stderr(&again), again.stdout), (stderr(&full), full.stdout), "{words:?}");
+    }
+}
+
 /// Some change of the tree.
 fn change(room: &Room, random: &mut Random) {
     let name = format!("kernel/r{}.ko", random.below(12));
     let path = room.modules().join(&name);
     let number = random.below(10);
-    let own = Module::new(Encoding::X86_64)
-        .info("alias", &format!("random:{number}"))
-        .export(&format!("r{number}"), 1)
-        .import("from_c");
-    match random.below(7) {
+    // Some export, some want what a later one may export: never each other.
+    let mut own = Module::new(Encoding::X86_64).info("alias", &format!("random:{number}"));
+    own = match number % 3 {
+        0 => own.export(&format!("r{number}"), 1).import("from_c"),
+        1 => own.import(&format!("r{}", 3 * random.below(4))).info("softdep", &format!("pre: s{number}")),
+        _ => own.import("from_c").import("from_b"),
+    };
+    let output = room.modules().join(OUTPUTS[random.below(OUTPUTS.len())]);
+    match random.below(10) {
         // In place and of the same size; most often within one tick.
         0 | 1 => fs::write(&path, own.write()).unwrap(),
         // The same with the time of before.
@@ -158,6 +226,21 @@ fn change(room: &Room, random: &mut Random) {
         }
         4 => drop(fs::remove_file(&path)),
         5 => room.module(&format!("updates/r{}.ko", random.below(12)), &own),
+        // Somebody edits, removes, or replaces what kbt wrote.
+        6 => {
+            let mut bytes = fs::read(&output).unwrap_or_default();
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+                fs::write(&output, bytes).unwrap();
+            }
+        }
+        7 => drop(fs::remove_file(&output)),
+        8 => {
+            let text = format!("kernel/inside{}.ko\n", random.below(3));
+            room.write("modules.builtin", text.as_bytes());
+            drop(fs::remove_file(&output));
+            std::os::unix::fs::symlink("modules.order", &output).unwrap();
+        }
         _ => {
             let order: String = (0..5).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
             room.write("modules.order", order.as_bytes());

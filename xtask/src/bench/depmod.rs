@@ -2,6 +2,8 @@
 //!
 //! Times are user and system time of whole processes that take turns; only their ratios say something. Each figure is
 //! the median of the rounds, each ratio the median of the rounds' own ratios. Wall times are the least of the rounds.
+//!
+//! What several threads may share is reading, decoding, and taking the facts out; `benches/depmod.rs --read` does only that.
 
 mod process;
 
@@ -21,8 +23,9 @@ use crate::{fetch, place};
 /// The set of modules, fetched with the long ones.
 const SET: &str = "amd64-6.1";
 
-/// How often each program runs, after once for the cache.
+/// How often each program runs, after once for the cache; and with `--quick`.
 const ROUNDS: usize = 9;
+const QUICK_ROUNDS: usize = 3;
 
 /// A row: a compression, and what kbt may take of others' time at one thread.
 struct Format {
@@ -46,6 +49,9 @@ const THREADS: [usize; 4] = [1, 2, 4, 8];
 
 /// What noise may make of two walls that are the same.
 const NOISE: f64 = 1.05;
+
+/// What two threads may leave of the part that they share.
+const OF_SHARED: f64 = 0.6;
 
 /// Of one module that changed, --incremental: seconds of a processor.
 const OF_ONE: f64 = 0.040;
@@ -86,22 +92,28 @@ impl Programs {
         [vec![text(&self.kbt)], words.map(ToOwned::to_owned).to_vec()].concat()
     }
 
-    /// Runs of --incremental, each after one module of 216 KiB, such as DKMS builds, was put in its own place again.
-    fn one_changed(&self, root: &Path, version: &str, rounds: usize) -> Result<Vec<Usage>> {
+    /// Runs of --incremental, each after one module of 216 KiB, such as DKMS builds, was put in its own place again; or, if it
+    /// `differs`, another one in its place, with other aliases and other wants, and it again.
+    fn one_changed(&self, root: &Path, version: &str, rounds: usize, differs: bool) -> Result<Vec<Usage>> {
         let mut words = self.kbt(root, version, 1);
         words.insert(2, format!("--incremental={}", text(&root.join("cache"))));
-        let directory = root.join("lib/modules").join(version).join("kernel/drivers/net/wireguard");
-        let name = files::names(&directory)?.into_iter().find(|name| name.starts_with("wireguard.ko"));
-        let module = directory.join(name.ok_or("no wireguard.ko")?);
-        let new = root.join("new");
+        let net = root.join("lib/modules").join(version).join("kernel/drivers/net");
+        let module = one_of(&net.join("wireguard"), "wireguard.ko")?;
+        let (own, new) = (root.join("own"), root.join("new"));
+        let copy = |from: &Path, to: &Path| {
+            fs::copy(from, to).map(drop).map_err(|error| files::cannot("copy", from, &error))
+        };
+        copy(&module, &own)?;
+        let contents = if differs { vec![one_of(&net, "gtp.ko")?, own] } else { vec![own] };
         let mut usages = Vec::new();
-        for round in 0..=rounds {
-            fs::copy(&module, &new).map_err(|error| files::cannot("copy", &module, &error))?;
+        // The first run fills the cache, the second sees what the first has written.
+        for (round, content) in contents.iter().cycle().enumerate().take(rounds.next_multiple_of(2) + 2) {
+            copy(content, &new)?;
             files::rename(&new, &module)?;
             // What changes within a tick of the clock is read again.
             thread::sleep(Duration::from_millis(50));
             let usage = measure(&words)?;
-            if round > 0 {
+            if round > 1 {
                 usages.push(usage);
             }
         }
@@ -142,6 +154,12 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// The module of this name in a directory, however it is compressed.
+fn one_of(directory: &Path, name: &str) -> Result<PathBuf> {
+    let found = files::names(directory)?.into_iter().find(|other| other.starts_with(name));
+    Ok(directory.join(found.ok_or_else(|| format!("no {name} in {}", directory.display()))?))
+}
+
 /// The executable of that prefix that was built last.
 fn newest(directory: &Path, prefix: &str) -> Result<PathBuf> {
     let mut found: Vec<_> = files::names(directory)?
@@ -153,23 +171,27 @@ fn newest(directory: &Path, prefix: &str) -> Result<PathBuf> {
     found.pop().ok_or_else(|| format!("no {prefix}* in {}", directory.display()))
 }
 
-/// The area. `--rounds N` makes it shorter or longer.
+/// The area. `--rounds N` makes it shorter or longer; `--quick` takes few rounds and counts nothing of compressed modules
+/// under valgrind, which takes longer than all the rest.
 ///
 /// # Errors
 /// Where something cannot be run, and, behind the tables, where a figure is over its limit.
 pub fn run(words: &[String]) -> Result {
-    let rounds = match words {
-        [] => ROUNDS,
-        [flag, number] if flag == "--rounds" => {
-            number.parse().ok().filter(|&rounds| rounds > 0).ok_or("--rounds takes a number")?
-        }
-        _ => return Err("it takes --rounds N".to_owned()),
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let number =
+        |number: &str| number.parse().ok().filter(|&rounds| rounds > 0).ok_or("--rounds takes a number");
+    let (rounds, counts_all) = match words[..] {
+        [] => (ROUNDS, true),
+        ["--quick"] => (QUICK_ROUNDS, false),
+        ["--rounds", rounds] => (number(rounds)?, true),
+        ["--quick", "--rounds", rounds] | ["--rounds", rounds, "--quick"] => (number(rounds)?, false),
+        _ => return Err("it takes --quick and --rounds N".to_owned()),
     };
     fetch::fetch(true)?;
     // Where the peers are, so that their files can have second names.
     let scratch = place::peers().join(format!("bench-{}", std::process::id()));
     files::create(&scratch)?;
-    let over = Programs::build(&scratch).and_then(|programs| tables(&programs, rounds));
+    let over = Programs::build(&scratch).and_then(|programs| tables(&programs, rounds, counts_all));
     files::remove(&scratch)?;
     match over?.as_slice() {
         [] => Ok(()),
@@ -177,7 +199,7 @@ pub fn run(words: &[String]) -> Result {
     }
 }
 
-fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
+fn tables(programs: &Programs, rounds: usize, counts_all: bool) -> Result<Vec<String>> {
     let mut over = Vec::new();
     let mut times = Table::new(&[
         "modules",
@@ -193,7 +215,8 @@ fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
         "limit",
     ]);
     let mut walls =
-        Table::new(&["modules", "1 thread, s", "2", "4", "8", "one changed, processor s", "limit"]);
+        Table::new(&["modules", "1 thread, s", "2", "4", "8", "what they share, s", "limit of 2"]);
+    let mut changed = Table::new(&["modules", "one rewritten, s", "one differs, s", "limit"]);
     let mut costs = Table::new(&[
         "modules",
         "kbt, MiB",
@@ -207,61 +230,81 @@ fn tables(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
         eprintln!("measuring {}", format.name);
         let rows = Rows::measure(programs, format, &root, &version, rounds)?;
         over.extend(rows.judge(format, &mut times));
-        let wall = |index: usize| rows.kbt.get(index).map_or(0.0, |usages| least(usages));
-        for (index, threads) in THREADS.iter().enumerate().filter(|(index, _)| wall(*index) > NOISE * wall(0))
-        {
-            over.push(format!(
-                "{}: {threads} threads {:.3} s, one {:.3} s",
-                format.name,
-                wall(index),
-                wall(0)
-            ));
+        over.extend(rows.judge_threads(format, &mut walls));
+        over.extend(programs.judge_changed(format, (&root, &version), rounds, &mut changed)?);
+        let counts = counts_all || format.suffix.is_empty();
+        over.extend(programs.judge_costs(format, (&root, &version), counts, &mut costs)?);
+    }
+    println!("{times}\n{walls}\n{changed}\n{costs}");
+    Ok(over)
+}
+
+impl Programs {
+    /// One module that changed.
+    fn judge_changed(
+        &self,
+        format: &Format,
+        (root, version): (&Path, &str),
+        rounds: usize,
+        table: &mut Table,
+    ) -> Result<Vec<String>> {
+        let mut over = Vec::new();
+        let mut figures = Vec::new();
+        for (differs, what) in [(false, "was rewritten"), (true, "differs")] {
+            let one = median(&self.one_changed(root, version, rounds, differs)?);
+            if one > OF_ONE {
+                over.push(format!("{}: {one:.3} s where one module {what}", format.name));
+            }
+            figures.push(seconds(one));
         }
-        let one = median(&programs.one_changed(&root, &version, rounds)?);
-        if one > OF_ONE {
-            over.push(format!("{}: {one:.3} s for one changed module", format.name));
-        }
-        walls.row([
-            format.name.to_owned(),
-            seconds(wall(0)),
-            seconds(wall(1)),
-            seconds(wall(2)),
-            seconds(wall(3)),
-            seconds(one),
-            seconds(OF_ONE),
-        ]);
+        let differs = figures.pop().unwrap_or_default();
+        let rewritten = figures.pop().unwrap_or_default();
+        table.row([format.name.to_owned(), rewritten, differs, seconds(OF_ONE)]);
+        Ok(over)
+    }
+
+    /// Memory, and what valgrind counts.
+    fn judge_costs(
+        &self,
+        format: &Format,
+        (root, version): (&Path, &str),
+        counts: bool,
+        table: &mut Table,
+    ) -> Result<Vec<String>> {
+        let mut over = Vec::new();
         let memory = |words: &[String]| peak(words).map(|bytes| bytes >> 20);
-        let kbt = programs.kbt(&root, &version, 1);
-        let reads = format.of_kmod.is_some();
-        let peaks = [memory(&kbt)?, memory(&programs.kbt(&root, &version, 2))?];
+        let kbt = self.kbt(root, version, 1);
+        let peaks = [memory(&kbt)?, memory(&self.kbt(root, version, 2))?];
         for (peak, threads) in
             peaks.iter().zip(1..).filter(|(peak, threads)| **peak > MEMORY + OF_WORKER * threads)
         {
             over.push(format!("{}: {peak} MiB with {threads} threads", format.name));
         }
-        let asked = allocations(&kbt);
+        let asked = if counts { allocations(&kbt) } else { None };
         if asked.is_some_and(|asked| asked > ALLOCATIONS) {
             over.push(format!("{}: {} allocations", format.name, asked.unwrap_or_default()));
         }
-        let kmod = programs.kmod(&programs.kmod_34, &root, &version);
-        costs.row([
-            format.name.to_owned(),
-            peaks[0].to_string(),
-            peaks[1].to_string(),
-            if reads { memory(&kmod)?.to_string() } else { "-".to_owned() },
-            asked.map_or("-".to_owned(), grouped),
-            callgrind::instructions(&programs.kbt, kbt.iter().skip(1), None, &programs.scratch)
-                .map_or("-".to_owned(), grouped),
-        ]);
+        let instructions = match counts {
+            true => callgrind::instructions(&self.kbt, kbt.iter().skip(1), None, &self.scratch).ok(),
+            false => None,
+        };
+        let of_kmod = match format.of_kmod {
+            Some(_) => memory(&self.kmod(&self.kmod_34, root, version))?.to_string(),
+            None => "-".to_owned(),
+        };
+        let counted = |count: Option<u64>| count.map_or("-".to_owned(), grouped);
+        let [one, two] = peaks.map(|peak| peak.to_string());
+        table.row([format.name.to_owned(), one, two, of_kmod, counted(asked), counted(instructions)]);
+        Ok(over)
     }
-    println!("{times}\n{walls}\n{costs}");
-    Ok(over)
 }
 
 /// What the runs on one tree took, round by round.
 struct Rows {
     kmod: Option<[Vec<Usage>; 2]>,
     floor: Option<Vec<Usage>>,
+    /// What several threads may share.
+    shared: Option<Vec<Usage>>,
     /// One for each of [`THREADS`].
     kbt: Vec<Vec<Usage>>,
 }
@@ -282,6 +325,7 @@ impl Rows {
         if !format.suffix.is_empty() {
             let modules = place::peers().join("modules").join(format!("{SET}{}", format.suffix));
             commands.push(vec![text(&programs.floor), text(&modules)]);
+            commands.push(vec![text(&programs.floor), "--read".to_owned(), text(&modules)]);
         }
         commands.extend(THREADS.map(|threads| programs.kbt(root, version, threads)));
         let mut usages: Vec<Vec<Usage>> = commands.iter().map(|_| Vec::new()).collect();
@@ -297,8 +341,33 @@ impl Rows {
         let mut usages = usages.into_iter();
         let kmod =
             format.of_kmod.map(|_| [usages.next().unwrap_or_default(), usages.next().unwrap_or_default()]);
-        let floor = if format.suffix.is_empty() { None } else { usages.next() };
-        Ok(Self { kmod, floor, kbt: usages.collect() })
+        let [floor, shared] = match format.suffix {
+            "" => [None, None],
+            _ => [usages.next(), usages.next()],
+        };
+        Ok(Self { kmod, floor, shared, kbt: usages.collect() })
+    }
+
+    /// Adds the row of walls: no number of threads may be slower than one, and two leave no more than
+    /// [`OF_SHARED`] of what they share.
+    fn judge_threads(&self, format: &Format, table: &mut Table) -> Vec<String> {
+        let mut over = Vec::new();
+        let walls: Vec<f64> = self.kbt.iter().map(|usages| least(usages)).collect();
+        let wall = |index: usize| walls.get(index).copied().unwrap_or(f64::NAN);
+        for (index, threads) in THREADS.iter().enumerate().filter(|(index, _)| wall(*index) > NOISE * wall(0))
+        {
+            let (many, one) = (wall(index), wall(0));
+            over.push(format!("{}: {threads} threads {many:.3} s, one {one:.3} s", format.name));
+        }
+        let shared = self.shared.as_deref().map(least);
+        let limit = shared.map(|shared| wall(0) - (1.0 - OF_SHARED) * shared);
+        if let Some(limit) = limit.filter(|limit| wall(1) > *limit) {
+            over.push(format!("{}: 2 threads {:.3} s, limit {limit:.3} s", format.name, wall(1)));
+        }
+        let [shared, limit] = [shared, limit].map(|time| time.map_or("-".to_owned(), seconds));
+        let [one, two, four, eight] = [0, 1, 2, 3].map(|index| seconds(wall(index)));
+        table.row([format.name.to_owned(), one, two, four, eight, shared, limit]);
+        over
     }
 
     /// Adds the row, and gives what is over its limit.
@@ -363,6 +432,22 @@ fn ratio(own: &[Usage], other: &[Usage]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_threads_leave_six_tenths_of_what_they_share() {
+        let walls = |walls: [f64; 4]| walls.map(|wall| vec![Usage { processor: wall, wall }]).to_vec();
+        let shared = Some(vec![Usage { processor: 1.0, wall: 1.0 }]);
+        let over = |kbt: [f64; 4]| {
+            let rows = Rows { kmod: None, floor: None, shared: shared.clone(), kbt: walls(kbt) };
+            let mut table =
+                Table::new(&["modules", "1 thread, s", "2", "4", "8", "what they share, s", "limit of 2"]);
+            rows.judge_threads(&FORMATS[1], &mut table).len()
+        };
+        // Half a second is nobody else's.
+        assert_eq!(over([1.5, 1.0, 1.0, 1.0]), 0);
+        assert_eq!(over([1.5, 1.2, 1.0, 1.0]), 1);
+        assert_eq!(over([1.5, 1.0, 1.0, 1.6]), 1);
+    }
 
     #[test]
     fn ratios_are_those_of_the_rounds() {

@@ -22,10 +22,11 @@ mod stored;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kbt_depmod::{
-    CacheEntry, Checksums, Digest, Facts, FileIdentity, Kind, KnownFile, Level, ModuleFacts, Modules,
-    Resolution, write_cache,
+    CacheEntry, Checksums, Digest, Facts, FileIdentity, Kind, KnownFile, Level, ModuleFacts, ModuleFile,
+    Modules, Resolution, write_cache,
 };
 
 use super::find::Found;
@@ -42,6 +43,10 @@ use stored::{Part, Stored};
 
 /// Bytes of a file that are read at once for its checksum.
 const PIECE: usize = 1 << 18;
+
+/// What a checksum takes, about: to open the file, and for so many of its bytes a nanosecond.
+const OPENING: Duration = Duration::from_micros(10);
+const BYTES_IN_A_NANOSECOND: u64 = 2;
 
 /// The share of the modules that the small file may hold.
 const CHANGES: usize = 16;
@@ -92,7 +97,7 @@ impl Incremental {
         let large = self.large.as_ref().and_then(|stored| stored.part(&self.purpose));
         let purpose = self.purpose_of_changes();
         let small = self.small.as_ref().filter(|_| large.is_some()).and_then(|stored| stored.part(&purpose));
-        let contents = if self.verify { contents(modules, jobs, log)? } else { Vec::new() };
+        let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
         let mut gathered = Gathered { pieces: Vec::new(), contents, large, small };
         let mut hint = 0;
         for (index, file) in modules.iter().enumerate() {
@@ -115,7 +120,7 @@ impl Incremental {
         log: &mut Log<'_>,
     ) -> Result<Gathered<'_>, Stop> {
         let modules = &found.modules;
-        let contents = if self.verify { contents(modules, jobs, log)? } else { Vec::new() };
+        let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
         let pieces = modules.iter().map(|_| Piece::none()).collect();
         let mut gathered = Gathered { pieces, contents, large: None, small: None };
         gathered.read(modules, strict, jobs, log)?;
@@ -325,10 +330,13 @@ impl<'c> Gathered<'c> {
 }
 
 /// The checksum of each module's content, 0 where it cannot be read.
-fn contents(modules: &Modules, jobs: Jobs, log: &mut Log<'_>) -> Result<Vec<u128>, Stop> {
-    let files: Vec<_> = modules.iter().collect();
-    let step = |file: &kbt_depmod::ModuleFile<'_>| Ok(content(path(file.path)).unwrap_or_default());
-    let cost = |_: &_| std::time::Duration::ZERO;
+fn contents(found: &Found, jobs: Jobs, log: &mut Log<'_>) -> Result<Vec<u128>, Stop> {
+    let files: Vec<_> = found.modules.iter().collect();
+    let step = |file: &ModuleFile<'_>| Ok(content(path(file.path)).unwrap_or_default());
+    let cost = |file: &ModuleFile<'_>| {
+        let size = found.identities.get(file.tag as usize).map_or(0, |identity| identity.size);
+        OPENING.saturating_add(Duration::from_nanos(size / BYTES_IN_A_NANOSECOND))
+    };
     workers::map(jobs, log.report, "modules compared", &files, cost, step).map_err(Stop::Fatal)
 }
 

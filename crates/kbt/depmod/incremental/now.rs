@@ -28,6 +28,12 @@ impl Now {
         Self(made.filter(|(device, _)| lasts(*device)))
     }
 
+    /// A time of a device's clock.
+    #[cfg(test)]
+    pub fn at(device: u64, time: (i64, u64)) -> Self {
+        Self(Some((device, time)))
+    }
+
     /// Whether a file of this identity was last changed before, so that a later change would show.
     pub fn is_after(&self, identity: &FileIdentity) -> bool {
         self.0.is_some_and(|(device, now)| device == identity.device && identity.changed < now)

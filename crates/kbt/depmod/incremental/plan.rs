@@ -16,6 +16,7 @@ use kbt_depmod::{
 };
 use rustix::fs::{FileType, lstat};
 
+use super::now::Now;
 use super::{Gathered, Incremental, Learnt, identity};
 use crate::depmod::path;
 
@@ -60,7 +61,7 @@ impl Incremental {
             let inputs =
                 if known.output == Output::DepBin { Some(known.inputs) } else { inputs.of(known.output) };
             if inputs == Some(known.inputs) {
-                plan.known.extend(self.still_there(path(output), known));
+                plan.known.extend(still_there(&self.now, path(output), known));
             }
         }
         plan.files
@@ -70,19 +71,19 @@ impl Incremental {
         plan.kinds = plan.missing_kinds(gathered);
         plan
     }
+}
 
-    /// The file as it is known, if it has the bytes that it had.
-    fn still_there(&self, directory: &Path, known: &KnownFile) -> Option<KnownFile> {
-        let file = directory.join(known.output.name());
-        let status = lstat(&file).ok().filter(|status| FileType::from_raw_mode(status.st_mode).is_file())?;
-        let seen = identity(&status);
-        if seen == known.identity {
-            return Some(*known);
-        }
-        let same = fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == known.bytes);
-        let identity = if self.now.is_after(&seen) { seen } else { FileIdentity::default() };
-        same.then_some(KnownFile { identity, ..*known })
+/// The file as it is known, if it has the bytes that it had.
+fn still_there(now: &Now, directory: &Path, known: &KnownFile) -> Option<KnownFile> {
+    let file = directory.join(known.output.name());
+    let status = lstat(&file).ok().filter(|status| FileType::from_raw_mode(status.st_mode).is_file())?;
+    let seen = identity(&status);
+    if seen == known.identity {
+        return Some(*known);
     }
+    let same = fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == known.bytes);
+    let identity = if now.is_after(&seen) { seen } else { FileIdentity::default() };
+    same.then_some(KnownFile { identity, ..*known })
 }
 
 impl Plan {
@@ -146,5 +147,40 @@ impl Plan {
             dependencies: built.dependencies,
         };
         Learnt { known, resolution }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_known_by_its_state_only_if_a_later_change_would_show() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("modules.alias");
+        fs::write(&file, "text").unwrap();
+        let state = || identity(&lstat(&file).unwrap());
+        let mut known = KnownFile {
+            output: Output::Alias,
+            inputs: 1,
+            bytes: Digest::of(b"text"),
+            identity: FileIdentity::default(),
+        };
+        let (seconds, part) = state().changed;
+        let device = state().device;
+        let at = |changed| Now::at(device, changed);
+        let seen =
+            |now: &Now, known: &KnownFile| still_there(now, room.path(), known).map(|known| known.identity);
+        assert_eq!(seen(&at((seconds, part)), &known), Some(FileIdentity::default()), "within the same tick");
+        assert_eq!(seen(&at((seconds + 1, part)), &known), Some(state()));
+        known.identity = state();
+        // Then its bytes do not matter, else they do.
+        known.bytes = 0;
+        assert_eq!(seen(&at((seconds + 1, part)), &known), Some(state()));
+        fs::write(&file, "another text").unwrap();
+        assert_eq!(seen(&at((seconds + 1, part)), &known), None);
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &file).unwrap();
+        assert_eq!(still_there(&at((0, 0)), room.path(), &known), None);
     }
 }
