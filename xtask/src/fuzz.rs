@@ -8,50 +8,72 @@ use crate::run::{self, Result};
 /// How long each target runs where nothing else is said.
 const SECONDS: &str = "60";
 
-/// The verb: `[TARGET...] [--seconds N]`; without a target, all of them in turn.
+/// What is wanted of a search.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Search {
+    targets: Vec<String>,
+    seconds: Option<String>,
+    /// Ends after so many inputs.
+    runs: Option<String>,
+    /// Without the address sanitizer: several times as fast, and safe Rust has nothing for it to find.
+    plain: bool,
+}
+
+/// The verb: `[TARGET...] [--seconds N] [--runs N] [--plain]`; without a target, all of them in turn.
 pub fn run(words: &[String]) -> Result {
-    let (wanted, seconds) = arguments(words)?;
+    let search = arguments(words)?;
     let known = targets()?;
-    if let Some(unknown) = wanted.iter().find(|name| !known.contains(name)) {
+    if let Some(unknown) = search.targets.iter().find(|name| !known.contains(name)) {
         return Err(format!("no fuzz target '{unknown}'; there are {}", known.join(", ")));
     }
     run::output(run::cargo(["fuzz", "--version"]).stdin(std::process::Stdio::null()))
         .map_err(|_| "cargo-fuzz is not installed; `cargo install --locked cargo-fuzz` gets it")?;
-    for target in if wanted.is_empty() { known } else { wanted } {
-        eprintln!("== {target}: {seconds} s");
-        run::run(&mut fuzz(&target, &seconds)?)?;
+    for target in if search.targets.is_empty() { &known } else { &search.targets } {
+        eprintln!("== {target}");
+        run::run(&mut fuzz(target, &search)?)?;
     }
     Ok(())
 }
 
 /// The sanitizers want a nightly compiler; the variable lets a stable one take them. New inputs go below the
 /// target directory: the corpus in fuzz/ is committed, so it only seeds the search.
-fn fuzz(target: &str, seconds: &str) -> Result<Command> {
+fn fuzz(target: &str, search: &Search) -> Result<Command> {
     let found = run::target_directory()?.join("fuzz-corpus").join(target);
     create(&found)?;
     let seeds = run::root().join("fuzz/corpus").join(target);
     let mut command = run::cargo(["fuzz", "run", target]);
+    command.args(search.plain.then_some("--sanitizer=none"));
     command.arg(found).args(seeds.is_dir().then_some(seeds));
-    command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-timeout=10");
+    command.args(["--", "-timeout=10", "-print_final_stats=1"]);
+    command.args(search.runs.as_ref().map(|runs| format!("-runs={runs}")));
+    let default = SECONDS.to_owned();
+    let seconds = search.seconds.as_ref().or(search.runs.is_none().then_some(&default));
+    command.args(seconds.map(|seconds| format!("-max_total_time={seconds}")));
     command.env("RUSTC_BOOTSTRAP", "1");
     Ok(command)
 }
 
-/// Splits the words into targets and the number of seconds.
-fn arguments(words: &[String]) -> Result<(Vec<String>, String)> {
-    let (mut targets, mut seconds) = (Vec::new(), SECONDS.to_owned());
+/// Reads the words.
+fn arguments(words: &[String]) -> Result<Search> {
+    let mut search = Search::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if word == "--seconds" {
+        let mut number = |what: &str| {
             let number = words.next().filter(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
-            seconds = number.ok_or("--seconds takes a number of seconds")?.clone();
-        } else if word.starts_with('-') {
-            return Err(format!("unknown option '{word}'; it takes --seconds N and names of targets"));
-        } else {
-            targets.push(word.clone());
+            number.cloned().ok_or(format!("{word} takes a number of {what}"))
+        };
+        match word.as_str() {
+            "--seconds" => search.seconds = Some(number("seconds")?),
+            "--runs" => search.runs = Some(number("inputs")?),
+            "--plain" => search.plain = true,
+            _ if word.starts_with('-') => {
+                let known = "--seconds N, --runs N, --plain and names of targets";
+                return Err(format!("unknown option '{word}'; it takes {known}"));
+            }
+            _ => search.targets.push(word.clone()),
         }
     }
-    Ok((targets, seconds))
+    Ok(search)
 }
 
 /// One source file a target.
@@ -64,20 +86,27 @@ fn targets() -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn of(words: &[&str]) -> Result<(Vec<String>, String)> {
+    fn of(words: &[&str]) -> Result<Search> {
         arguments(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]
-    fn targets_and_seconds_come_in_any_order() {
-        assert_eq!(of(&["a", "--seconds", "5", "b"]).unwrap(), (vec!["a".into(), "b".into()], "5".into()));
-        assert_eq!(of(&[]).unwrap(), (vec![], SECONDS.into()));
+    fn targets_and_numbers_come_in_any_order() {
+        let search = Search {
+            targets: vec!["a".into(), "b".into()],
+            seconds: Some("5".into()),
+            runs: Some("7".into()),
+            plain: true,
+        };
+        assert_eq!(of(&["a", "--seconds", "5", "--plain", "b", "--runs", "7"]).unwrap(), search);
+        assert_eq!(of(&[]).unwrap(), Search::default());
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
         assert!(of(&["--seconds"]).is_err());
         assert!(of(&["--seconds", "0"]).is_err());
+        assert!(of(&["--runs", "many"]).is_err());
         assert!(of(&["--jobs"]).is_err());
     }
 }
