@@ -5,6 +5,19 @@
 //!
 //! [`decompress`] and [`compress`] are for the entries of images, a stream each; [`Decoder`] is for many files that are
 //! compressed as a whole, such as kernel modules, and keeps its buffers between them.
+//!
+//! ```
+//! use kbt_compress::{Compression, compress, decompress};
+//!
+//! # fn main() -> Result<(), kbt_compress::Error> {
+//! let stored = compress(Compression::Gzip, b"a device tree")?;
+//! assert_eq!(Compression::detect(&stored), Compression::Gzip);
+//! assert_eq!(decompress(Compression::Gzip, &stored, 1 << 20)?.bytes, b"a device tree");
+//! // More than the limit never comes out.
+//! assert!(decompress(Compression::Gzip, &stored, 4).is_err());
+//! # Ok(())
+//! # }
+//! ```
 
 mod deflate;
 mod error;

@@ -5,6 +5,33 @@
 //!
 //! [`Modules`] says which files are modules and in which order, [`Config`] which of two files of one name wins. Order and
 //! bytes are those of kmod's depmod.
+//!
+//! ```
+//! use kbt_depmod::{Config, FactsBuilder, Messages, Modules, Options, Output, build};
+//!
+//! # fn main() -> Result<(), kbt_depmod::TooMuchText> {
+//! let mut modules = Modules::new(b"/lib/modules/6.1");
+//! for path in [b"/lib/modules/6.1/kernel/disk.ko", b"/lib/modules/6.1/kernel/core.ko"] {
+//!     modules.offer(path, 0, &Config::default());
+//! }
+//! modules.sort();
+//! // Of files they come from `read_module`.
+//! let mut facts = Vec::new();
+//! for module in modules.iter() {
+//!     let mut builder = FactsBuilder::new();
+//!     match module.name {
+//!         b"core" => builder.push_export(b"start_disk", 0),
+//!         _ => builder.push_import(b"start_disk", 0, false),
+//!     }
+//!     facts.push(builder.finish()?);
+//! }
+//! let facts: Vec<_> = facts.iter().map(|facts| facts.view()).collect();
+//! let built = build(&modules, &facts, &Options::default(), &mut Messages::default());
+//! let text = built.outputs.as_ref().and_then(|outputs| outputs.get(Output::Dep)).unwrap_or_default();
+//! assert!(text.split(|&byte| byte == b'\n').any(|line| line == b"kernel/disk.ko: kernel/core.ko"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod build;
 mod builtin;

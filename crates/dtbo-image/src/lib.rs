@@ -6,6 +6,22 @@
 //!
 //! The crate is pure and does not compress: it deals in *stored* bytes. Who packs compresses each blob first (one
 //! pure step an entry), then calls [`pack()`] (one pure step that joins).
+//!
+//! ```
+//! use kbt_dtbo_image::{DEFAULT_PAGE_SIZE, DtTable, Layout, PackEntry, TableKind, TableVersion, pack};
+//!
+//! # fn main() -> Result<(), kbt_dtbo_image::Error> {
+//! let layout =
+//!     Layout { kind: TableKind::Dtb, version: TableVersion::V1, page_size: DEFAULT_PAGE_SIZE, alignment: 1 };
+//! // Two entries that share one blob.
+//! let entries = [7, 8].map(|id| PackEntry { id, ..PackEntry::default() });
+//! let image = pack(&layout, &entries, &[b"a device tree"])?;
+//! let table = DtTable::parse(&image)?;
+//! assert_eq!(table.entries().iter().map(|entry| entry.id).collect::<Vec<_>>(), [7, 8]);
+//! assert_eq!(table.stored(1), Some(&b"a device tree"[..]));
+//! # Ok(())
+//! # }
+//! ```
 
 #![no_std]
 

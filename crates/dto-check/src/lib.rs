@@ -5,6 +5,12 @@
 //! - [`deletions()`]: `/delete-node/` in an overlay's source, which dtc drops.
 //!
 //! The merge itself is `kbt_dto`'s, labels and references are `kbt_dts`'s: this crate compares what they say.
+//!
+//! ```
+//! let source = b"/dts-v1/; /plugin/;\n&uart {\n    /delete-node/ modem;\n};\n";
+//! let found = kbt_dto_check::deletions(source);
+//! assert_eq!((found[0].text.as_str(), found[0].line), ("/delete-node/ modem", 3));
+//! ```
 
 #![no_std]
 

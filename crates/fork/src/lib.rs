@@ -5,6 +5,15 @@
 //! first makes sure that there is no other thread, and refuses otherwise. In a process with one thread nobody is
 //! in the middle of anything but the caller itself.
 //!
+//! ```standalone_crate
+//! # fn main() -> std::io::Result<()> {
+//! let child = kbt_fork::fork(kbt_fork::Signals::Blocked, || 7)?;
+//! let status = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())?;
+//! assert_eq!(status.and_then(|(_, status)| status.exit_status()), Some(7));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Besides `kbt-memory` and `kbt-streams` this is the only crate of the workspace with `unsafe` code.
 
 mod mask;

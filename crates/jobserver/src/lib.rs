@@ -14,6 +14,14 @@
 //!
 //! Nothing here changes the flags of an inherited descriptor, since those are shared with make itself: the
 //! pool is opened anew through `/proc/self/fd`, which also keeps this crate free of `unsafe`.
+//!
+//! ```
+//! use kbt_jobserver::{Auth, Jobs, MakeFlags};
+//!
+//! let flags = MakeFlags::parse(b"k -j8 --jobserver-auth=fifo:/tmp/GMfifo17 -- CC=gcc");
+//! assert_eq!(flags.jobs, Some(Jobs::Count(8)));
+//! assert_eq!(flags.auth, Some(Auth::Fifo(b"/tmp/GMfifo17".to_vec())));
+//! ```
 
 mod claim;
 mod client;

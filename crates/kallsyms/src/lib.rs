@@ -9,6 +9,21 @@
 //!    ([`Content::link`]).
 //!
 //! Nothing here opens a file, prints, or makes a thread.
+//!
+//! ```
+//! # fn main() -> Result<(), kbt_kallsyms::Error> {
+//! let text = b"ffffffff81000010 t vfs_read\nvmlinux.o:\nffffffff81000000 T vfs_open\n";
+//! let mut symbols: Vec<_> = kbt_kallsyms::parse_nm(text).collect();
+//! kbt_kallsyms::sort_symbols(&mut symbols);
+//! let learned = kbt_kallsyms::learn(&symbols, b"")?;
+//! let mut name = Vec::new();
+//! for codes in learned.names.iter().take(1) {
+//!     learned.tokens.expand(codes, &mut name);
+//! }
+//! assert_eq!(name, b"Tvfs_open");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod addresses;
 mod compression;

@@ -13,6 +13,19 @@
 //!
 //! **Limits.** A task is never cut: a step that takes a second holds its token for a second. Work that is worth
 //! less than two chunks stays on the caller's thread; what a task costs is for the caller to say.
+//!
+//! ```
+//! use kbt_parallel::{Panic, Workers};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Panic> {
+//! let workers = Workers::new(Workers::cores());
+//! let cost = |_: &u64| Duration::from_millis(1);
+//! let squares = workers.map(&[1, 2, 3], cost, |number| Ok::<_, Panic>(number * number))?;
+//! assert_eq!(squares, [1, 4, 9]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod crew;
 mod queue;

@@ -4,6 +4,13 @@
 //! `tool >&-` writes its result into nothing and says that all went well, and who starts another program cannot hand on
 //! what he was given. A look before std's own tells; the loader calls what stands in `.init_array` before that (System V ABI,
 //! "Initialization and Termination Functions").
+//!
+//! ```
+//! if kbt_streams::stdout_was_closed() {
+//!     eprintln!("the result would be lost");
+//! }
+//! assert_eq!(kbt_streams::stdout_was_closed(), kbt_streams::were_closed()[1]);
+//! ```
 
 use std::mem::MaybeUninit;
 use std::ptr;
