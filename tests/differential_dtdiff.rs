@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use differential::files::Files;
+use differential::files::{Files, pairs_of_a_vendor};
 use differential::parallel;
 use kbt_testkit::{peers, require};
 
@@ -120,14 +120,7 @@ fn ours(left: &Path, right: &Path, texts: Option<&[Text; 2]>) -> BTreeSet<Place>
 fn both_tell_what_a_merge_changed() {
     let directory = require!(peers::trees("arm64-6.12"));
     let dtdiff = require!(Dtdiff::get());
-    let (files, directory) = (Files::list(&directory), &directory);
-    let vendor = |name: &str| name.split('/').next().unwrap().to_owned();
-    let pairs = files.overlays.iter().flat_map(|overlay| {
-        let bases = files.bases.iter().filter(move |base| vendor(base) == vendor(overlay));
-        bases.map(move |base| (directory.join(base), directory.join(overlay)))
-    });
-    let all = std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all");
-    let pairs: Vec<_> = pairs.step_by(if all { 1 } else { 37 }).collect();
+    let pairs = pairs_of_a_vendor(&directory, 37);
     let room = tempfile::tempdir().unwrap();
     let counts = parallel::map(&pairs, |thread, (base, overlay)| {
         // dtdiff goes by the extension.

@@ -2,45 +2,24 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod dto_room;
 
-use kbt_testkit::{Node, Overlay, Target, Tree, write};
+use std::fs;
+
+use dto_room::{Room, one};
+use kbt_testkit::{Node, Overlay, Target, Tree};
 use serde_json::Value;
 
-struct Room(tempfile::TempDir);
-
-impl Room {
-    fn new(base: impl Into<Tree>, overlays: Vec<Tree>) -> Self {
-        let room = Self(tempfile::tempdir().unwrap());
-        fs::write(room.path("base"), write(&base.into())).unwrap();
-        for (name, overlay) in ["a", "b", "c"].into_iter().zip(overlays) {
-            fs::write(room.path(name), write(&overlay)).unwrap();
-        }
-        room
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
-        command.current_dir(self.0.path()).args(words.split_whitespace()).output().unwrap()
-    }
-
-    fn findings(&self, words: &str) -> Vec<Value> {
-        let output = self.run(&format!("--json dto lint {words}"));
-        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
-        value["findings"].as_array().unwrap_or_else(|| panic!("{value}")).clone()
-    }
+fn findings(room: &Room, words: &str) -> Vec<Value> {
+    let output = room.run(&format!("--json dto lint {words}"));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    value["findings"].as_array().unwrap_or_else(|| panic!("{value}")).clone()
 }
 
 /// `code file node:property` of every finding.
 fn lint(base: impl Into<Tree>, overlays: Vec<Tree>) -> Vec<String> {
     let words = ["base", "base a", "base a b", "base a b c"][overlays.len()];
-    let found = Room::new(base, overlays).findings(words);
+    let found = findings(&Room::with(base, overlays), words);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let line = |it: &Value| {
         let property = it["property"].as_str().map_or(String::new(), |name| format!(":{name}"));
@@ -55,13 +34,6 @@ fn base() -> Node {
         .child(Node::new("soc").phandle(1).child(Node::new("spi@10").phandle(2)))
         .child(Node::new("osc").cells("#clock-cells", &[0]).phandle(3))
         .child(Node::new("__symbols__").text("soc", "/soc").text("osc", "/osc").text("chosen", "/chosen"))
-}
-
-/// An overlay of one fragment.
-fn one(target: Target, content: Node) -> Tree {
-    let mut overlay = Overlay::new();
-    overlay.fragment(target, content);
-    overlay.finish()
 }
 
 fn on_soc(content: Node) -> Tree {
@@ -239,8 +211,8 @@ fn conflicts() {
     assert_eq!(lint(base(), vec![mode("a"), by_path("b")]), [conflict]);
     let twice = "property-twice b /fragment@0/__overlay__:mode";
     assert_eq!(lint(base(), vec![mode("a"), mode("a")]), [twice]);
-    let room = Room::new(base(), vec![mode("a"), on_soc(Node::new("").flag("x")), mode("b")]);
-    let found = room.findings("base a b c");
+    let room = Room::with(base(), vec![mode("a"), on_soc(Node::new("").flag("x")), mode("b")]);
+    let found = findings(&room, "base a b c");
     assert_eq!((&found[0]["earlier"], &found[0]["file"]), (&"a".into(), &"c".into()));
     let brings = |property: &str| on_soc(Node::new("").child(Node::new("i2c").flag(property)));
     let node = "node-twice b /fragment@0/__overlay__/i2c";
@@ -269,9 +241,26 @@ fn what_the_merge_warns_of() {
     assert_eq!(found, ["two-targets a /fragment@0:target-path", "no-fragments b "]);
 }
 
+/// Names of bindings have other uses; what can be printed is no phandle.
+#[test]
+fn a_string_under_the_name_of_a_binding_is_no_phandle() {
+    let with = |value: &[u8]| {
+        let names = ["panel", "leds", "x-supply", "gpio", "trip", "clocks"];
+        on_soc(names.into_iter().fold(Node::new(""), |node, name| node.bytes(name, value)))
+    };
+    assert_eq!(lint(base(), vec![with(b"abc\0")]), NOTHING);
+    assert_eq!(lint(base(), vec![with(b"a\0b\0")]), NOTHING);
+    let mut named = base();
+    named.node_mut("soc").properties.push(("panel".to_owned(), b"abcdefg\0".to_vec()));
+    assert_eq!(lint(named.clone(), vec![on_soc(Node::new("").flag("x"))]), NOTHING);
+    assert_eq!(lint(base(), vec![with(b"abcd")]).len(), 6, "no string: it does not end in NUL");
+    named.node_mut("soc").properties.push(("leds".to_owned(), b"abcd".to_vec()));
+    assert_eq!(lint(named, vec![on_soc(Node::new("").flag("x"))]), ["dangling-reference base /soc:leds"]);
+}
+
 #[test]
 fn deletions_in_source() {
-    let room = Room::new(base(), vec![on_soc(Node::new("").flag("x"))]);
+    let room = Room::with(base(), vec![on_soc(Node::new("").flag("x"))]);
     fs::write(room.path("a.dtso"), "/dts-v1/;\n/plugin/;\n&soc {\n\t/delete-node/ spi@10;\n};\n").unwrap();
     let output = room.run("dto lint base a --source a.dtso");
     assert_eq!(output.status.code(), Some(0));
@@ -284,7 +273,7 @@ fn deletions_in_source() {
 #[test]
 fn exit_codes() {
     let room =
-        Room::new(base(), vec![one(Target::path("/"), Node::new("").flag("x")), on_soc(Node::new(""))]);
+        Room::with(base(), vec![one(Target::path("/"), Node::new("").flag("x")), on_soc(Node::new(""))]);
     let code = |words: &str| room.run(&format!("dto lint base {words}")).status.code();
     assert_eq!(code("a b"), Some(0));
     assert_eq!(code("a --deny root-target"), Some(1));
@@ -305,7 +294,7 @@ fn exit_codes() {
 
 #[test]
 fn every_code_stands_in_the_documents() {
-    let room = Room::new(base(), vec![on_soc(Node::new("").flag("x"))]);
+    let room = Room::with(base(), vec![on_soc(Node::new("").flag("x"))]);
     let output = room.run("dto lint base a --sarif -");
     let log: Value = serde_json::from_slice(&output.stdout).unwrap();
     let page = include_str!("../docs/dto-lint.md");

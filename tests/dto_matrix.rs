@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
+mod dto_room;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,15 +13,15 @@ use std::process::{Command, Output};
 use differential::engine::Engine;
 use differential::files::Files;
 use differential::parallel;
-use kbt_testkit::{Node, Overlay, Target, Tree, peers, require, write};
+use kbt_testkit::{Node, Overlay, Target, Tree, peers, require};
 use serde_json::Value;
 
-struct Room(tempfile::TempDir);
+struct Room(dto_room::Room);
 
 impl Room {
     /// Two boards in folders, an overlay for both, one for the first, one that is wrong.
     fn new() -> Self {
-        let room = Self(tempfile::tempdir().unwrap());
+        let room = Self(dto_room::Room::new());
         room.put("b/one/board.dtb", board("one"));
         room.put("b/two/board.dtb", board("two"));
         room.put("o/one/slow.dtbo", overlay("uart", Some("one"), "slow"));
@@ -30,18 +31,15 @@ impl Room {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.path(name)
     }
 
     fn put(&self, name: &str, tree: impl Into<Tree>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), write(&tree.into())).unwrap();
+        self.0.put(name, tree);
     }
 
     fn run(&self, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
-        let words = format!("dto matrix --bases b --overlays o {words}");
-        command.current_dir(self.0.path()).args(words.split_whitespace()).output().unwrap()
+        self.0.run(&format!("dto matrix --bases b --overlays o {words}"))
     }
 
     /// `base + overlays: code` of every run, and the exit code.
@@ -252,7 +250,7 @@ fn a_conflict_has_every_value_in_the_order_of_the_overlays() {
 
 /// The places where these overlays are in conflict, alone or, with a configuration, one after the other.
 fn conflicts(base: Node, overlays: &[(&str, Overlay)], config: &str) -> Vec<String> {
-    let room = Room(tempfile::tempdir().unwrap());
+    let room = Room(dto_room::Room::new());
     room.put("b/b.dtb", base);
     for (name, overlay) in overlays {
         room.put(&format!("o/{name}.dtbo"), overlay.clone().finish());

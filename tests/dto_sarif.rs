@@ -2,12 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod dto_room;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
 
-use kbt_testkit::{Node, Overlay, Target, Tree, write};
+use dto_room::{Room, one};
+use kbt_testkit::{Node, Overlay, Target, Tree};
 use serde_json::Value;
 
 /// What a value must be.
@@ -145,47 +146,21 @@ fn check_log(log: &Value) -> &[Value] {
     results
 }
 
-struct Room(tempfile::TempDir);
-
-impl Room {
-    fn new(overlays: [Tree; 2]) -> Self {
-        let room = Self(tempfile::tempdir().unwrap());
-        let base = Node::new("")
-            .child(Node::new("soc").phandle(1).child(Node::new("spi@10").phandle(2)))
-            .child(Node::new("__symbols__").text("soc", "/soc"));
-        fs::write(room.path("base"), write(&base.into())).unwrap();
-        for (name, overlay) in ["a", "b"].into_iter().zip(overlays) {
-            fs::write(room.path(name), write(&overlay)).unwrap();
-        }
-        room
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
-        command.current_dir(self.0.path()).args(words.split_whitespace()).output().unwrap()
-    }
-
-    fn log(&self, words: &str) -> Value {
-        serde_json::from_slice(&self.run(&format!("dto lint {words} --sarif -")).stdout).unwrap()
-    }
+fn room(overlays: [Tree; 2]) -> Room {
+    let base = Node::new("")
+        .child(Node::new("soc").phandle(1).child(Node::new("spi@10").phandle(2)))
+        .child(Node::new("__symbols__").text("soc", "/soc"));
+    Room::with(base, overlays)
 }
 
-fn one(target: Target, content: Node) -> Tree {
-    let mut overlay = Overlay::new();
-    overlay.fragment(target, content);
-    overlay.finish()
+fn log(room: &Room, words: &str) -> Value {
+    serde_json::from_slice(&room.run(&format!("dto lint {words} --sarif -")).stdout).unwrap()
 }
 
 #[test]
 fn a_log_of_every_kind_of_place() {
-    let room = Room::new([
-        one(Target::path("/"), Node::new("").flag("x")),
-        one(Target::label("nobody"), Node::new("")),
-    ]);
+    let room =
+        room([one(Target::path("/"), Node::new("").flag("x")), one(Target::label("nobody"), Node::new(""))]);
     fs::write(room.path("a.dtso"), "/plugin/; /delete-node/ &soc;").unwrap();
     let output = room.run("dto lint base a b --source a.dtso --sarif out.sarif --deny root-target");
     assert_eq!(output.status.code(), Some(1));
@@ -204,8 +179,22 @@ fn a_log_of_every_kind_of_place() {
         (&deleted["artifactLocation"]["uri"], &deleted["region"]["startColumn"]),
         (&"a.dtso".into(), &11.into())
     );
-    check_log(&room.log("base a"));
+    check_log(&self::log(&room, "base a"));
     assert_eq!(log["runs"][0]["automationDetails"]["id"], "kbt-dto-lint/base/");
+}
+
+/// The log says that columns are counted in UTF-16; the text counts bytes, as compilers do.
+#[test]
+fn columns_are_those_of_editors() {
+    let room = room([one(Target::label("soc"), Node::new("").flag("x")), Tree::default()]);
+    let source = "/plugin/;\n&soc { /* \u{e4}\u{e4} \u{1f600} */ /delete-node/ x; };\n";
+    fs::write(room.path("a.dtso"), source).unwrap();
+    let log = log(&room, "base a --source a.dtso");
+    let [result] = check_log(&log) else { panic!("{log}") };
+    let region = &result["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((&region["startLine"], &region["startColumn"]), (&2.into(), &20.into()));
+    let output = room.run("dto lint base a --source a.dtso");
+    assert!(output.stdout.starts_with(b"a.dtso:2:24: warning[delete-does-nothing]"), "{output:?}");
 }
 
 /// A rule that a code host shows, and a finding that it knows again.
@@ -219,7 +208,7 @@ fn a_finding_in_a_tree_is_known_again() {
         overlay.finish()
     };
     let hashes = |more: &[u8]| -> Vec<(String, u64)> {
-        let log = Room::new([spi(more), spi(b"")]).log("base a");
+        let log = log(&room([spi(more), spi(b"")]), "base a");
         let results = check_log(&log).iter().map(|result| {
             let region = &result["locations"][0]["physicalLocation"]["region"];
             let hash = &result["partialFingerprints"]["primaryLocationLineHash"];

@@ -3,36 +3,26 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod differential;
+mod dto_room;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-use differential::files::Files;
+use differential::files::{Files, pairs_of_a_vendor};
 use differential::parallel;
+use dto_room::Room;
 use kbt_dts::{Dts, compare};
-use kbt_testkit::{Node, Overlay, Target, Tree, peers, require, write};
+use kbt_testkit::{Node, Overlay, Target, peers, require};
 
-struct Room(tempfile::TempDir);
+/// What is asked of a room here.
+trait Verifies {
+    fn merged(&self, overlays: &str);
+    fn holds(&self, words: &str);
+    fn lacks(&self, words: &str) -> String;
+}
 
-impl Room {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn put(&self, name: &str, tree: impl Into<Tree>) {
-        fs::write(self.path(name), write(&tree.into())).unwrap();
-    }
-
-    fn run(&self, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
-        command.current_dir(self.0.path()).args(words.split_whitespace()).output().unwrap()
-    }
-
+impl Verifies for Room {
     /// Merges and expects the result to be verified.
     fn merged(&self, overlays: &str) {
         let output = self.run(&format!("dto apply base {overlays} -o final"));
@@ -286,14 +276,7 @@ fn json_lists_the_faults() {
 #[test]
 fn real_merges_hold_their_overlays() {
     let directory = require!(peers::trees("arm64-6.12"));
-    let (files, directory) = (Files::list(&directory), &directory);
-    let vendor = |name: &str| name.split('/').next().unwrap().to_owned();
-    let pairs = files.overlays.iter().flat_map(|overlay| {
-        let bases = files.bases.iter().filter(move |base| vendor(base) == vendor(overlay));
-        bases.map(move |base| (directory.join(base), directory.join(overlay)))
-    });
-    let all = std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all");
-    let pairs: Vec<_> = pairs.step_by(if all { 1 } else { 7 }).collect();
+    let pairs = pairs_of_a_vendor(&directory, 7);
     let room = Room::new();
     let run = |words: [&str; 2], paths: &[&Path]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));

@@ -27,7 +27,7 @@ pub enum Region {
     File,
     /// A byte of a binary file.
     Byte(usize),
-    /// A line and a column of a text, from 1.
+    /// A line and a column of a text, from 1, the column in code units of UTF-16.
     Line(u32, u32),
 }
 

@@ -6,7 +6,7 @@ use kbt_dto_check::deletions;
 pub fn run(bytes: &[u8]) {
     for deletion in deletions(bytes) {
         assert!(deletion.text.starts_with("/delete-"));
-        assert!(deletion.column > 0);
+        assert!(deletion.column > 0 && (1..=deletion.column).contains(&deletion.column_utf16));
         if bytes.contains(&b'#') {
             continue;
         }

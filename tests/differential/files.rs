@@ -1,7 +1,7 @@
 //! Which trees there are.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The trees below a directory, as `vendor/name`, sorted.
 pub struct Files {
@@ -36,4 +36,19 @@ impl Files {
         assert!(!files.bases.is_empty(), "no trees in {}", directory.display());
         files
     }
+}
+
+/// Each base with each overlay of its vendor, every `step`th of these pairs; all of them for `cargo xtask differential --all`.
+///
+/// # Panics
+/// Where there are none.
+pub fn pairs_of_a_vendor(directory: &Path, step: usize) -> Vec<(PathBuf, PathBuf)> {
+    let files = Files::list(directory);
+    let vendor = |name: &str| name.split('/').next().unwrap().to_owned();
+    let pairs = files.overlays.iter().flat_map(|overlay| {
+        let bases = files.bases.iter().filter(move |base| vendor(base) == vendor(overlay));
+        bases.map(move |base| (directory.join(base), directory.join(overlay)))
+    });
+    let all = std::env::var("KBT_DIFFERENTIAL").is_ok_and(|value| value == "all");
+    pairs.step_by(if all { 1 } else { step }).collect()
 }

@@ -1,12 +1,14 @@
 //! `/delete-node/` and `/delete-property/` in the source of an overlay.
 //!
-//! dtc deletes what the same braces had before, or the node of a label of the same file. An overlay's fragments are
-//! braces of their own, so that there is nothing to delete in them: the directive goes without a word, and the compiled
-//! overlay has no trace of it. Hence the look at the source.
+//! dtc deletes what the same source has put into a node before: in the same braces, in another block of `/`, or in a block
+//! of `&label` where the label is of the same file. A fragment for a label of the base begins empty, so that there is nothing
+//! to delete in it: the directive goes without a word, and the compiled overlay has no trace of it. Hence the look at the
+//! source.
 //!
-//! The source is read as text: comments and strings are known, `#include` is not followed, and the lines that cpp leaves
-//! (`# 12 "file"`) are kept count of.
+//! The source is read as text: comments, strings and character literals are known, `#include` is not followed, and the
+//! lines that cpp leaves (`# 12 "file"`) are kept count of. Both branches of an `#if` count as there.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,28 +21,25 @@ pub struct Deletion {
     pub line: u32,
     /// Column in bytes, from 1.
     pub column: u32,
+    /// The same in code units of UTF-16, as editors count.
+    pub column_utf16: u32,
     /// The file that cpp names, where it did.
     pub file: Option<String>,
 }
 
 /// The directives of an overlay's source that delete nothing; none in a source without `/plugin/`.
 pub fn deletions(source: &[u8]) -> Vec<Deletion> {
-    let mut scan = Scan { rest: source, line: 1, column: 1, file: None, fresh: true };
+    let mut scan =
+        Scan { rest: source, place: Place { line: 1, byte: 1, utf16: 1 }, file: None, fresh: true };
     let mut plugin = false;
     let mut found = Vec::new();
-    // Names met so far in each open brace; labels of the whole file.
-    let mut scopes: Vec<Vec<&[u8]>> = alloc::vec![Vec::new()];
-    let mut labels: Vec<&[u8]> = Vec::new();
+    let mut nodes = Nodes::default();
     let mut directive: Option<Deletion> = None;
     while let Some((place, word)) = scan.next_word() {
         if let Some(mut deletion) = directive.take() {
-            let known = match word.strip_prefix(b"&") {
-                Some(label) => labels.contains(&label),
-                None => scopes.last().is_some_and(|names| names.contains(&word)),
-            };
             deletion.text.push(' ');
             deletion.text.push_str(&String::from_utf8_lossy(word));
-            if !known {
+            if !nodes.has(word) {
                 found.push(deletion);
             }
             continue;
@@ -48,36 +47,127 @@ pub fn deletions(source: &[u8]) -> Vec<Deletion> {
         match word {
             b"/plugin/" => plugin = true,
             b"/delete-node/" | b"/delete-property/" => {
-                let text = String::from_utf8_lossy(word).into_owned();
-                let file = scan.file.clone();
-                directive = Some(Deletion { text, line: place.0, column: place.1, file });
+                directive = Some(Deletion {
+                    text: String::from_utf8_lossy(word).into_owned(),
+                    line: place.line,
+                    column: place.byte,
+                    column_utf16: place.utf16,
+                    file: scan.file.clone(),
+                });
             }
-            b"{" if scopes.len() <= MAX_DEPTH => scopes.push(Vec::new()),
-            b"}" if scopes.len() > 1 => _ = scopes.pop(),
-            _ => match word.strip_suffix(b":") {
-                Some(label) => note(&mut labels, label),
-                None => scopes.last_mut().into_iter().for_each(|names| note(names, word)),
-            },
+            _ => nodes.read(word),
         }
     }
     if plugin { found } else { Vec::new() }
 }
 
-/// Deeper braces are one scope.
-const MAX_DEPTH: usize = 512;
-/// Of so many names in one place the later ones are forgotten: a search is linear.
-const MAX_NAMES: usize = 4096;
+/// What the source has put into nodes so far.
+#[derive(Default)]
+struct Nodes<'s> {
+    /// Properties and nodes, by the node that they stand in; the latter with the node that they are.
+    names: BTreeMap<(Node, &'s [u8]), Option<Node>>,
+    labels: BTreeMap<&'s [u8], Node>,
+    /// The last node that was begun.
+    last: Node,
+    /// The nodes whose braces are open.
+    open: Vec<Node>,
+    /// What this statement has begun with, and the labels in front of it.
+    first: Option<&'s [u8]>,
+    waiting: Vec<&'s [u8]>,
+}
 
-fn note<'s>(names: &mut Vec<&'s [u8]>, name: &'s [u8]) {
-    if names.len() < MAX_NAMES {
-        names.push(name);
+/// The number of a node; 0 is what stands outside of braces.
+type Node = usize;
+
+impl<'s> Nodes<'s> {
+    /// Whether a directive in the innermost braces deletes what it names.
+    fn has(&self, word: &[u8]) -> bool {
+        match word.strip_prefix(b"&") {
+            Some(label) => self.labels.contains_key(label),
+            None => self.names.contains_key(&(self.here(), word)),
+        }
+    }
+
+    fn here(&self) -> Node {
+        self.open.last().copied().unwrap_or_default()
+    }
+
+    fn read(&mut self, word: &'s [u8]) {
+        match word {
+            b"{" => self.enter(),
+            b"}" => {
+                self.end();
+                self.open.pop();
+            }
+            b";" => self.end(),
+            b"/omit-if-no-ref/" => {}
+            _ if self.first.is_some() => {}
+            _ => match word.strip_suffix(b":") {
+                Some(label) => self.waiting.push(label),
+                None => self.first = Some(word),
+            },
+        }
+    }
+
+    /// A statement ends that opened no braces: a property, or nothing.
+    fn end(&mut self) {
+        let here = self.here();
+        if let Some(name) = self.first.take() {
+            self.names.entry((here, name)).or_default();
+        }
+        self.waiting.clear();
+    }
+
+    /// Braces open: those of a node that is there already, or of a new one.
+    fn enter(&mut self) {
+        let here = self.here();
+        let first = self.first.take().unwrap_or_default();
+        let known = match first.strip_prefix(b"&") {
+            Some(label) => self.labels.get(label).copied(),
+            None => self.names.get(&(here, first)).copied().flatten(),
+        };
+        let node = known.unwrap_or_else(|| {
+            self.last += 1;
+            self.last
+        });
+        if !first.starts_with(b"&") {
+            self.names.insert((here, first), Some(node));
+        }
+        for label in self.waiting.drain(..) {
+            self.labels.entry(label).or_insert(node);
+        }
+        self.open.push(node);
+    }
+}
+
+/// Where a word stands, each from 1.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    line: u32,
+    byte: u32,
+    utf16: u32,
+}
+
+impl Place {
+    fn pass(&mut self, byte: u8) {
+        if byte == b'\n' {
+            *self = Self { line: self.line.saturating_add(1), byte: 1, utf16: 1 };
+            return;
+        }
+        self.byte = self.byte.saturating_add(1);
+        // What follows in UTF-8 counts with its first byte; four bytes are a pair.
+        let units = match byte {
+            0x80..=0xbf => 0,
+            0xf0.. => 2,
+            _ => 1,
+        };
+        self.utf16 = self.utf16.saturating_add(units);
     }
 }
 
 struct Scan<'s> {
     rest: &'s [u8],
-    line: u32,
-    column: u32,
+    place: Place,
     file: Option<String>,
     /// Whether nothing but blanks stands in front on this line.
     fresh: bool,
@@ -86,29 +176,26 @@ struct Scan<'s> {
 impl<'s> Scan<'s> {
     fn advance(&mut self, bytes: usize) {
         for &byte in self.rest.get(..bytes).unwrap_or(self.rest) {
-            if byte == b'\n' {
-                self.line = self.line.saturating_add(1);
-                self.column = 1;
-                self.fresh = true;
-            } else {
-                self.column = self.column.saturating_add(1);
-            }
+            self.place.pass(byte);
+            self.fresh |= byte == b'\n';
         }
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
-    /// The next name, reference, directive or brace, and its line and column.
-    fn next_word(&mut self) -> Option<((u32, u32), &'s [u8])> {
+    /// The next name, reference, directive or brace, and where it stands.
+    fn next_word(&mut self) -> Option<(Place, &'s [u8])> {
         loop {
             let first = *self.rest.first()?;
             let skipped = if self.rest.starts_with(b"//") || first == b'#' && self.is_line_of_cpp() {
-                let length = find(self.rest, b"\n").unwrap_or(self.rest.len());
+                let length = line_length(self.rest);
                 self.read_marker(length);
                 length
             } else if self.rest.starts_with(b"/*") {
                 find(self.rest, b"*/").map_or(self.rest.len(), |end| end + 2)
             } else if first == b'"' {
                 string_length(self.rest)
+            } else if first == b'\'' {
+                character_length(self.rest)
             } else if first.is_ascii_whitespace() {
                 1
             } else {
@@ -120,7 +207,7 @@ impl<'s> Scan<'s> {
             self.advance(skipped);
         }
         self.fresh = false;
-        let place = (self.line, self.column);
+        let place = self.place;
         let length = word_length(self.rest);
         let word = self.rest.get(..length)?;
         self.advance(length);
@@ -153,7 +240,7 @@ impl<'s> Scan<'s> {
         let (number, file) = marker.split_once(' ').unwrap_or((marker, ""));
         if let Ok(number) = number.parse::<u32>() {
             // The line behind the marker has that number.
-            self.line = number.saturating_sub(1);
+            self.place.line = number.saturating_sub(1);
             let name = file.split('"').nth(1);
             self.file = name.map(String::from).or_else(|| self.file.take());
         }
@@ -190,6 +277,24 @@ fn string_length(rest: &[u8]) -> usize {
     rest.len()
 }
 
+/// A character literal, which has one character or an escape of one; else the quote alone.
+fn character_length(rest: &[u8]) -> usize {
+    // `'\x41'` and `'\101'` are the longest.
+    const LONGEST: usize = 6;
+    let from = if rest.get(1) == Some(&b'\\') { 3 } else { 2 };
+    let end = rest.iter().take(LONGEST).skip(from).position(|&byte| byte == b'\'' || byte == b'\n');
+    end.map(|end| from + end).filter(|&end| rest.get(end) == Some(&b'\'')).map_or(1, |end| end + 1)
+}
+
+/// A line of cpp's with those that it goes on in, or a comment's.
+fn line_length(rest: &[u8]) -> usize {
+    let ends = rest.iter().enumerate().filter(|&(at, &byte)| {
+        let before = rest.get(..at).unwrap_or_default();
+        byte == b'\n' && !(before.ends_with(b"\\") || before.ends_with(b"\\\r"))
+    });
+    ends.map(|(at, _)| at).next().unwrap_or(rest.len())
+}
+
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
@@ -223,6 +328,61 @@ mod tests {
             "/plugin/; &a { x: made { }; }; /delete-node/ &x; /delete-node/ &{/soc}; /delete-node/ &y;";
         let names: Vec<_> = found(source).into_iter().map(|(text, ..)| text).collect();
         assert_eq!(names, ["/delete-node/ &{/soc}", "/delete-node/ &y"]);
+    }
+
+    #[test]
+    fn blocks_of_one_node_are_one() {
+        let names = |source: &str| -> Vec<String> {
+            found(&std::format!("/plugin/; {source}")).into_iter().map(|(text, ..)| text).collect()
+        };
+        // What dtc 1.7.2 deletes is not told of.
+        for deleted in [
+            "&soc { x: cam { p = <1>; y { }; }; }; &x { /delete-property/ p; /delete-node/ y; };",
+            "/ { a { x { }; }; }; / { a { /delete-node/ x; }; };",
+            "/ { x: n { y { }; }; }; &x { /delete-node/ y; };",
+            "&soc { p: cam { q; }; }; &p { z: zz { y { }; }; }; &z { /delete-node/ y; };",
+            "&soc { x: cam { l; }; }; l2: &x { /delete-property/ l; }; /delete-node/ &l2;",
+            "&soc { l: m: cam { l; }; }; &m { /delete-property/ l; };",
+        ] {
+            assert_eq!(names(deleted), [""; 0], "{deleted}");
+        }
+        for (kept, name) in [
+            ("&soc { a = <1>; }; &soc { /delete-property/ a; };", "property/ a"),
+            ("&soc { cam { y { }; }; }; &{/fragment@0/__overlay__/cam} { /delete-node/ y; };", "node/ y"),
+            ("&x { /delete-node/ y; }; &soc { x: cam { y { }; }; };", "node/ y"),
+            ("&soc { a { y { }; }; b { /delete-node/ y; }; };", "node/ y"),
+            // A value, a type and a label are no names.
+            ("&soc { a = <b>; /delete-property/ b; };", "property/ b"),
+            ("&soc { a = /bits/ 8 <1>; /delete-property/ bits; };", "property/ bits"),
+            ("&soc { l: n { }; /delete-node/ l; };", "node/ l"),
+        ] {
+            assert_eq!(names(kept), [std::format!("/delete-{name}")], "{kept}");
+        }
+    }
+
+    #[test]
+    fn a_quote_in_a_character_opens_no_string() {
+        for literal in ["'\"'", "'\\''", "'\\\\'", "'\\x22'", "'\\101'", "'a'"] {
+            let source = std::format!("/plugin/; &soc {{ q = <{literal} 1>; /delete-node/ gone; }};");
+            assert_eq!(found(&source).len(), 1, "{source}");
+        }
+        // What is none swallows nothing.
+        assert_eq!(found("/plugin/; ' &soc { /delete-node/ gone; };").len(), 1);
+    }
+
+    #[test]
+    fn lines_of_cpp_go_on() {
+        assert_eq!(found("/plugin/;\n#define X \\\n /delete-node/ a; \\\r\n b\n&c { };").len(), 0);
+        assert_eq!(found("/plugin/;\n#define X a\n&c { /delete-node/ a; };").len(), 1);
+    }
+
+    #[test]
+    fn columns_are_counted_twice() {
+        let source = "/plugin/; &soc { /* \u{e4}\u{1f600}\u{20ac} */ /delete-node/ x; };";
+        let [deletion] = &deletions(source.as_bytes())[..] else { panic!("one") };
+        let before = source.split_once("/delete").unwrap().0;
+        assert_eq!(deletion.column as usize, before.len() + 1);
+        assert_eq!(deletion.column_utf16 as usize, before.encode_utf16().count() + 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use kbt_fdt::{NodeIndex, Property};
 
 use crate::index::{IndexedTree, cell_at};
 use crate::references::{Reference, Referent};
+use crate::value::is_strings;
 
 /// How a property holds phandles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +129,11 @@ pub fn references<'a>(
 pub fn dangling(tree: &IndexedTree<'_>, node: NodeIndex, property: &Property) -> Option<(usize, u32)> {
     let shape = shape(tree.property_name(property)).filter(|shape| *shape != Shape::InterruptMap)?;
     let value = tree.value(property);
-    if !value.len().is_multiple_of(4) || is_hog(tree, node, property) || is_listing(tree, node) {
+    if !value.len().is_multiple_of(4)
+        || is_text(value)
+        || is_hog(tree, node, property)
+        || is_listing(tree, node)
+    {
         return None;
     }
     let mut offset = 0;
@@ -175,6 +180,11 @@ fn is_listing(tree: &IndexedTree<'_>, node: NodeIndex) -> bool {
         top = tree.node(top).parent;
     }
     matches!(tree.name(top), b"aliases" | b"__symbols__" | b"__fixups__" | b"__local_fixups__")
+}
+
+/// Whether a value is strings, whatever the property is called: no tree has so many nodes that a phandle is printable.
+pub fn is_text(value: &[u8]) -> bool {
+    is_strings(value)
 }
 
 /// A GPIO hog's `gpios` has no phandle: its controller is its parent.

@@ -33,8 +33,10 @@ struct Told {
     property: Option<String>,
     /// Byte offset in a tree.
     offset: Option<usize>,
-    /// Line and column in a source.
+    /// Line and column in a source, the column in bytes.
     line: Option<(u32, u32)>,
+    /// The column in code units of UTF-16.
+    column_utf16: Option<u32>,
     denied: bool,
 }
 
@@ -114,6 +116,7 @@ fn tell(finding: &Finding, names: &Names<'_>) -> Told {
         property: finding.property.clone(),
         offset: finding.offset,
         line: None,
+        column_utf16: None,
         denied: false,
     }
 }
@@ -131,6 +134,7 @@ fn tell_deletion(deletion: &Deletion, word: &OsStr) -> Told {
         property: None,
         offset: None,
         line: Some((deletion.line, deletion.column)),
+        column_utf16: Some(deletion.column_utf16),
         denied: false,
     }
 }
@@ -224,7 +228,7 @@ fn sarif_log(args: &Lint, found: &[Told]) -> Vec<u8> {
             message: format!("{}{}", it.context(), it.message),
             file: it.file.clone(),
             region: match (it.line, it.offset) {
-                (Some((line, column)), _) => Region::Line(line, column),
+                (Some((line, column)), _) => Region::Line(line, it.column_utf16.unwrap_or(column)),
                 (None, Some(offset)) => Region::Byte(offset),
                 (None, None) => Region::File,
             },

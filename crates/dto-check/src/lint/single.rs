@@ -153,7 +153,7 @@ fn hard_coded(dts: &Dts<'_>, input: Input, node: NodeIndex, property: &Property,
         Shape::Phandles => stated.len() * 4 >= value.len(),
         _ => !stated.is_empty(),
     };
-    if !is_stated && !hog && !matches!(first, 0 | u32::MAX) {
+    if !is_stated && !hog && !bindings::is_text(value) && !matches!(first, 0 | u32::MAX) {
         let message = format!("{first:#x} stands where a phandle is wanted, and no fixup writes one");
         found.at_property(Rule::HardCodedPhandle, message, input, (tree, node), property);
     }
