@@ -11,6 +11,92 @@ use std::time::{Duration, SystemTime};
 
 use kbt_testkit::{peers, require};
 
+/// What letters mean together, directives, special targets.
+const WORDS: &[&str] = &[
+    "a  b",
+    " a b",
+    "a::b",
+    "a#:b",
+    "a :b",
+    "a: b",
+    "a :: b",
+    "a$$b",
+    "a$(b",
+    "a$(b)",
+    "a)b(c",
+    "a (1).d",
+    "a(b)",
+    "a\\ b",
+    "a\\\\ b",
+    "a \\b",
+    "a\\ \\b",
+    "\\ b",
+    "\\\\a",
+    "a\\#b",
+    "a\\:b",
+    "a\\\\:b",
+    "a\\$b",
+    "a{b,c}d",
+    "a'b\"c",
+    "include x",
+    "~root",
+    "a ~root",
+    "a & b",
+    "\u{e4}\u{20ac}",
+    "a[b]c",
+    "a.o(b.o)",
+    // Directives, and what stands behind some of them.
+    "define",
+    "define x",
+    "undefine",
+    "undefine x",
+    "override",
+    "override x",
+    "override define",
+    "export",
+    "export x",
+    "unexport",
+    "private",
+    "private x",
+    "include",
+    "-include",
+    "sinclude",
+    "vpath",
+    "vpath x",
+    "ifdef",
+    "ifndef",
+    "ifeq",
+    "ifneq",
+    "else",
+    "endif",
+    "endef",
+    "load",
+    "-load",
+    // Special targets.
+    ".PHONY",
+    ".SUFFIXES",
+    ".DEFAULT",
+    ".PRECIOUS",
+    ".INTERMEDIATE",
+    ".NOTINTERMEDIATE",
+    ".SECONDARY",
+    ".SECONDEXPANSION",
+    ".DELETE_ON_ERROR",
+    ".IGNORE",
+    ".LOW_RESOLUTION_TIME",
+    ".SILENT",
+    ".EXPORT_ALL_VARIABLES",
+    ".NOTPARALLEL",
+    ".ONESHELL",
+    ".POSIX",
+    ".WAIT",
+    ".MAKE",
+    ".RECIPEPREFIX",
+    "./.SECONDARY",
+    "./.POSIX",
+    ".config",
+];
+
 /// Every printable letter in the middle, at the start and at the end of a name, and what two of them mean together.
 fn names() -> Vec<Vec<u8>> {
     let mut names = Vec::new();
@@ -19,42 +105,7 @@ fn names() -> Vec<Vec<u8>> {
         names.push(vec![letter, b'b']);
         names.push(vec![b'a', letter]);
     }
-    for name in [
-        "a  b",
-        " a b",
-        "a::b",
-        "a#:b",
-        "a :b",
-        "a: b",
-        "a :: b",
-        "a$$b",
-        "a$(b",
-        "a$(b)",
-        "a)b(c",
-        "a (1).d",
-        "a(b)",
-        "a\\ b",
-        "a\\\\ b",
-        "a \\b",
-        "a\\ \\b",
-        "\\ b",
-        "\\\\a",
-        "a\\#b",
-        "a\\:b",
-        "a\\\\:b",
-        "a\\$b",
-        "a{b,c}d",
-        "a'b\"c",
-        "include x",
-        "~root",
-        "a ~root",
-        "a & b",
-        "\u{e4}\u{20ac}",
-        "a[b]c",
-        "a.o(b.o)",
-    ] {
-        names.push(name.into());
-    }
+    names.extend(WORDS.iter().map(|name| name.as_bytes().to_vec()));
     // No UTF-8.
     names.push(b"a\xff\xfeb".to_vec());
     names
@@ -68,7 +119,16 @@ fn is_refused(name: &[u8]) -> bool {
         || name.last().is_some_and(|last| b"\\:& ".contains(last))
         || [&br"\:"[..], br"\#", br"\$"].iter().any(|it| pair(it))
         || name[0] == b'~'
+        || is_special(name)
         || name.contains(&b'(') && name.ends_with(b")")
+}
+
+/// A name like that of a special target of make's.
+fn is_special(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"./").unwrap_or(name);
+    name[0] == b'.'
+        && name.len() > 2
+        && name[1..].iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
 }
 
 struct Room {

@@ -40,7 +40,7 @@ fn look(base: &[u8], overlay: &[u8]) {
         let _ = compare(&left, &right);
     }
     let _ = lint(base, &[overlay], &Options::default());
-    let _ = verify(base, None, &[overlay]);
+    let _ = verify(base, None, &[overlay], &kbt_dto::Options::default());
 }
 
 fn mutate(random: &mut Random, bytes: &mut [u8]) {

@@ -273,6 +273,88 @@ fn json_lists_the_faults() {
 }
 
 /// Every merge of real trees is verified, and no base that a merge changes.
+/// What `dto apply --concat-bootargs` makes, and a boot loader that adds words of its own.
+#[test]
+fn a_command_line_that_was_joined() {
+    let with =
+        |name: &str, value: &str| dto_room::one(Target::path("/chosen"), Node::new("").text(name, value));
+    let room = Room::with(
+        Node::new("").child(Node::new("chosen").text("bootargs", "quiet root=/dev/vda")),
+        [with("bootargs_ext", "cam=1 cam.mode=2"), with("bootargs_ext", "usb"), with("bootargs", "loud")],
+    );
+    for overlays in ["a", "a b", "b a", "c a b", "a c b"] {
+        let output = room.run(&format!("dto apply base {overlays} -o final --concat-bootargs"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        room.holds(&format!("final {overlays} --concat-bootargs"));
+        room.holds(&format!("final {overlays} --concat-bootargs --base base"));
+        room.lacks(&format!("final {overlays}"));
+    }
+    let booted = |line: &str| {
+        room.put("final", Node::new("").child(Node::new("chosen").text("bootargs", line)));
+    };
+    booted("x quiet root=/dev/vda y cam=1 cam.mode=2 z usb androidboot.dtbo_idx=0,1");
+    room.holds("final a b --concat-bootargs --base base");
+    let told =
+        "a: /chosen: property 'bootargs_ext': the command line is to have 'cam=1 cam.mode=2' here, and is ";
+    for line in
+        ["quiet root=/dev/vda usb cam=1 cam.mode=23", "cam=1 cam.mode=2", "usb", "cam=1 usb cam.mode=2"]
+    {
+        booted(line);
+        assert!(
+            room.lacks("final a --concat-bootargs --base base").contains("the command line is to have"),
+            "{line}"
+        );
+    }
+    booted("quiet root=/dev/vda usb");
+    assert!(room.lacks("final a b --concat-bootargs").starts_with(told));
+    booted("quiet root=/dev/vda usb cam=1 cam.mode=2");
+    assert!(room.lacks("final a b --concat-bootargs").contains("is to have 'usb' here"), "the order counts");
+    booted("cam=1 cam.mode=2");
+    let told = room.lacks("final a --concat-bootargs --base base");
+    assert!(
+        told.starts_with("base: /chosen: property 'bootargs':") || told.contains("root=/dev/vda"),
+        "{told}"
+    );
+}
+
+/// A tree of libfdt's, whose names match loosely.
+#[test]
+fn nodes_that_libfdt_matched_loosely() {
+    let fdtoverlay = require!(peers::tool("fdtoverlay"));
+    let mut first = Overlay::new();
+    let spi = Node::new("spi").cells("mode", &[1]);
+    let labelled = Node::new("x").phandle(1);
+    let path = first.fragment(
+        Target::label("soc"),
+        Node::new("").child(spi.child(Node::new("dev").cells("q", &[1]).child(labelled))),
+    );
+    first.local_reference(&format!("{path}/spi/dev"), "q", 0);
+    first.symbol("x", &format!("{path}/spi/dev/x"));
+    let mut second = Overlay::new();
+    second.fragment(Target::path("/soc/spi"), Node::new("").flag("two"));
+    // libfdt's symbol of x is /soc/spi/dev/x, which spi@30 hides from then on.
+    second.fragment(Target::label("x"), Node::new("").flag("four"));
+    second.fragment(Target::label("soc"), Node::new("").child(Node::new("spi@30")));
+    let mut third = Overlay::new();
+    third.fragment(Target::label("soc"), Node::new("").child(Node::new("spi").flag("three")));
+    let soc = Node::new("soc").phandle(1).child(Node::new("spi@10")).child(Node::new("spi@20"));
+    let base = Node::new("").child(soc).child(Node::new("__symbols__").text("soc", "/soc"));
+    let room = Room::with(base, [first.finish(), second.finish(), third.finish()]);
+    let output = room.run("dto apply base a b c -o ours --loose-names");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let files = ["base", "theirs", "a", "b", "c"].map(|name| room.path(name));
+    let mut theirs = Command::new(fdtoverlay);
+    theirs.arg("-i").arg(&files[0]).arg("-o").args(&files[1..]);
+    let output = theirs.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for merged in ["ours", "theirs"] {
+        room.holds(&format!("{merged} a b c --loose-names"));
+        room.holds(&format!("{merged} a b c --loose-names --base base"));
+        assert!(room.lacks(&format!("{merged} a b c")).contains("the target /soc/spi is not in the tree"));
+    }
+    assert!(room.lacks("base a --loose-names").contains("/soc/spi@10: property 'mode'"));
+}
+
 #[test]
 fn real_merges_hold_their_overlays() {
     let directory = require!(peers::trees("arm64-6.12"));
@@ -282,6 +364,7 @@ fn real_merges_hold_their_overlays() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
         command.args(words).args(paths).output().unwrap().status.code()
     };
+    let loose = Path::new("--loose-names");
     let verified = parallel::map(&pairs, |thread, (base, overlay)| {
         let merged = room.path(&thread.to_string());
         if run(["dto", "apply"], &[base, overlay, Path::new("-qo"), &merged]) != Some(0) {
@@ -291,6 +374,9 @@ fn real_merges_hold_their_overlays() {
         let unchanged = run(["dto", "diff"], &[base, &merged]) == Some(0);
         let expected = if unchanged { Some(0) } else { Some(1) };
         assert_eq!(run(["dto", "verify"], &[base, overlay]), expected, "{base:?}, {overlay:?} unmerged");
+        // libfdt's way of names gives the same tree here, or another one that holds the overlay as well.
+        assert_eq!(run(["dto", "apply"], &[base, overlay, Path::new("-qo"), &merged, loose]), Some(0));
+        assert_eq!(run(["dto", "verify"], &[&merged, overlay, loose]), Some(0), "{base:?} + {overlay:?}");
         1
     });
     let verified: usize = verified.into_iter().sum();
@@ -413,7 +499,7 @@ fn parse(bytes: &[u8]) -> Dts<'_> {
 }
 
 fn holds(tree: &[u8], overlay: &[u8]) -> bool {
-    kbt_dto_check::verify(tree, None, &[overlay]).unwrap().faults.is_empty()
+    kbt_dto_check::verify(tree, None, &[overlay], &kbt_dto::Options::default()).unwrap().faults.is_empty()
 }
 
 /// The base that lacks the overlay and becomes the tree with it, and perhaps with one more.

@@ -2,7 +2,7 @@
 //!
 //! The rule is `OUTPUT: INPUT...`, with a rule of its own for each input, so that make goes on where one was removed, as
 //! with `gcc -MMD -MP`. It appears together with the output. Names are written as they were given, since ninja looks the
-//! output up by its very spelling. What both tools would not read as the name that it is, is refused.
+//! output up by its very spelling. Words of make's are put behind `./`. What both tools would not read as the name that it is, is refused.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -82,6 +82,9 @@ fn escaped(name: &OsStr) -> Result<Vec<u8>, Failure> {
             .hint("rename it, or leave --depfile out"));
     }
     let mut text = Vec::with_capacity(bytes.len() + 8);
+    if is_word_of_make(bytes) {
+        text.extend(b"./");
+    }
     let mut backslashes = 0;
     for &byte in bytes {
         match byte {
@@ -96,8 +99,14 @@ fn escaped(name: &OsStr) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
+/// Whether make 4.3 takes a rule for this name for a definition (`define:`). Under `./` it is a file, for ninja the same one.
+fn is_word_of_make(name: &[u8]) -> bool {
+    let first = name.split(|&byte| byte == b' ').next();
+    matches!(first, Some(b"define" | b"undefine" | b"override"))
+}
+
 /// What of a name make or ninja reads as something else, with no escape that both of them know: wildcards, patterns,
-/// assignments, members of archives, a home directory; bytes that ninja's depfiles have no room for.
+/// assignments, members of archives, a home directory, special targets (`.PHONY`, also behind `./`); bytes that ninja's depfiles have no room for.
 fn unspeakable(name: &[u8]) -> Option<String> {
     const NOWHERE: &[u8] = b"%*?[;=<>^`|";
     const NOT_LAST: &[u8] = b"\\:& ";
@@ -115,6 +124,11 @@ fn unspeakable(name: &[u8]) -> Option<String> {
     }
     if name.ends_with(b")") && name.contains(&b'(') {
         return Some("a name like that of an archive's member".into());
+    }
+    let is_special =
+        |rest: &[u8]| rest.len() > 1 && rest.iter().all(|&byte| byte.is_ascii_uppercase() || byte == b'_');
+    if name.strip_prefix(b"./").unwrap_or(name).strip_prefix(b".").is_some_and(is_special) {
+        return Some("the name of a special target".into());
     }
     name.starts_with(b"~").then(|| "'~' at the start of its name".into())
 }
@@ -145,8 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_a_word_of_make_gets_a_directory() {
+        assert_eq!(
+            of("out", &["define", "a/define"]),
+            "out: \\\n ./define \\\n a/define\n./define:\na/define:\n"
+        );
+        assert_eq!(of("undefine", &[]), "./undefine:\n");
+        assert_eq!(of(".config", &[]), ".config:\n");
+    }
+
+    #[test]
     fn what_no_rule_can_name_is_refused() {
-        for name in ["a\nb", "a\tb", "a\\", "a:", "a*b", "a=b", "a(b)", "~a", "a\\:b"] {
+        for name in ["a\nb", "a\tb", "a\\", "a:", "a*b", "a=b", "a(b)", "~a", "a\\:b", ".PHONY", "./.WAIT"] {
             assert!(escaped(name.as_ref()).is_err(), "{name:?}");
         }
     }

@@ -23,11 +23,18 @@ pub fn run(bytes: &[u8]) {
     if let Ok(found) = lint(base, overlays, &options) {
         assert_eq!(lint(base, overlays, &options).expect("it could be done before"), found);
     }
-    let _ = verify(base, None, overlays);
-    let [overlay] = overlays else { return };
-    let Ok(merged) = apply(base, overlays, &options) else { return };
-    let Ok(verified) = verify(&merged.bytes, Some(base), &[overlay]) else { return };
-    for fault in verified.faults {
-        assert!(!matches!(fault.kind, FaultKind::NodeMissing), "a node of the overlay is missing: {fault:?}");
+    let joined = Options { concat_bootargs: true, loose_names: true, ..options };
+    let _ = lint(base, overlays, &joined);
+    for options in [options, joined] {
+        let _ = verify(base, None, overlays, &options);
+        let [overlay] = overlays else { continue };
+        let Ok(merged) = apply(base, overlays, &options) else { continue };
+        let Ok(verified) = verify(&merged.bytes, Some(base), &[overlay], &options) else { continue };
+        for fault in verified.faults {
+            assert!(
+                !matches!(fault.kind, FaultKind::NodeMissing),
+                "a node of the overlay is missing: {fault:?}"
+            );
+        }
     }
 }

@@ -18,6 +18,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod bootargs;
 mod deletions;
 mod finding;
 pub mod lint;

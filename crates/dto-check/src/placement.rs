@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use kbt_dts::fragments::{self, FragmentTarget};
 use kbt_dts::{Dts, IndexedTree};
-use kbt_fdt::NodeIndex;
+use kbt_fdt::{NodeIndex, Property};
 
 /// Why a fragment's target is not in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,20 +41,21 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Looks each fragment's target up in `tree`, and from there each node by its name. `label` gives the node of a label
-    /// of the base.
+    /// Looks each fragment's target up in `tree`, and from there each node by its name: exactly, or where `loose` says so as
+    /// libfdt does. `label` gives the node of a label of the base.
     pub fn new<'l>(
         overlay: &Dts<'l>,
         tree: &IndexedTree<'_>,
+        loose: bool,
         label: impl Fn(&'l [u8]) -> Option<NodeIndex>,
     ) -> Self {
         let own = overlay.tree();
         let mut placement = Self { fragments: Vec::new(), of: alloc::vec![None; own.tree().nodes().len()] };
         for node in own.children(NodeIndex::ROOT) {
             let Some(content) = own.child(node, b"__overlay__") else { continue };
-            let target = placement.find_target(overlay, tree, node, &label);
+            let target = placement.find_target(overlay, (tree, loose), node, &label);
             if let Ok(target) = target {
-                placement.place(own, tree, content, target);
+                placement.place(own, (tree, loose), content, target);
             }
             placement.fragments.push(Fragment { node, overlay: content, target });
         }
@@ -64,14 +65,16 @@ impl Placement {
     fn find_target<'l>(
         &self,
         overlay: &Dts<'l>,
-        tree: &IndexedTree<'_>,
+        (tree, loose): (&IndexedTree<'_>, bool),
         fragment: NodeIndex,
         label: &impl Fn(&'l [u8]) -> Option<NodeIndex>,
     ) -> Result<NodeIndex, TargetFault> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match fragments::target(overlay, fragment).ok_or(TargetFault::None)? {
             FragmentTarget::Label(name) => label(name).ok_or_else(|| TargetFault::Label(text(name))),
-            FragmentTarget::Path(path) => find_path(tree, path).ok_or_else(|| TargetFault::Path(text(path))),
+            FragmentTarget::Path(path) => {
+                find_path(tree, path, loose).ok_or_else(|| TargetFault::Path(text(path)))
+            }
             FragmentTarget::Number(number) => {
                 tree.node_with_phandle(number).ok_or(TargetFault::Phandle(number))
             }
@@ -85,7 +88,7 @@ impl Placement {
     fn place(
         &mut self,
         own: &IndexedTree<'_>,
-        tree: &IndexedTree<'_>,
+        (tree, loose): (&IndexedTree<'_>, bool),
         content: NodeIndex,
         target: NodeIndex,
     ) {
@@ -93,7 +96,10 @@ impl Placement {
         for index in content.0 + 1..own.node(content).subtree_end.0 {
             let node = NodeIndex(index);
             let above = self.of[own.node(node).parent.index()];
-            self.of[node.index()] = above.and_then(|above| tree.child(above, own.name(node)));
+            self.of[node.index()] = above.and_then(|above| match loose {
+                true => find_alike(own, node, tree, above),
+                false => tree.child(above, own.name(node)),
+            });
         }
     }
 
@@ -108,20 +114,64 @@ impl Placement {
     }
 }
 
+/// So many nodes are looked at where a name matches loosely.
+const MOST_ALIKE: usize = 64;
+
+/// Where libfdt would have merged a node. It takes the newest child that the name matches, and which one that was at the time
+/// cannot be seen later: of several it is the one with most of what the node brings.
+fn find_alike(
+    own: &IndexedTree<'_>,
+    node: NodeIndex,
+    tree: &IndexedTree<'_>,
+    above: NodeIndex,
+) -> Option<NodeIndex> {
+    let mut alike: Vec<NodeIndex> = children_alike(tree, above, own.name(node)).take(MOST_ALIKE).collect();
+    alike.sort();
+    let brought = |place: &NodeIndex| {
+        let is_same = |property: &Property| {
+            let there = tree.property(*place, own.property_name(property));
+            there.is_some_and(|there| tree.value(&there) == own.value(property))
+        };
+        let is_there = |child: &NodeIndex| children_alike(tree, *place, own.name(*child)).next().is_some();
+        let properties = own.properties(node).filter(is_same).count();
+        (properties + own.children(node).filter(is_there).count(), core::cmp::Reverse(place.0))
+    };
+    match &alike[..] {
+        [] | [_] => alike.first().copied(),
+        _ => alike.into_iter().max_by_key(brought),
+    }
+}
+
+/// The children that a name matches as libfdt has it: exactly, or but for their unit addresses.
+fn children_alike<'t>(
+    tree: &'t IndexedTree<'_>,
+    above: NodeIndex,
+    name: &'t [u8],
+) -> impl Iterator<Item = NodeIndex> + 't {
+    let with_address = (!name.contains(&b'@')).then(|| tree.children_with_unit_address(above, name));
+    tree.child(above, name).into_iter().chain(with_address.into_iter().flatten())
+}
+
 /// The node at an absolute path or at one that starts with an alias.
-pub(crate) fn find_path(tree: &IndexedTree<'_>, path: &[u8]) -> Option<NodeIndex> {
+fn find_path(tree: &IndexedTree<'_>, path: &[u8], loose: bool) -> Option<NodeIndex> {
+    let walk = |top, path| {
+        kbt_dts::path_components(path).try_fold(top, |node, name| match loose {
+            true => children_alike(tree, node, name).next(),
+            false => tree.child(node, name),
+        })
+    };
     if path.first() == Some(&b'/') {
-        return tree.find(path);
+        return walk(NodeIndex::ROOT, path);
     }
     let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
     let (alias, rest) = path.split_at(end);
     let aliases = tree.child(NodeIndex::ROOT, b"aliases")?;
     let top = tree.find(tree.property_value(aliases, alias)?.strip_suffix(b"\0")?)?;
-    kbt_dts::path_components(rest).try_fold(top, |node, name| tree.child(node, name))
+    walk(top, rest)
 }
 
-/// The node of a label, as `__symbols__` says.
-pub(crate) fn find_label(tree: &IndexedTree<'_>, label: &[u8]) -> Option<NodeIndex> {
+/// The node of a label, as `__symbols__` says. libfdt's merge leaves paths there that lead to their nodes only loosely.
+pub(crate) fn find_label(tree: &IndexedTree<'_>, label: &[u8], loose: bool) -> Option<NodeIndex> {
     let symbols = tree.child(NodeIndex::ROOT, b"__symbols__")?;
-    tree.find(tree.property_value(symbols, label)?.strip_suffix(b"\0")?)
+    find_path(tree, tree.property_value(symbols, label)?.strip_suffix(b"\0")?, loose)
 }

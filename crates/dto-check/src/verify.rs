@@ -16,10 +16,11 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_dto::Input;
+use kbt_dto::{Input, Options};
 use kbt_dts::{Dts, Error, IndexedTree, Referent, bindings};
 use kbt_fdt::{NodeIndex, Property};
 
+use crate::bootargs::{Line, Piece, shown};
 use crate::placement::{Placement, TargetFault, find_label};
 
 /// What the final tree lacks.
@@ -41,6 +42,13 @@ pub enum FaultKind {
         /// The value wanted, as source.
         wanted: String,
         /// The value found, as source.
+        found: String,
+    },
+    /// The command line that was joined has not these words.
+    CommandLine {
+        /// The words wanted.
+        wanted: String,
+        /// The whole line found.
         found: String,
     },
     /// The label in a property leads to no node of the final tree.
@@ -104,11 +112,16 @@ pub struct Verified {
 const MAX_FAULTS: usize = 1000;
 
 /// Holds the overlays, in the order in which they were merged, against the final tree. Faults of the final tree that `base`,
-/// the tree before the merge, has too are left out.
+/// the tree before the merge, has too are left out. Of the options of the merge two count: `concat_bootargs` and `loose_names`.
 ///
 /// # Errors
 /// A tree that cannot be read, with the input that it is; [`Input::Base`] is the final tree, or the base.
-pub fn verify(last: &[u8], base: Option<&[u8]>, overlays: &[&[u8]]) -> Result<Verified, (Input, Error)> {
+pub fn verify(
+    last: &[u8],
+    base: Option<&[u8]>,
+    overlays: &[&[u8]],
+    options: &Options,
+) -> Result<Verified, (Input, Error)> {
     let last = Dts::parse(last).map_err(|error| (Input::Base, error))?;
     let base = base.map(Dts::parse).transpose().map_err(|error| (Input::Base, error))?;
     let mut read = Vec::with_capacity(overlays.len());
@@ -118,6 +131,7 @@ pub fn verify(last: &[u8], base: Option<&[u8]>, overlays: &[&[u8]]) -> Result<Ve
     let mut verifier = Verifier {
         last: &last,
         base: base.as_ref(),
+        loose: options.loose_names,
         labels: BTreeMap::new(),
         tails: tails(&read),
         found: Verified::default(),
@@ -127,8 +141,17 @@ pub fn verify(last: &[u8], base: Option<&[u8]>, overlays: &[&[u8]]) -> Result<Ve
     for (index, overlay) in read.iter().enumerate() {
         placements.push(verifier.place(index, overlay));
     }
+    let mut line = options.concat_bootargs.then(|| Line::start(base.as_ref()));
+    let chosen = last.tree().child(NodeIndex::ROOT, b"chosen");
     for (index, (overlay, placement)) in read.iter().zip(&placements).enumerate() {
         for (place, property) in verifier.nodes(Input::Overlay(index), overlay, placement) {
+            let joined = line.as_mut().filter(|_| Some(place) == chosen);
+            let property_of = property.property;
+            if joined.is_some_and(|line| {
+                line.take(Piece { index: Some(index), dts: overlay, property: property_of })
+            }) {
+                continue;
+            }
             // A later overlay, and a later property, replaces what an earlier one wants.
             let name = overlay.tree().property_name(&property.property);
             wanted.insert((place, name), Wanted { index, overlay, placement, ..property });
@@ -139,6 +162,7 @@ pub fn verify(last: &[u8], base: Option<&[u8]>, overlays: &[&[u8]]) -> Result<Ve
     for ((place, name), wanted) in wanted {
         verifier.property(place, name, &wanted);
     }
+    line.into_iter().for_each(|line| verifier.command_line(&line));
     verifier.dangling();
     verifier.duplicate_phandles();
     Ok(verifier.found)
@@ -174,6 +198,8 @@ struct Wanted<'r, 'a> {
 struct Verifier<'r, 'a> {
     last: &'r Dts<'a>,
     base: Option<&'r Dts<'a>>,
+    /// Whether names match as libfdt's do.
+    loose: bool,
     /// Labels of overlays with their nodes, each with the overlay's number, in order.
     labels: BTreeMap<&'a [u8], Vec<(usize, NodeIndex)>>,
     tails: BTreeMap<&'a [u8], Vec<(usize, &'a [u8])>>,
@@ -184,7 +210,8 @@ impl<'r, 'a> Verifier<'r, 'a> {
     /// Finds the overlay's nodes and notes its labels for the next ones.
     fn place(&mut self, index: usize, overlay: &'r Dts<'a>) -> Placement {
         let (tree, input) = (self.last.tree(), Input::Overlay(index));
-        let placement = Placement::new(overlay, tree, |label| self.label(index, label).ok().flatten());
+        let placement =
+            Placement::new(overlay, tree, self.loose, |label| self.label(index, label).ok().flatten());
         for fragment in placement.fragments() {
             if let Err(fault) = &fragment.target {
                 let kind = match fault {
@@ -220,7 +247,7 @@ impl<'r, 'a> Verifier<'r, 'a> {
     /// The node that a label led to for overlay `index`; an error where nobody can tell.
     fn label(&self, index: usize, label: &[u8]) -> Result<Option<NodeIndex>, Replaced> {
         let tree = self.last.tree();
-        let now = find_label(tree, label);
+        let now = find_label(tree, label, self.loose);
         let brought = self.tails.get(label).map(Vec::as_slice).unwrap_or_default();
         let earlier = self.labels.get(label).and_then(|nodes| nodes.iter().rfind(|(by, _)| *by < index));
         // Whether the final tree's symbol is what the last overlay with this label has set; libufdt sets none.
@@ -233,7 +260,7 @@ impl<'r, 'a> Verifier<'r, 'a> {
         }
         match self.base {
             Some(base) => {
-                let node = find_label(base.tree(), label);
+                let node = find_label(base.tree(), label, self.loose);
                 Ok(node.and_then(|node| tree.find(base.tree().path(node).as_bytes())))
             }
             None => Err(Replaced),
@@ -333,6 +360,27 @@ impl<'r, 'a> Verifier<'r, 'a> {
                 found: leads_to.map(|node| tree.path(node)),
             })
         })
+    }
+
+    /// Tells of what the joined command line lacks.
+    fn command_line(&mut self, line: &Line<'_, 'a>) {
+        let tree = self.last.tree();
+        let chosen = tree.child(NodeIndex::ROOT, b"chosen");
+        let found = chosen.and_then(|chosen| tree.property_value(chosen, b"bootargs")).unwrap_or_default();
+        self.found.properties += line.len();
+        for piece in line.missing(tree) {
+            let own = piece.dts.tree();
+            self.push(Fault {
+                kind: FaultKind::CommandLine {
+                    wanted: shown(own.value(&piece.property)),
+                    found: shown(found),
+                },
+                input: piece.index.map_or(Input::Base, Input::Overlay),
+                node: "/chosen".into(),
+                property: Some(String::from_utf8_lossy(own.property_name(&piece.property)).into_owned()),
+                offset: own.offset(piece.property.at.index()),
+            });
+        }
     }
 
     /// Looks for phandles that two nodes of the final tree have.

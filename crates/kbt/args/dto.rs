@@ -18,6 +18,14 @@ pub enum Command {
     Matrix(Matrix),
 }
 
+/// Which nodes a name means; the same for every command that merges or looks at what was merged.
+#[derive(Debug, Default, Clone, Copy, Args)]
+pub struct Names {
+    /// Let a name without a unit address match a node that has one, as libfdt does
+    #[arg(long)]
+    pub loose_names: bool,
+}
+
 /// Merge overlays into a base device tree
 ///
 /// All overlays are merged in the order given, in one pass; where one of them cannot be applied, nothing is
@@ -41,9 +49,8 @@ pub struct Apply {
     /// Leave N zero bytes free at the end of the tree, for a boot loader that edits it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub padding: u32,
-    /// Let a name without a unit address match a node that has one, as libfdt does
-    #[arg(long)]
-    pub loose_names: bool,
+    #[command(flatten)]
+    pub names: Names,
     /// Refuse an overlay that changes the root node
     #[arg(long)]
     pub forbid_root: bool,
@@ -133,9 +140,8 @@ pub struct Lint {
     /// Write the findings as SARIF 2.1.0, for code hosts and editors; `-` for standard output
     #[arg(long, value_name = "OUT")]
     pub sarif: Option<OsString>,
-    /// Let a name without a unit address match a node that has one, as libfdt does
-    #[arg(long)]
-    pub loose_names: bool,
+    #[command(flatten)]
+    pub names: Names,
     #[command(flatten)]
     pub depfile: Depfile,
     #[command(flatten)]
@@ -168,6 +174,11 @@ pub struct Verify {
     /// out. Without it a tree that held the overlays from the start passes
     #[arg(long, value_name = "BASE")]
     pub base: Option<OsString>,
+    #[command(flatten)]
+    pub names: Names,
+    /// FINAL's command line was joined: bootargs, behind it every bootargs_ext in order, among words of the boot loader's own
+    #[arg(long)]
+    pub concat_bootargs: bool,
     #[command(flatten)]
     pub limit: Limit,
 }
@@ -218,9 +229,8 @@ pub struct Matrix {
     /// Exit with 1 where two overlays for one base set a property differently, too
     #[arg(long)]
     pub deny_conflicts: bool,
-    /// Let a name without a unit address match a node that has one, as libfdt does
-    #[arg(long)]
-    pub loose_names: bool,
+    #[command(flatten)]
+    pub names: Names,
     #[command(flatten)]
     pub depfile: Depfile,
 }

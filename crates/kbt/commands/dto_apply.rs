@@ -24,7 +24,7 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     let options = Options {
         concat_bootargs: args.concat_bootargs,
         padding: args.padding,
-        loose_names: args.loose_names,
+        loose_names: args.names.loose_names,
         forbid_root: args.forbid_root,
         labels_only: args.labels_only,
     };

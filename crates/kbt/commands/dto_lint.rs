@@ -81,7 +81,7 @@ fn look(args: &Lint) -> Result<Vec<Told>, Failure> {
     let base = reader.read(&args.base)?;
     let overlays = args.overlays.iter().map(|word| reader.read(word)).collect::<Result<Vec<_>, _>>()?;
     let overlays: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
-    let options = Options { loose_names: args.loose_names, ..Options::default() };
+    let options = Options { loose_names: args.names.loose_names, ..Options::default() };
     let names = Names { base: &args.base, overlays: &args.overlays };
     let found = kbt_dto_check::lint(&base, &overlays, &options)
         .map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;

@@ -164,7 +164,7 @@ impl<'t> Trial<'t> {
     }
 
     fn try_one(&self, run: &Run, parsed: &Parsed<'_>) -> Outcome {
-        let options = Options { loose_names: self.args.loose_names, ..Options::default() };
+        let options = Options { loose_names: self.args.names.loose_names, ..Options::default() };
         let bytes: Vec<&[u8]> = run
             .overlays
             .iter()

@@ -37,15 +37,20 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
     let names: Vec<OsString> = overlays.iter().map(|overlay| overlay.name.clone()).collect();
     let names = Names { base: &args.last, overlays: &names };
     let bytes: Vec<&[u8]> = overlays.iter().map(|overlay| overlay.bytes.as_slice()).collect();
+    let options = Options {
+        loose_names: args.names.loose_names,
+        concat_bootargs: args.concat_bootargs,
+        ..Options::default()
+    };
     let base = match &args.base {
         Some(word) => {
             let base = reader.read(word)?;
-            refuse_base(word, &base, &last, &bytes, &names, report)?;
+            refuse_base((word, &base), &last, (&bytes, &options), &names, report)?;
             Some(base)
         }
         None => None,
     };
-    let verified = verify(&last, base.as_deref(), &bytes);
+    let verified = verify(&last, base.as_deref(), &bytes, &options);
     let verified = verified.map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
     let faults = verified.faults;
     report.field("overlays", overlays.len());
@@ -75,7 +80,7 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
     } else {
         format!("the tree lacks {count} things that the overlays ask for")
     };
-    Err(Failure::new("not-verified", message).at_file(input::name(&args.last)).hint(hint(&first.kind)))
+    Err(Failure::new("not-verified", message).at_file(input::name(&args.last)).hint(hint(first)))
 }
 
 fn tell(report: &Report, text: &str) -> Result<(), Failure> {
@@ -138,17 +143,15 @@ fn stated(last: &[u8]) -> Option<Vec<usize>> {
 /// Refuses a final tree that is the base itself, though the overlays change it; warns where they change nothing, since
 /// there nobody can tell.
 fn refuse_base(
-    word: &OsStr,
-    base: &[u8],
+    (word, base): (&OsStr, &[u8]),
     last: &[u8],
-    overlays: &[&[u8]],
+    (overlays, options): (&[&[u8]], &Options),
     names: &Names<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let own = word.to_owned();
     let merging = Names { base: &own, overlays: names.overlays };
-    let merged =
-        kbt_dto::apply(base, overlays, &Options::default()).map_err(|error| merging.failure(&error))?;
+    let merged = kbt_dto::apply(base, overlays, options).map_err(|error| merging.failure(&error))?;
     let parse =
         |bytes| Dts::parse(bytes).map_err(|error| dto_show::failure(&error).at_file(input::name(word)));
     let (base, last, merged) = (parse(base)?, parse(last)?, parse(&merged.bytes)?);
@@ -188,6 +191,9 @@ fn message(kind: &FaultKind) -> String {
         FaultKind::NodeMissing => "the node is not in the tree".into(),
         FaultKind::PropertyMissing => "the tree's node does not have it".into(),
         FaultKind::Value { wanted, found } => format!("the overlay wants {wanted}, the tree has {found}"),
+        FaultKind::CommandLine { wanted, found } => {
+            format!("the command line is to have '{wanted}' here, and is '{found}'")
+        }
         FaultKind::LabelMissing { label } => format!("the label '{label}' is not in the tree"),
         FaultKind::Phandle { wanted, found: Some(found) } => {
             format!("a phandle is to lead to {wanted} and leads to {found}")
@@ -215,6 +221,7 @@ fn code(kind: &FaultKind) -> &'static str {
         FaultKind::NodeMissing => "node-missing",
         FaultKind::PropertyMissing => "property-missing",
         FaultKind::Value { .. } => "value-differs",
+        FaultKind::CommandLine { .. } => "command-line",
         FaultKind::LabelMissing { .. } => "unresolved-label",
         FaultKind::Phandle { .. } => "phandle-differs",
         FaultKind::LabelReplaced { .. } => "label-replaced",
@@ -224,8 +231,14 @@ fn code(kind: &FaultKind) -> &'static str {
     }
 }
 
-fn hint(kind: &FaultKind) -> &'static str {
-    match kind {
+fn hint(fault: &Fault) -> &'static str {
+    match &fault.kind {
+        FaultKind::PropertyMissing if fault.property.as_deref() == Some("bootargs_ext") => {
+            "does the boot loader join it to bootargs? then say --concat-bootargs"
+        }
+        FaultKind::NodeMissing | FaultKind::Target(TargetFault::Path(_)) => {
+            "are these the overlays that were applied, in this order? a merge by libfdt may need --loose-names"
+        }
         FaultKind::Dangling { .. } => {
             "the boot loader's merge overwrites phandles of the base: merge with kbt, or label no node again"
         }

@@ -10,7 +10,7 @@ use clap::Parser;
 
 use crate::args::depfile::Depfile;
 use crate::args::dtbo::Limit;
-use crate::args::dto::Apply;
+use crate::args::dto::{Apply, Names};
 use crate::commands::dto_apply;
 use crate::dtbo::image;
 use crate::exit;
@@ -59,7 +59,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         output: args.output,
         concat_bootargs: false,
         padding: 0,
-        loose_names: true,
+        names: Names { loose_names: true },
         forbid_root: false,
         labels_only: false,
         deny_warnings: false,

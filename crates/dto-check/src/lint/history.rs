@@ -40,7 +40,8 @@ impl History {
                 let node = NodeIndex(at);
                 if node != fragment.overlay {
                     let above = places[(tree.node(node).parent.0 - fragment.overlay.0) as usize];
-                    places.push(self.child(above, tree.name(node)));
+                    let name = case.new.of(node).map_or(tree.name(node), |at| case.after.name(at));
+                    places.push(self.child(above, name));
                 }
                 let place = places[(at - fragment.overlay.0) as usize];
                 self.note_node(case, index, node, (place, node == fragment.overlay), found);

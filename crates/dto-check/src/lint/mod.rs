@@ -49,7 +49,7 @@ pub fn lint(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Vec<Fi
         found.odd(merged.warnings, index);
         let before = IndexedTree::parse(&tree).map_err(|error| (Input::Base, error))?;
         let after = IndexedTree::parse(&merged.bytes).map_err(|error| (input, error))?;
-        let case = overlay::Case::new(own, input, &before, &after);
+        let case = overlay::Case::new(own, input, &before, &after, options.loose_names);
         case.look(&mut found);
         history.note(&case, index, &mut found);
         tree = merged.bytes;

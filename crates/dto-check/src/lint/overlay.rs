@@ -29,11 +29,12 @@ impl<'c, 'o, 't> Case<'c, 'o, 't> {
         input: Input,
         before: &'c IndexedTree<'t>,
         after: &'c IndexedTree<'t>,
+        loose: bool,
     ) -> Self {
-        let old = Placement::new(overlay, before, |label| find_label(before, label));
-        let new = Placement::new(overlay, after, |label| {
+        let old = Placement::new(overlay, before, loose, |label| find_label(before, label, loose));
+        let new = Placement::new(overlay, after, loose, |label| {
             // The overlay may have labels of the same name; its targets are the tree's before it.
-            let node = find_label(before, label)?;
+            let node = find_label(before, label, loose)?;
             let path = before.ancestry(node);
             path.into_iter().try_fold(NodeIndex::ROOT, |above, node| after.child(above, before.name(node)))
         });
