@@ -8,6 +8,8 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies/compress.rs"]
 mod compress;
+#[path = "../fuzz/bodies/depmod_cache.rs"]
+mod depmod_cache;
 #[path = "../fuzz/bodies/depmod_index.rs"]
 mod depmod_index;
 #[path = "../fuzz/bodies/depmod_texts.rs"]
@@ -46,8 +48,9 @@ mod pad_file;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 18] = [
+const TARGETS: [Target; 19] = [
     ("compress", compress::run),
+    ("depmod_cache", depmod_cache::run),
     ("depmod_index", depmod_index::run),
     ("depmod_texts", depmod_texts::run),
     ("dtbo_config", dtbo_config::run),

@@ -1,0 +1,49 @@
+//! The cache of `depmod --incremental`, its checksum being right: no panic, and what is written again is what was read.
+
+use kbt_depmod::{CACHE_HEAD, Cache, CacheEntry, Digest, Facts, KINDS, Kind, Resolution, write_cache};
+
+/// A region in the index: a length, a checksum.
+const REGION: usize = 8 + 16;
+
+/// One input, an index without a purpose; its bytes stand for those of every region, too.
+pub fn run(index: &[u8]) {
+    let Some(empty) = write_cache(b"", &[], &Resolution::default(), &[]) else { return };
+    let magic = &empty[..CACHE_HEAD - 16 - 8];
+    let (digest, length) = (Digest::of(index).to_le_bytes(), (index.len() as u64).to_le_bytes());
+    let bytes = [magic, &digest, &length, index].concat();
+    let sizes = index.get(4..).unwrap_or_default().chunks(REGION).take(KINDS);
+    let sizes = sizes.filter_map(|region| region.first_chunk().map(|size| u64::from_le_bytes(*size)));
+    let Some(size) = sizes.fold(Some(bytes.len() as u64), |sum, size| sum?.checked_add(size)) else { return };
+    let Some(cache) = Cache::parse(&bytes, b"", size) else { return };
+    let entries: Vec<(CacheEntry<'_>, Facts<'_>)> = (0..cache.len())
+        .filter_map(|entry| Some((cache.entry(entry)?, cache.facts(entry, [index; KINDS]))))
+        .collect();
+    for (entry, facts) in &entries {
+        assert!(cache.find(entry.path, 0).is_some());
+        let (plain, symbols) = (facts.aliases().count(), facts.exports().count() + facts.imports().count());
+        assert!(plain + symbols <= index.len());
+    }
+    let again = write_cache(b"", cache.known(), cache.resolution(), &entries).expect("it is no larger");
+    let (index, regions) = again.split_at(again.len() - entries.iter().map(size_of_facts).sum::<usize>());
+    let read = Cache::parse(index, b"", again.len() as u64).expect("kbt's own");
+    assert_eq!((read.len(), read.known()), (entries.len(), cache.known()));
+    assert!(read.resolution().is_of(cache.resolution()));
+    let place = |kind| {
+        let region = read.region(kind);
+        let start = usize::try_from(region.start).expect("it is in memory") - index.len();
+        let bytes = &regions[start..][..usize::try_from(region.size).expect("it is in memory")];
+        assert!(region.holds(bytes));
+        bytes
+    };
+    let regions = Kind::ALL.map(place);
+    for (number, entry) in entries.into_iter().enumerate() {
+        assert_eq!(
+            Some((read.entry(number).expect("it is there"), read.facts(number, regions))),
+            Some(entry)
+        );
+    }
+}
+
+fn size_of_facts((_, facts): &(CacheEntry<'_>, Facts<'_>)) -> usize {
+    Kind::ALL.into_iter().map(|kind| facts.piece(kind).len()).sum()
+}
