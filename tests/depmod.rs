@@ -6,14 +6,17 @@ mod depmod_room;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use depmod_room::{Room, VERSION, as_user, module, stderr};
 use kbt_testkit::module::OUTPUTS;
-use kbt_testkit::{peers, random::Random};
+use kbt_testkit::{peers, random::Random, require};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 #[test]
@@ -171,6 +174,42 @@ fn a_full_disk_leaves_the_old_files() {
     }
     assert_eq!(String::from_utf8_lossy(&output.stdout), "exit=1\nold\nmodules.dep\n", "{told}");
     assert!(told.contains("No space left on device"), "{told}");
+}
+
+/// What a terminal gets to see of a run that takes long, since opening a file does.
+fn on_a_terminal(strace: &Path, room: &Room, words: &[&str]) -> String {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let theirs = fs::File::options().read(true).write(true).open(name).unwrap();
+    let run = room.command(words);
+    let mut command = Command::new(strace);
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=openat:delay_enter=20000"]);
+    command.arg(run.get_program()).args(run.get_args()).stdout(Stdio::null()).stderr(theirs);
+    command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env("TERM", "xterm");
+    let mut child = command.spawn().unwrap();
+    // It has the other side of the terminal, too.
+    drop(command);
+    let mut shown = Vec::new();
+    // Once nobody has the other side open there is an error.
+    let _ = fs::File::from(ours).read_to_end(&mut shown);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn a_long_run_shows_on_a_terminal_how_far_it_is() {
+    let strace = require!(peers::strace());
+    let room = Room::small();
+    for number in 0..60 {
+        room.module(&format!("kernel/m{number}.ko"), &module("x"));
+    }
+    let shown = on_a_terminal(&strace, &room, &["--jobs", "1"]);
+    assert!(shown.contains("/63 modules read, "), "{shown}");
+    assert!(shown.ends_with("\u{1b}[2K"), "it goes at the end: {shown:?}");
+    let shown = on_a_terminal(&strace, &room, &["--jobs", "1", "--quiet"]);
+    assert_eq!(shown, "");
 }
 
 fn quoted(word: &std::ffi::OsStr) -> String {
