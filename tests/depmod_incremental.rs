@@ -132,6 +132,19 @@ fn a_broken_cache_is_no_cache() {
 }
 
 #[test]
+fn an_output_that_others_may_write_does_not_stay() {
+    let room = Room::small();
+    let word = format!("--incremental={}", room.root().join("cache").display());
+    let aliases = room.modules().join("modules.alias");
+    let mode = || fs::metadata(&aliases).unwrap().mode() & 0o777;
+    for _ in 0..3 {
+        room.ok(&[&word]);
+        assert_eq!(mode(), 0o644);
+        fs::set_permissions(&aliases, fs::Permissions::from_mode(0o666)).unwrap();
+    }
+}
+
+#[test]
 fn facts_that_are_broken_are_read_anew() {
     let room = Room::small();
     let cache = room.root().join("cache");

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use kbt_depmod::{Output, Outputs};
+use rustix::fs::{FileType, Stat, lstat};
+use rustix::process::geteuid;
 
 use super::Stop;
 use crate::args::depmod::Depmod;
@@ -43,10 +45,20 @@ pub fn publish(args: &Depmod, directory: &Path, outputs: &Outputs, inputs: &Inpu
     set.publish(true).map_err(Stop::Fatal)
 }
 
-/// Whether a regular file has these bytes.
+/// The state of a file that may stay if it has the right bytes: it is one, ours, and nobody else's to write.
+pub fn may_stay(file: &Path) -> Option<Stat> {
+    let ours = |status: &Stat| {
+        FileType::from_raw_mode(status.st_mode).is_file()
+            && status.st_uid == geteuid().as_raw()
+            && status.st_mode & 0o7777 == MODE
+    };
+    lstat(file).ok().filter(ours)
+}
+
+/// Whether a file has these bytes.
 fn is_same(file: &Path, bytes: &[u8], old: &mut Vec<u8>) -> bool {
     let size = bytes.len() as u64;
-    if !fs::symlink_metadata(file).is_ok_and(|status| status.is_file() && status.size() == size) {
+    if !may_stay(file).is_some_and(|status| u64::try_from(status.st_size) == Ok(size)) {
         return false;
     }
     old.clear();

@@ -14,11 +14,14 @@ use kbt_depmod::{
     Built, Checksums, Digest, FileIdentity, InputChecksums, Kind, KnownFile, Layout, Modules, Options,
     Output, Resolution, Reuse,
 };
-use rustix::fs::{FileType, lstat};
 
 use super::now::Now;
 use super::{Gathered, Incremental, Learnt, identity};
 use crate::depmod::path;
+use crate::depmod::publish::may_stay;
+
+/// Bytes of the largest output that is compared; an index cannot be larger.
+const MAX_SIZE: u64 = 1 << 28;
 
 /// What stays, and what is to be read for the rest.
 pub struct Plan {
@@ -76,12 +79,11 @@ impl Incremental {
 /// The file as it is known, if it has the bytes that it had.
 fn still_there(now: &Now, directory: &Path, known: &KnownFile) -> Option<KnownFile> {
     let file = directory.join(known.output.name());
-    let status = lstat(&file).ok().filter(|status| FileType::from_raw_mode(status.st_mode).is_file())?;
-    let seen = identity(&status);
+    let seen = identity(&may_stay(&file)?);
     if seen == known.identity {
         return Some(*known);
     }
-    let same = fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == known.bytes);
+    let same = seen.size <= MAX_SIZE && fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == known.bytes);
     let identity = if now.is_after(&seen) { seen } else { FileIdentity::default() };
     same.then_some(KnownFile { identity, ..*known })
 }
@@ -152,14 +154,20 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
     fn an_output_is_known_by_its_state_only_if_a_later_change_would_show() {
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("modules.alias");
-        fs::write(&file, "text").unwrap();
-        let state = || identity(&lstat(&file).unwrap());
+        let write = |text| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        };
+        write("text");
+        let state = || identity(&may_stay(&file).unwrap());
         let mut known = KnownFile {
             output: Output::Alias,
             inputs: 1,
@@ -177,7 +185,7 @@ mod tests {
         // Then its bytes do not matter, else they do.
         known.bytes = 0;
         assert_eq!(seen(&at((seconds + 1, part)), &known), Some(state()));
-        fs::write(&file, "another text").unwrap();
+        write("another text");
         assert_eq!(seen(&at((seconds + 1, part)), &known), None);
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("elsewhere", &file).unwrap();
