@@ -12,8 +12,8 @@ pub fn run(index: &[u8]) {
     let (digest, length) = (Digest::of(index).to_le_bytes(), (index.len() as u64).to_le_bytes());
     let bytes = [magic, &digest, &length, index].concat();
     let sizes = index.get(4..).unwrap_or_default().chunks(REGION).take(KINDS);
-    let sizes = sizes.filter_map(|region| region.first_chunk().map(|size| u64::from_le_bytes(*size)));
-    let Some(size) = sizes.fold(Some(bytes.len() as u64), |sum, size| sum?.checked_add(size)) else { return };
+    let mut sizes = sizes.filter_map(|region| region.first_chunk().map(|size| u64::from_le_bytes(*size)));
+    let Some(size) = sizes.try_fold(bytes.len() as u64, u64::checked_add) else { return };
     let Some(cache) = Cache::parse(&bytes, b"", size) else { return };
     let entries: Vec<(CacheEntry<'_>, Facts<'_>)> = (0..cache.len())
         .filter_map(|entry| Some((cache.entry(entry)?, cache.facts(entry, [index; KINDS]))))
