@@ -3,18 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed set-up is a failed test")]
 
 mod jobserver_cli;
+mod terminal;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jobserver_cli::{clean, code, kill, makes, runs, until};
 use kbt_testkit::require;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const KBT: &str = env!("CARGO_BIN_EXE_kbt");
 
@@ -38,18 +36,12 @@ impl Terminal {
     }
 
     fn of_bash(words: &[&str]) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
-        let theirs = File::options().read(true).write(true).open(path).unwrap();
+        let (keyboard, theirs) = terminal::open();
         let mut command = Command::new("setsid");
         clean(&mut command).args(["--ctty", "env", "--default-signal", "bash", "--norc"]).args(words);
         command.env("KBT", KBT).env("PS1", "$ ");
         command.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap()).stderr(theirs);
         let session = command.spawn().unwrap();
-        let keyboard = File::from(ours);
         let screen = Arc::new(Mutex::new(Vec::new()));
         let (mut from, to) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
         std::thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 mod capi;
 mod device;
+mod guest;
 mod initramfs;
 mod kernel;
 mod package;

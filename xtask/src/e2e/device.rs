@@ -4,27 +4,26 @@
 //! virtual machines boots under qemu; `device/pool.c` is the driver, which counts tokens by process and takes back what the
 //! dead had; and the guest's first process, `device/init.sh`, runs kbt against it and says what it found.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use super::guest::{self, Guest};
 use super::initramfs::Initramfs;
-use crate::apt::{self, Suite};
-use crate::files::{cannot, create, names, remove};
-use crate::place;
+use crate::files::{cannot, create, remove};
 use crate::run::{self, Result, cargo};
 
 /// What the guest says for each thing that is as it should be, and for each that is not, and last.
 const OK: &str = "kbt: ok ";
 const FAILED: &str = "kbt: FAILED ";
 const END: &str = "kbt: the end";
-/// An emulated boot takes half a minute on an idle core.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// Debian's suite of kernel and busybox.
-const SUITE: &str = "bookworm";
-/// What the guest needs of Debian's packages.
-const PARTS: [&str; 4] = ["vmlinuz", "fuse.ko", "cuse.ko", "busybox"];
+/// What is in it.
+const GUEST: Guest = Guest {
+    architecture: "amd64",
+    kernel: "linux-image-cloud-amd64",
+    patterns: &["*/fs/fuse/*"],
+    parts: &["vmlinuz", "fuse.ko", "cuse.ko", "busybox"],
+};
 
 /// The story.
 pub fn run(words: &[String]) -> Result {
@@ -32,11 +31,7 @@ pub fn run(words: &[String]) -> Result {
     if std::env::consts::ARCH != "x86_64" || !run::has_program("qemu-system-x86_64") {
         return Err("it needs an x86-64 machine with qemu-system-x86_64 (Debian: qemu-system-x86)".to_owned());
     }
-    let parts = place::cache().join("e2e/amd64");
-    if PARTS.iter().any(|part| !parts.join(part).exists()) {
-        eprintln!("fetching linux-image-cloud-amd64 and busybox-static of Debian {SUITE} ...");
-        fetch(&parts)?;
-    }
+    let parts = GUEST.get()?;
     let scratch = std::env::temp_dir().join(format!("kbt-e2e-device-{}", std::process::id()));
     create(&scratch)?;
     archive(&parts, &scratch)?;
@@ -58,48 +53,6 @@ fn judge(console: &str) -> Result {
         0 => Err(format!("the guest did not come to its end; its console:\n{console}")),
         failures => Err(format!("{failures} failures")),
     }
-}
-
-/// Puts what the guest needs of Debian into `directory`.
-fn fetch(directory: &Path) -> Result {
-    apt::check_present()?;
-    let suite = Suite::open(&place::peers().join(".apt"), SUITE, "amd64")?;
-    let scratch = directory.with_extension("new");
-    remove(&scratch)?;
-    let (debs, unpacked) = (scratch.join("debs"), scratch.join("unpacked"));
-    create(&debs)?;
-    create(&unpacked)?;
-    let dependencies = suite.dependencies("linux-image-cloud-amd64")?;
-    let kernel = dependencies.iter().find(|name| name.starts_with("linux-image-"));
-    let kernel = kernel.ok_or_else(|| format!("it depends on {dependencies:?}, on no kernel"))?;
-    for deb in suite.download(&[kernel, "busybox-static"], &debs)? {
-        let is_busybox = deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("busybox"));
-        let files: &[&str] =
-            if is_busybox { &["*/bin/busybox"] } else { &["./boot/vmlinuz-*", "*/fs/fuse/*"] };
-        apt::unpack(&deb, files, &unpacked)?;
-    }
-    create(directory)?;
-    let mut wanted = PARTS.map(|part| (part, None));
-    find(&unpacked, &mut wanted)?;
-    for (part, found) in wanted {
-        let found = found.ok_or_else(|| format!("the packages have no {part}"))?;
-        let to = directory.join(part);
-        fs::copy(&found, &to).map_err(|error| cannot("write", &to, &error))?;
-    }
-    remove(&scratch)
-}
-
-/// Looks for files whose names begin so.
-fn find(directory: &Path, wanted: &mut [(&str, Option<PathBuf>)]) -> Result {
-    for name in names(directory)? {
-        let path = directory.join(&name);
-        if path.is_dir() && !path.is_symlink() {
-            find(&path, wanted)?;
-        } else if let Some((_, found)) = wanted.iter_mut().find(|(part, _)| name.starts_with(part)) {
-            *found = Some(path);
-        }
-    }
-    Ok(())
 }
 
 /// The guest's first file system: busybox, modules, driver, kbt with its libraries.
@@ -145,24 +98,11 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
 
 /// Boots, and gives what the guest wrote to its console until it switched itself off.
 fn boot(parts: &Path, scratch: &Path) -> Result<String> {
-    let log = scratch.join("console");
-    let output = File::create(&log).map_err(|error| cannot("create", &log, &error))?;
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-machine", "accel=tcg", "-cpu", "max", "-smp", "2", "-m", "768"]);
     qemu.args(["-nographic", "-nic", "none", "-no-reboot", "-append", "console=ttyS0 panic=-1 quiet"]);
     qemu.arg("-kernel").arg(parts.join("vmlinuz")).arg("-initrd").arg(scratch.join("initrd"));
-    let child = qemu.stdin(Stdio::null()).stdout(output).spawn();
-    let mut child = child.map_err(|error| format!("cannot start qemu-system-x86_64: {error}"))?;
-    let start = Instant::now();
-    while child.try_wait().map_err(|error| format!("cannot wait for qemu: {error}"))?.is_none() {
-        if start.elapsed() > PATIENCE {
-            let _ = child.kill().and_then(|()| child.wait());
-            return Err(format!("not down after {PATIENCE:?}; its console is {}", log.display()));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let bytes = fs::read(&log).map_err(|error| cannot("read", &log, &error))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    guest::console(&mut qemu, &scratch.join("console"))
 }
 
 #[cfg(test)]
