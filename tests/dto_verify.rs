@@ -352,6 +352,17 @@ fn nodes_that_libfdt_matched_loosely() {
         room.holds(&format!("{merged} a b c --loose-names --base base"));
         assert!(room.lacks(&format!("{merged} a b c")).contains("the target /soc/spi is not in the tree"));
     }
+    room.put(
+        "one",
+        Node::new("")
+            .child(Node::new("soc").child(Node::new("spi@10")))
+            .child(Node::new("__symbols__").text("soc", "/soc")),
+    );
+    let told = room.lacks("one a");
+    assert!(
+        told.contains("__overlay__/spi: the node is not in the tree, but there is /soc/spi@10"),
+        "{told}"
+    );
     assert!(room.lacks("base a --loose-names").contains("/soc/spi@10: property 'mode'"));
 }
 

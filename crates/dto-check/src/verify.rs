@@ -34,7 +34,10 @@ pub enum FaultKind {
     /// A fragment's target is not in the final tree.
     Target(TargetFault),
     /// A node of the overlay is not in the final tree.
-    NodeMissing,
+    NodeMissing {
+        /// Path of the only node whose name is this one and a unit address.
+        loose: Option<String>,
+    },
     /// A property is not in the final tree.
     PropertyMissing,
     /// A property has another value.
@@ -282,8 +285,12 @@ impl<'r, 'a> Verifier<'r, 'a> {
                 self.found.nodes += 1;
                 let Some(place) = placement.of(node) else {
                     // Of a subtree that is missing its top is told.
-                    if placement.of(own.node(node).parent).is_some() {
-                        self.fault(FaultKind::NodeMissing, input, own, node, None);
+                    if let Some(above) = placement.of(own.node(node).parent) {
+                        let tree = self.last.tree();
+                        let mut alike = tree.children_with_unit_address(above, own.name(node));
+                        let only = alike.next().filter(|_| alike.next().is_none());
+                        let loose = only.map(|only| tree.path(only));
+                        self.fault(FaultKind::NodeMissing { loose }, input, own, node, None);
                     }
                     continue;
                 };

@@ -188,7 +188,10 @@ fn message(kind: &FaultKind) -> String {
         FaultKind::Target(TargetFault::Own(path)) => {
             format!("the target is {path}, which is not in the tree")
         }
-        FaultKind::NodeMissing => "the node is not in the tree".into(),
+        FaultKind::NodeMissing { loose: None } => "the node is not in the tree".into(),
+        FaultKind::NodeMissing { loose: Some(path) } => {
+            format!("the node is not in the tree, but there is {path}")
+        }
         FaultKind::PropertyMissing => "the tree's node does not have it".into(),
         FaultKind::Value { wanted, found } => format!("the overlay wants {wanted}, the tree has {found}"),
         FaultKind::CommandLine { wanted, found } => {
@@ -218,7 +221,7 @@ fn code(kind: &FaultKind) -> &'static str {
         FaultKind::NoFragments => "no-fragments",
         FaultKind::NoOverlay => "no-overlay",
         FaultKind::Target(_) => "target-missing",
-        FaultKind::NodeMissing => "node-missing",
+        FaultKind::NodeMissing { .. } => "node-missing",
         FaultKind::PropertyMissing => "property-missing",
         FaultKind::Value { .. } => "value-differs",
         FaultKind::CommandLine { .. } => "command-line",
@@ -236,9 +239,7 @@ fn hint(fault: &Fault) -> &'static str {
         FaultKind::PropertyMissing if fault.property.as_deref() == Some("bootargs_ext") => {
             "does the boot loader join it to bootargs? then say --concat-bootargs"
         }
-        FaultKind::NodeMissing | FaultKind::Target(TargetFault::Path(_)) => {
-            "are these the overlays that were applied, in this order? a merge by libfdt may need --loose-names"
-        }
+        FaultKind::NodeMissing { loose: Some(_) } => "was it merged by libfdt? then say --loose-names",
         FaultKind::Dangling { .. } => {
             "the boot loader's merge overwrites phandles of the base: merge with kbt, or label no node again"
         }
