@@ -1,7 +1,8 @@
 //! The merge inside a program, for `cargo xtask bench dto`, which drives it; the peer libfdt has the same
 //! command line in `dto_libfdt.c`.
 //!
-//! - `cases DIRECTORY`: writes the trees, one folder a case with `base.dtb`, `0000.dtbo`, ...;
+//! - `cases DIRECTORY [FOLDER...]`: writes the trees, or those of the named folders, one folder a case with `base.dtb`,
+//!   `0000.dtbo`, ...;
 //! - `once ENGINE BASE OVERLAY...`: merges once, within [`measured_apply`], for callgrind;
 //! - `serve ENGINE BASE OVERLAY...`: for each line of standard input, which is a number, merges so many times
 //!   and prints the nanoseconds that it took.
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["cases", directory] => write_cases(Path::new(directory)),
+        ["cases", directory, folders @ ..] => write_cases(Path::new(directory), folders),
         ["once", engine, base, overlays @ ..] => once(engine, base, overlays),
         ["serve", engine, base, overlays @ ..] => serve(engine, base, overlays),
         _ => Err("`cargo xtask bench dto` runs this".into()),
@@ -113,23 +114,28 @@ impl Files {
     }
 }
 
-/// The cases of the table, and the series in which one size doubles.
-fn write_cases(directory: &Path) -> Result {
-    for case in cases::named() {
-        write_case(&directory.join("named").join(&case.name), &case)?;
+/// The cases of the table, and the series in which one size doubles; all folders where none is named.
+fn write_cases(directory: &Path, folders: &[&str]) -> Result {
+    let wanted = |folder: &str| folders.is_empty() || folders.contains(&folder);
+    if wanted("named") {
+        for case in cases::named() {
+            write_case(&directory.join("named").join(&case.name), &case)?;
+        }
     }
     let sizes = |first: usize, count: u32| (0..count).map(move |n| first << n);
-    for nodes in sizes(1000, 10).chain([1_000_000]) {
+    for nodes in sizes(1000, 10).chain([1_000_000]).filter(|_| wanted("base")) {
         write_case(&directory.join(format!("base/{nodes:07}")), &cases::tree(nodes, 20, 1))?;
     }
-    for fragments in sizes(32, 10) {
+    for fragments in sizes(32, 10).filter(|_| wanted("overlay")) {
         write_case(&directory.join(format!("overlay/{fragments:07}")), &cases::tree(10_000, fragments, 1))?;
     }
-    for overlays in sizes(1, 12) {
+    for overlays in sizes(1, 12).filter(|_| wanted("overlays")) {
         write_case(&directory.join(format!("overlays/{overlays:07}")), &cases::tree(10_000, 20, overlays))?;
     }
-    for case in dense::shapes(1000) {
-        write_case(&directory.join("dense").join(&case.name), &case)?;
+    if wanted("dense") {
+        for case in dense::shapes(1000) {
+            write_case(&directory.join("dense").join(&case.name), &case)?;
+        }
     }
     Ok(())
 }

@@ -1,10 +1,14 @@
-//! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it.
+//! `cargo xtask bench`: measures one area and prints its table, as docs/benchmarks.md holds it; with `--plots`, its
+//! pictures.
 
+mod build;
 mod depmod;
 mod dto;
 mod jobserver;
 mod kallsyms;
 mod matrix;
+mod plots;
+mod process;
 mod table;
 
 use crate::areas::{self, Area};
@@ -30,7 +34,10 @@ const AREAS: &[Area] = &[
     },
 ];
 
-/// The verb: the area, then the area's own words.
+/// The verb: the area, then the area's own words; or `--plots` and what it takes.
 pub fn run(words: &[String]) -> Result {
-    areas::run(AREAS, "which area?", words)
+    match words.split_first() {
+        Some((first, rest)) if first == "--plots" => plots::run(rest),
+        _ => areas::run(AREAS, "which area, or --plots?", words),
+    }
 }

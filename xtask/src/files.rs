@@ -38,6 +38,15 @@ pub fn replace(from: &Path, to: &Path) -> Result {
     rename(from, to)
 }
 
+/// Gives `body` a directory of its own below `parent`, which is removed behind it.
+pub fn in_scratch<T>(parent: &Path, body: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let scratch = parent.join(format!("kbt-bench-{}", std::process::id()));
+    create(&scratch)?;
+    let done = body(&scratch);
+    remove(&scratch)?;
+    done
+}
+
 /// Renames within one file system.
 pub fn rename(from: &Path, to: &Path) -> Result {
     fs::rename(from, to).map_err(|error| cannot("rename", from, &error))

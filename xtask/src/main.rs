@@ -76,7 +76,12 @@ const VERBS: &[Verb] = &[
         help: "run a whole story from the outside, for minutes",
         run: e2e::run,
     },
-    Verb { name: "bench", options: "AREA", help: "measure an area and print its table", run: bench::run },
+    Verb {
+        name: "bench",
+        options: "AREA | --plots [--redraw] [AREA...]",
+        help: "measure an area and print its table; or measure and draw the plots of docs/plots, or only draw them",
+        run: bench::run,
+    },
     Verb {
         name: "stress",
         options: "jobserver [--rounds N] | faults",

@@ -5,19 +5,19 @@
 //!
 //! What several threads may share is reading, decoding, and taking the facts out; `benches/depmod.rs --read` does only that.
 
-mod process;
+pub mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use self::process::{Usage, allocations, measure, peak};
-
+use crate::bench::build;
+use crate::bench::process::{self, Usage, allocations, measure, peak};
 use crate::bench::table::{Table, grouped};
 use crate::callgrind;
 use crate::files;
-use crate::run::{self, Result};
+use crate::run::Result;
 use crate::{fetch, place};
 
 /// The set of modules, fetched with the long ones.
@@ -75,12 +75,10 @@ struct Programs {
 
 impl Programs {
     fn build(scratch: &Path) -> Result<Self> {
-        run::run(&mut run::cargo(["build", "--release", "--bin", "kbt", "--bench", "depmod"]))?;
-        let release = run::target_directory()?.join("release");
         let peer = |version: &str| place::peers().join("bin").join(version).join("depmod");
         Ok(Self {
-            kbt: release.join("kbt"),
-            floor: newest(&release.join("deps"), "depmod-")?,
+            kbt: build::kbt()?,
+            floor: build::benches(&["depmod"])?.find("depmod")?,
             kmod_34: peer("kmod-34"),
             kmod_30: peer("kmod-30"),
             scratch: scratch.to_owned(),
@@ -160,17 +158,6 @@ fn one_of(directory: &Path, name: &str) -> Result<PathBuf> {
     Ok(directory.join(found.ok_or_else(|| format!("no {name} in {}", directory.display()))?))
 }
 
-/// The executable of that prefix that was built last.
-fn newest(directory: &Path, prefix: &str) -> Result<PathBuf> {
-    let mut found: Vec<_> = files::names(directory)?
-        .into_iter()
-        .filter(|name| name.starts_with(prefix) && !name.contains('.'))
-        .map(|name| directory.join(name))
-        .collect();
-    found.sort_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok());
-    found.pop().ok_or_else(|| format!("no {prefix}* in {}", directory.display()))
-}
-
 /// The area. `--rounds N` makes it shorter or longer; `--quick` takes few rounds and counts nothing of compressed modules
 /// under valgrind, which takes longer than all the rest.
 ///
@@ -189,11 +176,9 @@ pub fn run(words: &[String]) -> Result {
     };
     fetch::fetch(true)?;
     // Where the peers are, so that their files can have second names.
-    let scratch = place::peers().join(format!("bench-{}", std::process::id()));
-    files::create(&scratch)?;
-    let over = Programs::build(&scratch).and_then(|programs| tables(&programs, rounds, counts_all));
-    files::remove(&scratch)?;
-    match over?.as_slice() {
+    let over =
+        files::in_scratch(&place::peers(), |scratch| tables(&Programs::build(scratch)?, rounds, counts_all))?;
+    match over.as_slice() {
         [] => Ok(()),
         over => Err(format!("over the limit:\n  {}", over.join("\n  "))),
     }
@@ -328,17 +313,9 @@ impl Rows {
             commands.push(vec![text(&programs.floor), "--read".to_owned(), text(&modules)]);
         }
         commands.extend(THREADS.map(|threads| programs.kbt(root, version, threads)));
-        let mut usages: Vec<Vec<Usage>> = commands.iter().map(|_| Vec::new()).collect();
-        for round in 0..=rounds {
-            for (command, usages) in commands.iter().zip(&mut usages) {
-                let usage = measure(command)?;
-                // The first fills the cache.
-                if round > 0 {
-                    usages.push(usage);
-                }
-            }
-        }
-        let mut usages = usages.into_iter();
+        // Fills the cache.
+        in_turn(&commands, 1, Duration::MAX)?;
+        let mut usages = in_turn(&commands, rounds, Duration::MAX)?.into_iter();
         let kmod =
             format.of_kmod.map(|_| [usages.next().unwrap_or_default(), usages.next().unwrap_or_default()]);
         let [floor, shared] = match format.suffix {
@@ -407,13 +384,27 @@ impl Rows {
     }
 }
 
+/// What commands take that have their turns in rounds; no round but the first begins after `enough`.
+fn in_turn(commands: &[Vec<String>], rounds: usize, enough: Duration) -> Result<Vec<Vec<Usage>>> {
+    let mut usages: Vec<Vec<Usage>> = commands.iter().map(|_| Vec::new()).collect();
+    let start = Instant::now();
+    for round in 0..rounds {
+        if round > 0 && start.elapsed() > enough {
+            break;
+        }
+        for (command, usages) in commands.iter().zip(&mut usages) {
+            usages.push(measure(command)?);
+        }
+    }
+    Ok(usages)
+}
+
 fn seconds(time: f64) -> String {
     format!("{time:.3}")
 }
 
-fn middle(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+fn middle(figures: Vec<f64>) -> f64 {
+    process::median(figures).unwrap_or(f64::NAN)
 }
 
 fn median(usages: &[Usage]) -> f64 {

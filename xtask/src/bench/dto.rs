@@ -8,11 +8,12 @@
 mod engine;
 mod growth;
 mod memory;
+pub mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::engine::{Engine, Engines};
+use self::engine::{ALL, Effort, Engine, Engines};
 use crate::bench::table::{Table, grouped};
 use crate::files;
 use crate::run::Result;
@@ -72,11 +73,8 @@ pub fn run(words: &[String]) -> Result {
         [word] if word == "memory" => true,
         _ => return Err("nothing, or `memory` for that table alone".to_owned()),
     };
-    let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
-    files::create(&scratch)?;
-    let over = measure(&scratch, only_memory);
-    files::remove(&scratch)?;
-    match over?.as_slice() {
+    let over = files::in_scratch(&std::env::temp_dir(), |scratch| measure(scratch, only_memory))?;
+    match over.as_slice() {
         [] => Ok(()),
         over => Err(format!("over the limit:\n  {}", over.join("\n  "))),
     }
@@ -86,7 +84,7 @@ pub fn run(words: &[String]) -> Result {
 fn measure(scratch: &Path, only_memory: bool) -> Result<Vec<String>> {
     eprintln!("building the engines and the cases");
     let engines = Engines::build(scratch)?;
-    engines.write_cases(scratch)?;
+    engines.write_cases(scratch, &[])?;
     let mut over = Vec::new();
     if !only_memory {
         over.extend(named_cases(&engines, scratch)?);
@@ -117,7 +115,7 @@ fn named_cases(engines: &Engines, scratch: &Path) -> Result<Vec<String>> {
         let case = Case::read(&scratch.join("named").join(limit.case))?;
         let count = engines.instructions(Engine::Kbt, &case, scratch)?;
         let theirs = engines.instructions(Engine::Dtoolkit, &case, scratch)?;
-        let times = engines.times(&case)?;
+        let times = engines.times(&case, &ALL, &Effort::FULL)?;
         let (allocations, _) = engines.allocations(&case)?;
         let ratio = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("1/{ratio:.0}"));
         let micros = |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{:.0}", time / 1e3));

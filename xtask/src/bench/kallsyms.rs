@@ -5,13 +5,16 @@
 //! ([`waiting`]). Processor times are those of all processes of a step, the two sides taking turns; instructions are
 //! callgrind's. The serial end of a build is that of the kernel of `cargo xtask e2e kernel`, linked both ways.
 
+pub mod sweep;
 mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::build;
+use super::process::median;
 use super::table::{Table, grouped};
-use crate::run::{self, Result, cargo};
+use crate::run::{self, Result};
 use crate::{callgrind, e2e, files, place};
 
 /// How often each side takes its turn.
@@ -60,13 +63,9 @@ pub fn run(words: &[String]) -> Result {
         return Err(format!("no kernel at {}; `cargo xtask fetch --all` gets it", vmlinux.display()));
     }
     eprintln!("building kbt");
-    run::run(&mut cargo(["build", "--release", "--bin", "kbt"]))?;
-    let kbt = run::target_directory()?.join("release/kbt");
-    let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
-    files::create(&scratch)?;
-    let over = measure(&vmlinux, &kbt, &scratch);
-    files::remove(&scratch)?;
-    match over?.as_slice() {
+    let kbt = build::kbt()?;
+    let over = files::in_scratch(&std::env::temp_dir(), |scratch| measure(&vmlinux, &kbt, scratch))?;
+    match over.as_slice() {
         [] => Ok(()),
         over => Err(format!("over the limit:\n  {}", over.join("\n  "))),
     }
@@ -74,9 +73,7 @@ pub fn run(words: &[String]) -> Result {
 
 /// Prints the tables and gives what is over its limit.
 fn measure(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
-    let built =
-        run::output(&mut cargo(["bench", "--no-run", "--bench", "kallsyms", "--message-format=json"]))?;
-    let bench = executable(&built, "kallsyms").ok_or("cargo built no bench kallsyms")?;
+    let bench = build::benches(&["kallsyms"])?.find("kallsyms")?;
     let place = waiting::prepare(vmlinux, kbt, &bench, scratch)?;
     let words = [
         vmlinux.to_owned(),
@@ -101,8 +98,8 @@ fn measure(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
     let mut table = Table::new(&["step", "stock, CPU ms", "kbt, CPU ms", "median of the ratios", "limit"]);
     let stock = times[0].clone();
     for (own, (name, _, limit, most)) in times[1..].iter().zip(&steps) {
-        let ratio = median(stock.iter().zip(own).map(|(stock, own)| stock / own).collect());
-        let (stock, own) = (median(stock.clone()), median(own.clone()));
+        let ratio = middle(stock.iter().zip(own).map(|(stock, own)| stock / own).collect());
+        let (stock, own) = (middle(stock.clone()), middle(own.clone()));
         table.row([
             (*name).to_owned(),
             format!("{:.0}", stock * 1e3),
@@ -181,16 +178,6 @@ fn memory(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
     Ok(over)
 }
 
-/// The executable that cargo says it has built.
-fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
-    let lines = messages.split(|&byte| byte == b'\n');
-    let values = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let mut found = values
-        .filter(|value| value["target"]["name"] == name)
-        .filter_map(|value| value["executable"].as_str().map(PathBuf::from));
-    found.next()
-}
-
 /// Runs a script, and adds the user and system times that it tells, in seconds.
 fn turn(script: &str, words: &[PathBuf]) -> Result<f64> {
     let mut command = Command::new("bash");
@@ -204,7 +191,6 @@ fn turn(script: &str, words: &[PathBuf]) -> Result<f64> {
     }
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
+fn middle(figures: Vec<f64>) -> f64 {
+    median(figures).unwrap_or(0.0)
 }

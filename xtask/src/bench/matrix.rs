@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::build;
 use super::table::Table;
-use crate::run::{self, Result, cargo};
+use crate::run::{self, Result};
 use crate::{files, place};
 
 /// How often each takes its turn.
@@ -51,13 +52,8 @@ pub fn run(words: &[String]) -> Result {
         return Err(format!("no trees at {}; `cargo xtask fetch` gets them", trees.display()));
     }
     eprintln!("building kbt");
-    run::run(&mut cargo(["build", "--release", "--bin", "kbt"]))?;
-    let kbt = run::target_directory()?.join("release/kbt");
-    let scratch = std::env::temp_dir().join(format!("kbt-bench-{}", std::process::id()));
-    files::create(&scratch)?;
-    let measured = measure(&trees, &tools, &kbt, &scratch);
-    files::remove(&scratch)?;
-    measured
+    let kbt = build::kbt()?;
+    files::in_scratch(&std::env::temp_dir(), |scratch| measure(&trees, &tools, &kbt, scratch))
 }
 
 fn measure(trees: &Path, tools: &Path, kbt: &Path, scratch: &Path) -> Result {

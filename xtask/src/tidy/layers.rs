@@ -82,6 +82,7 @@ const TESTS_ONLY: &[&str] = &[
     "dtoolkit",
     "fdt-rs",
     "proptest",
+    "roxmltree",
     "snapbox",
     "trycmd",
 ];

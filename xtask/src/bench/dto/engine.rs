@@ -1,25 +1,33 @@
 //! The programs that merge: built, asked for a count of instructions, timed while they take turns.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Case;
+use crate::bench::build;
+use crate::bench::process::{high_water_mark, median};
 use crate::files::cannot;
-use crate::run::{self, Result, cargo};
+use crate::run::{self, Result};
 use crate::{callgrind, place};
 
 /// What an engine does before the other takes its turn.
 const TURN: Duration = Duration::from_millis(30);
-/// The turns of each engine.
-const ROUNDS: usize = 15;
-/// An engine that has taken this long gets no further turn: libfdt needs seconds for some of the cases.
-const ENOUGH: Duration = Duration::from_secs(8);
+
+/// How much is measured.
+pub struct Effort {
+    /// The turns of each engine.
+    pub rounds: usize,
+    /// An engine that has taken this long gets no further turn: libfdt needs seconds for some of the cases.
+    pub enough: Duration,
+}
+
+impl Effort {
+    /// What the tables rest on.
+    pub const FULL: Self = Self { rounds: 15, enough: Duration::from_secs(8) };
+}
 
 /// Who merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +37,8 @@ pub enum Engine {
     Libfdt,
 }
 
-const ALL: [Engine; 3] = [Engine::Kbt, Engine::Dtoolkit, Engine::Libfdt];
+/// All of them.
+pub const ALL: [Engine; 3] = [Engine::Kbt, Engine::Dtoolkit, Engine::Libfdt];
 
 /// The built programs.
 pub struct Engines {
@@ -43,22 +52,18 @@ pub struct Engines {
 impl Engines {
     /// Builds all of them; libfdt's driver goes to `scratch`.
     pub fn build(scratch: &Path) -> Result<Self> {
-        let built = executables(&["bench", "--no-run", "--bench", "dto", "--bench", "dto_allocations"])?;
-        let released = executables(&["build", "--release", "--bin", "kbt"])?;
-        let find = |built: &HashMap<String, PathBuf>, name: &str| {
-            built.get(name).cloned().ok_or_else(|| format!("cargo built no {name}"))
-        };
+        let built = build::benches(&["dto", "dto_allocations"])?;
         Ok(Self {
-            rust: find(&built, "dto")?,
-            allocations: find(&built, "dto_allocations")?,
+            rust: built.find("dto")?,
+            allocations: built.find("dto_allocations")?,
             libfdt: driver(scratch)?,
-            kbt: find(&released, "kbt")?,
+            kbt: build::kbt()?,
         })
     }
 
-    /// Writes the trees of all tables to `scratch`.
-    pub fn write_cases(&self, scratch: &Path) -> Result {
-        run::run(Command::new(&self.rust).arg("cases").arg(scratch))
+    /// Writes trees to `scratch`: those of all tables, or of the folders that are named.
+    pub fn write_cases(&self, scratch: &Path, folders: &[&str]) -> Result {
+        run::run(Command::new(&self.rust).arg("cases").arg(scratch).args(folders))
     }
 
     /// Instructions of one merge.
@@ -78,18 +83,20 @@ impl Engines {
         }
     }
 
-    /// Times of all engines on a case.
-    pub fn times(&self, case: &Case) -> Result<Times> {
+    /// Times of engines on a case.
+    pub fn times(&self, case: &Case, engines: &[Engine], effort: &Effort) -> Result<Times> {
         let mut servers = Vec::new();
-        for engine in ALL {
+        let mut times = Times { rounds: Vec::new(), peaks: HashMap::new() };
+        for &engine in engines {
             let (program, words) = self.command(engine, "serve");
-            servers.push((engine, Server::start(program, &words, case)?));
+            let server = Server::start(program, &words, case)?;
+            times.peaks.insert(engine, high_water_mark(&server.child)?);
+            servers.push((engine, server));
         }
-        let mut times = Times { rounds: Vec::new() };
-        for _ in 0..ROUNDS {
+        for _ in 0..effort.rounds {
             let mut round = HashMap::new();
             for (engine, server) in &mut servers {
-                if server.spent < ENOUGH {
+                if server.spent < effort.enough {
                     round.insert(*engine, server.turn()?);
                 }
             }
@@ -107,9 +114,12 @@ impl Engines {
     }
 }
 
-/// Nanoseconds of a merge by each engine in each round.
+/// What a case took.
 pub struct Times {
+    /// Nanoseconds of a merge by each engine in each round.
     rounds: Vec<HashMap<Engine, f64>>,
+    /// The most bytes that the process of each engine had up to the end of its first merge.
+    pub peaks: HashMap<Engine, u64>,
 }
 
 impl Times {
@@ -124,11 +134,6 @@ impl Times {
             self.rounds.iter().filter_map(|round| Some(round.get(&engine)? / round.get(&Engine::Kbt)?));
         median(ratios.collect())
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// An engine that waits for its turn.
@@ -200,21 +205,6 @@ fn driver(scratch: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Runs cargo and gives what it built, by the target's name.
-fn executables(words: &[&str]) -> Result<HashMap<String, PathBuf>> {
-    let mut command = cargo(words.iter().chain(&["--message-format=json-render-diagnostics"]));
-    let messages = run::text(command.stderr(Stdio::inherit()))?;
-    let built = messages.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        Some((message["target"]["name"].as_str()?.to_owned(), message["executable"].as_str()?.into()))
-    });
-    let built: HashMap<String, PathBuf> = built.collect();
-    match built.values().find(|path| fs::metadata(path).is_err()) {
-        Some(missing) => Err(format!("cargo built no {}", missing.display())),
-        None => Ok(built),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +212,8 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_within_rounds() {
         let round = |kbt, dtoolkit| HashMap::from([(Engine::Kbt, kbt), (Engine::Dtoolkit, dtoolkit)]);
-        let times = Times { rounds: vec![round(1.0, 10.0), round(2.0, 40.0), round(10.0, 300.0)] };
+        let rounds = vec![round(1.0, 10.0), round(2.0, 40.0), round(10.0, 300.0)];
+        let times = Times { rounds, peaks: HashMap::new() };
         assert_eq!(times.ratio(Engine::Dtoolkit), Some(20.0));
         assert_eq!(times.median(Engine::Kbt), Some(2.0));
         assert_eq!(times.ratio(Engine::Libfdt), None);

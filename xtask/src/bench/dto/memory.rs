@@ -4,15 +4,15 @@
 //! something while it waits for its output to be read, which begins when the merge is done, and again behind each piece;
 //! the empty run while it waits for its input.
 
-use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use super::Case;
 use super::engine::Engines;
+use crate::bench::process::high_water_mark;
 use crate::bench::table::{Table, grouped};
 use crate::files::{self, cannot};
 use crate::run::Result;
@@ -86,15 +86,4 @@ fn run(kbt: &Path, case: &Case) -> Result<u64> {
         Ok(status) if status.success() => peak.ok_or_else(|| format!("{} has no peak", kbt.display())),
         status => Err(format!("{}: {status:?}", kbt.display())),
     }
-}
-
-/// Bytes.
-fn high_water_mark(child: &Child) -> Result<u64> {
-    let path = format!("/proc/{}/status", child.id());
-    let status = fs::read_to_string(&path).map_err(|error| cannot("read", path.as_ref(), &error))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes
-        .map(|kibibytes| kibibytes * 1024)
-        .ok_or_else(|| format!("no VmHWM in {path}: the run has ended"))
 }

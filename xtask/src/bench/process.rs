@@ -1,10 +1,11 @@
 //! What a whole process takes: times as bash's `time` has them, peak memory, allocations.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::files::cannot;
 use crate::run::{self, Result};
 
 /// What one run took, in seconds.
@@ -43,16 +44,30 @@ pub fn peak(command: &[String]) -> Result<u64> {
     let mut child = Command::new(program);
     child.args(words).stdout(Stdio::null()).stderr(Stdio::null()).env_remove("MAKEFLAGS");
     let mut child = child.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().map_err(|error| format!("{program}: {error}"))?.is_none() {
-        let status = fs::read_to_string(&status).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+        // Between its end and the wait it has no memory any more.
+        peak = peak.max(high_water_mark(&child).unwrap_or(0));
         thread::sleep(Duration::from_millis(1));
     }
     Ok(peak)
+}
+
+/// The peak of a running process's memory so far, in bytes.
+pub fn high_water_mark(child: &Child) -> Result<u64> {
+    let path = format!("/proc/{}/status", child.id());
+    let status = fs::read_to_string(&path).map_err(|error| cannot("read", path.as_ref(), &error))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes * 1024)
+        .ok_or_else(|| format!("no VmHWM in {path}: the run has ended"))
+}
+
+/// The middle of the figures; of an even number the upper one.
+pub fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
 
 /// How often a run asked for memory, as valgrind counts; `None` without it.
