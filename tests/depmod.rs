@@ -291,6 +291,20 @@ fn what_is_no_module_is_not_read_whole() {
 }
 
 #[test]
+fn a_bomb_is_an_error_of_its_module() {
+    let room = Room::small();
+    let zeros = vec![0; 100 << 20];
+    let bomb = kbt_compress::compress(kbt_compress::Compression::Gzip, &zeros).unwrap();
+    room.write("kernel/bomb.ko.gz", &bomb);
+    let output = room.ok(&[]);
+    let told = stderr(&output);
+    let limit = "kernel/bomb.ko.gz: gzip: more than 67108864 bytes would come out\n";
+    assert!(told.ends_with(limit) && told.lines().count() == 1, "{told}");
+    assert!(String::from_utf8_lossy(&room.outputs()["modules.dep"]).contains("\nkernel/bomb.ko.gz:\n"));
+    assert_eq!(room.run(&["--strict"]).status.code(), Some(1));
+}
+
+#[test]
 fn a_file_beside_the_modules_that_cannot_be_read_is_fatal() {
     for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
         let room = Room::small();

@@ -269,6 +269,11 @@ fn incremental_gives_the_bytes_of_a_full_run() {
         let words: &[&str] = if verify { &[&cache, "--verify"] } else { &[&cache] };
         let full = room.root().join("full");
         let mut random = Random::new(seed);
+        // So many that a few changes go to the small file.
+        for number in 0..60 {
+            room.module(&format!("kernel/f{number}.ko"), &module("f").import(&format!("r{}", number % 12)));
+        }
+        let mut changes = 0;
         for step in 0..30 {
             for _ in 0..random.below(4) {
                 change(&room, &mut random);
@@ -283,6 +288,10 @@ fn incremental_gives_the_bytes_of_a_full_run() {
             room.ok(words);
             room.ok(&["-o", full.to_str().unwrap()]);
             assert!(room.outputs() == room.outputs_at(&full), "seed {seed}, step {step}");
+            let mut files = fs::read_dir(room.root().join("cache")).unwrap();
+            changes +=
+                usize::from(files.any(|file| file.unwrap().path().extension() == Some("changes".as_ref())));
         }
+        assert!(changes > 0, "seed {seed}");
     }
 }

@@ -136,30 +136,32 @@ impl Incremental {
         }
         let changed = gathered.pieces.iter().filter(|piece| !matches!(piece, Piece::Large(_))).count();
         let small = gathered.large.is_some() && changed <= modules.len() / CHANGES;
-        let sides = [gathered.small.as_mut(), gathered.large.as_mut().filter(|_| !small)];
-        // What cannot be read any more is not kept any more.
-        let whole =
-            sides.map(|side| side.is_some_and(|side| Kind::ALL.into_iter().all(|kind| side.load(kind))));
-        let mut entries = Vec::with_capacity(if small { changed } else { modules.len() });
-        for (index, (file, piece)) in modules.iter().zip(&gathered.pieces).enumerate() {
-            entries.extend(match piece {
-                Piece::Small(entry) => {
-                    gathered.small.as_ref().filter(|_| whole[0]).and_then(|part| part.entry(*entry))
-                }
-                Piece::Large(entry) => {
-                    gathered.large.as_ref().filter(|_| whole[1]).and_then(|part| part.entry(*entry))
-                }
-                Piece::Read(Reading::Broken(_)) => None,
-                Piece::Read(Reading::Whole(facts)) => {
-                    let identity = found.identities.get(file.tag as usize).copied().unwrap_or_default();
-                    let content = gathered.contents.get(index).copied().unwrap_or_default();
-                    self.entry(file.path, identity, content, facts)
-                }
-            });
-        }
+        gathered.load_whole(!small);
+        let entries = self.entries(found, &gathered, small);
         if let Err(why) = self.write(small, learnt, &entries) {
             log.tell(Level::Warning, format!("cannot keep what was read in {}: {why}", self.file.display()));
         }
+    }
+
+    /// What the small file is to have, or the large one.
+    fn entries<'g>(
+        &self,
+        found: &'g Found,
+        gathered: &'g Gathered<'_>,
+        small: bool,
+    ) -> Vec<(CacheEntry<'g>, Facts<'g>)> {
+        let entry = |(index, (file, piece)): (usize, (ModuleFile<'g>, &'g Piece))| match piece {
+            Piece::Small(entry) => gathered.small.as_ref()?.entry(*entry),
+            Piece::Large(_) if small => None,
+            Piece::Large(entry) => gathered.large.as_ref()?.entry(*entry),
+            Piece::Read(Reading::Broken(_)) => None,
+            Piece::Read(Reading::Whole(facts)) => {
+                let identity = found.identities.get(file.tag as usize).copied().unwrap_or_default();
+                let content = gathered.contents.get(index).copied().unwrap_or_default();
+                self.entry(file.path, identity, content, facts)
+            }
+        };
+        found.modules.iter().zip(&gathered.pieces).enumerate().filter_map(entry).collect()
     }
 
     /// What may be kept of a module that was read.
@@ -280,6 +282,14 @@ impl<'c> Gathered<'c> {
         parts.all(|part| kinds.iter().all(|kind| part.load(*kind)))
     }
 
+    /// Reads all facts of the small file, and if `large` of the large one. Where that cannot be done any more the entries
+    /// are not kept any more.
+    fn load_whole(&mut self, large: bool) {
+        let is_whole = |part: &mut Part<'c>| Kind::ALL.into_iter().all(|kind| part.load(kind));
+        self.small.take_if(|part| !is_whole(part));
+        self.large.take_if(|part| large && !is_whole(part));
+    }
+
     /// What is there of the facts, in the order of the modules.
     pub fn views(&self) -> Vec<Facts<'_>> {
         self.pieces.iter().map(|piece| self.view(piece).unwrap_or_default()).collect()
@@ -295,7 +305,7 @@ impl<'c> Gathered<'c> {
 
     /// How many symbols there are in what is there of the facts.
     pub fn symbols(&self) -> usize {
-        self.views().iter().map(|facts| facts.exports().len()).sum()
+        self.pieces.iter().filter_map(|piece| self.view(piece)).map(|facts| facts.exports().len()).sum()
     }
 
     /// The checksums of all facts, in the order of the modules.
