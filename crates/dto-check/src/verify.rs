@@ -310,7 +310,7 @@ impl<'r, 'a> Verifier<'r, 'a> {
         let is_phandle = matches!(name, b"phandle" | b"linux,phandle");
         let kind = match tree.property(place, name) {
             // The base's may stay under the other name.
-            None if is_phandle && tree.node(place).phandle != 0 => return,
+            None if is_phandle && tree.phandle(place) != 0 => return,
             None => Some(FaultKind::PropertyMissing),
             // Its number is the merge's affair; who refers to it is looked at there.
             Some(_) if is_phandle => None,

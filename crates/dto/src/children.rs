@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte, same};
 
-use crate::chain::Rest;
 use crate::error::{Error, ErrorKind, WarningKind, text};
+use crate::links::{Change, Rest};
 use crate::live::{Appended, Live, Run};
 use crate::lookup::{Slots, WALKS, WIDE};
 use crate::source::{NodeId, SourceId};
@@ -29,25 +29,43 @@ impl<'a> Live<'a> {
 
     #[inline]
     fn look_up_child(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
-        if let Some(patch) = self.patch(parent).filter(|patch| patch.children_indexed) {
-            let lookup = &self.lookups[patch.lookup as usize - 1];
-            let table = if loose { &lookup.loose_children } else { &lookup.children };
-            let hash = self.seed.hash(name);
-            let found = table.find(hash, |child| self.is_key(child, name, hash))?;
-            return Some(self.numbered(found & NUMBER));
+        match self.children_table(parent) {
+            Some(table) => self.look_into_table(table, name, loose),
+            None => self.look_among_children(parent, name, loose),
         }
-        self.look_among_children(parent, name, loose)
+    }
+
+    /// The number of the node's tables, if there is one of its children.
+    #[inline]
+    pub(crate) fn children_table(&self, parent: NodeId) -> Option<usize> {
+        let state = self.state(parent);
+        state.children_indexed.then(|| state.lookup as usize - 1)
+    }
+
+    /// [`Live::find_child`] of the node that these tables are of.
+    #[inline]
+    pub(crate) fn find_in_table(&self, table: usize, name: &[u8]) -> Option<NodeId> {
+        self.look_into_table(table, name, self.loose_names)
+    }
+
+    #[inline]
+    fn look_into_table(&self, table: usize, name: &[u8], loose: bool) -> Option<NodeId> {
+        let lookup = &self.lookups[table];
+        let table = if loose { &lookup.loose_children } else { &lookup.children };
+        let hash = self.seed.hash(name);
+        let found = table.find(hash, |child| self.is_key(child, name, hash))?;
+        Some(self.numbered(found & NUMBER))
     }
 
     #[inline(never)]
     fn look_among_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> Option<NodeId> {
-        if self.patch(parent).is_some_and(|patch| patch.walks >= WALKS) {
+        if self.state(parent).walks >= WALKS {
             self.index_children(parent);
             return self.look_up_child(parent, name, loose);
         }
         let (found, wide) = self.walk_children(parent, name, loose);
         if wide {
-            self.patch_mut(parent).walks += 1;
+            self.change_state(parent, |state| state.walks += 1);
         }
         found
     }
@@ -56,7 +74,7 @@ impl<'a> Live<'a> {
     /// table of them.
     pub(crate) fn expect_look_ups(&mut self, parent: NodeId) {
         if (self.node(parent).subtree_end.0 - parent.node.0) as usize > WIDE {
-            self.patch_mut(parent).walks = WALKS;
+            self.change_state(parent, |state| state.walks = WALKS);
         }
     }
 
@@ -84,8 +102,11 @@ impl<'a> Live<'a> {
             next = source.tree.node(child).subtree_end;
         }
         let mut found = found.map(|node| NodeId { source: parent.source, node });
-        if let Some(patch) = self.patch(parent) {
-            let mut appended = self.appended(patch);
+        let list = self.list(parent);
+        if !list.is_empty() {
+            let mut appended = self.appended(list);
+            // Changes of other kinds are walked over, too.
+            wide |= self.links.iter(list).nth(WIDE).is_some();
             let mut count = 0;
             while let Some(child) = self.next_appended(&mut appended) {
                 count += 1;
@@ -104,7 +125,7 @@ impl<'a> Live<'a> {
 
     /// Whether the children that a node was read with are not its children any more.
     fn is_piecewise(&self, node: NodeId) -> bool {
-        self.patch(node).is_some_and(|patch| patch.piecewise)
+        self.state(node).piecewise
     }
 
     /// The key under which a child is in a table.
@@ -138,8 +159,7 @@ impl<'a> Live<'a> {
     /// Puts the children of `parent` into a table.
     #[inline(never)]
     fn index_children(&mut self, parent: NodeId) {
-        let patch = self.touch(parent);
-        let number = self.lookup(patch);
+        let number = self.lookup(parent);
         let mut table = Slots::default();
         let mut loose = Slots::default();
         let mut duplicates = Vec::new();
@@ -159,7 +179,7 @@ impl<'a> Live<'a> {
             self.index_child_loosely(&mut loose, child, true);
         }
         (self.lookups[number].children, self.lookups[number].loose_children) = (table, loose);
-        self.patches[patch as usize].children_indexed = true;
+        self.change_state(parent, |state| state.children_indexed = true);
         for later in duplicates {
             self.warn_duplicate(later);
         }
@@ -228,8 +248,12 @@ impl<'a> Live<'a> {
     }
 
     pub(crate) fn has_children(&self, node: NodeId) -> bool {
-        self.source(node.source).tree.first_child(node.node).is_some() && !self.is_piecewise(node)
-            || self.patch(node).is_some_and(|patch| !patch.children.is_empty())
+        let state = self.state(node);
+        if state.children_indexed {
+            return self.lookups[state.lookup as usize - 1].children.len() > 0;
+        }
+        self.source(node.source).tree.first_child(node.node).is_some() && !state.piecewise
+            || self.next_appended(&mut self.appended(self.list(node))).is_some()
     }
 
     /// Appends `child`, with its subtree, to `parent`, which is `depth` levels deep.
@@ -247,10 +271,9 @@ impl<'a> Live<'a> {
             return Err(source.error(ErrorKind::TooDeep, child.source, self.node(child).begin));
         }
         if self.source(child.source).tree.first_child(child.node).is_some() {
-            let patch = self.patch_mut(child);
-            patch.piecewise = true;
-            patch.children_indexed = false;
-            patch.walks = 0;
+            self.change_state(child, |state| {
+                (state.piecewise, state.children_indexed, state.walks) = (true, false, 0);
+            });
         }
         self.append_child(parent, child);
         Ok(())
@@ -261,13 +284,12 @@ impl<'a> Live<'a> {
         if runs.len() == 0 {
             return;
         }
-        let patch = self.touch(parent);
-        let mut indexed = self.patches[patch as usize].children_indexed;
-        let number = if indexed { self.lookup(patch) } else { 0 };
+        let mut indexed = self.state(parent).children_indexed;
+        let number = if indexed { self.lookup(parent) } else { 0 };
         if indexed && runs.len() > self.lookups[number].children.len() {
             // Mostly nobody asks for these again; who does waits for a new table.
             indexed = false;
-            self.patches[patch as usize].children_indexed = false;
+            self.change_state(parent, |state| state.children_indexed = false);
             (self.lookups[number].children, self.lookups[number].loose_children) = Default::default();
         }
         for run in runs {
@@ -281,9 +303,9 @@ impl<'a> Live<'a> {
 
     fn append_child(&mut self, parent: NodeId, child: NodeId) {
         let to = self.node(child).subtree_end;
-        let patch = self.append_run(parent, Run { source: child.source, from: child.node, to });
-        if self.patches[patch as usize].children_indexed {
-            let number = self.lookup(patch);
+        self.append_run(parent, Run { source: child.source, from: child.node, to });
+        if self.state(parent).children_indexed {
+            let number = self.lookup(parent);
             self.index_appended(number, child);
         }
     }
@@ -296,16 +318,16 @@ impl<'a> Live<'a> {
         self.lookups[number] = lookup;
     }
 
-    /// Appends subtrees to `parent`; gives the number of its patch.
+    /// Appends subtrees to `parent`.
     #[inline]
-    fn append_run(&mut self, parent: NodeId, run: Run) -> u32 {
-        let number = self.touch(parent);
-        let chain = &mut self.patches[number as usize].children;
-        match self.children.last_mut(*chain) {
-            Some(last) if (last.source, last.to) == (run.source, run.from) => last.to = run.to,
-            _ => _ = self.children.push(chain, run),
+    fn append_run(&mut self, parent: NodeId, run: Run) {
+        let first = self.source(run.source).first_node;
+        let (from, to) = (first + run.from.0, first + run.to.0);
+        let list = self.list(parent);
+        // No run begins with a root node, so none goes on in the next source.
+        if !self.links.extend_run(list, from, to) {
+            self.push_change(parent, list, Change::Run { from, to });
         }
-        number
     }
 
     /// Appends all children of `content` to `parent`, which has none and is `depth` levels deep.
@@ -319,6 +341,10 @@ impl<'a> Live<'a> {
         let from = NodeIndex(content.node.0 + 1);
         self.check_depth(content, from, depth)?;
         let to = self.node(content).subtree_end;
+        if self.state(parent).children_indexed {
+            // A table of no children; who asks again waits for a new one.
+            self.change_state(parent, |state| state.children_indexed = false);
+        }
         self.append_run(parent, Run { source: content.source, from, to });
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
     let (mut siblings, mut places) = (Siblings::default(), Places::default());
     for index in 0..overlay.wanted_labels.len() {
         let label = overlay.wanted_labels[index];
@@ -110,7 +110,7 @@ struct Places {
 /// Writes the wanted node's phandle to every place in the list.
 fn write_phandle<'a>(
     live: &mut Live<'a>,
-    overlay: &mut Overlay<'_>,
+    overlay: &mut Overlay,
     list: &Property,
     wanted: (u32, NodeId),
     places: &mut Places,
@@ -136,7 +136,8 @@ fn write_phandle<'a>(
         if fixup.property == b"target"
             && let Some(fragment) = overlay.fragment_mut(last.1)
         {
-            (fragment.labelled, fragment.target) = (wanted.0, Some(wanted.1));
+            fragment.labelled = wanted.0;
+            fragment.set_target(live.number(wanted.1));
         }
         live.source_mut(id).change_cell(&property, fixup.at, |_| wanted.0);
     }
@@ -147,17 +148,20 @@ fn write_phandle<'a>(
 /// the other entries: most entries are so, and in the order of the fragments.
 fn write_target<'e>(
     live: &mut Live<'_>,
-    overlay: &mut Overlay<'_>,
+    overlay: &mut Overlay,
     list: &'e [u8],
     wanted: (u32, NodeId),
     guess: &mut usize,
 ) -> Option<&'e [u8]> {
+    let number = live.number(wanted.1);
     let source = live.source_mut(overlay.source);
     let fragment = overlay.distinct_fragment(*guess)?;
-    let (name, path) = list.strip_prefix(b"/")?.split_at_checked(fragment.name.len())?;
-    let behind = path.strip_prefix(b":target:0\0").filter(|_| same(name, fragment.name))?;
-    *source.cell_mut(fragment.target_only?)? = wanted.0.to_be_bytes();
-    (fragment.labelled, fragment.target) = (wanted.0, Some(wanted.1));
+    let fragment_name = source.name_of_length(fragment.node, fragment.name_length)?;
+    let (name, path) = list.strip_prefix(b"/")?.split_at_checked(fragment_name.len())?;
+    let behind = path.strip_prefix(b":target:0\0").filter(|_| same(name, fragment_name))?;
+    *source.cell_mut(fragment.target_only()?)? = wanted.0.to_be_bytes();
+    fragment.labelled = wanted.0;
+    fragment.set_target(number);
     *guess += 1;
     Some(behind)
 }
@@ -166,7 +170,7 @@ fn write_target<'e>(
 #[inline]
 fn find_property<'a>(
     live: &Live<'a>,
-    overlay: &Overlay<'_>,
+    overlay: &Overlay,
     list: &Property,
     fixup: &Fixup<'_>,
     node: NodeIndex,
@@ -187,14 +191,14 @@ fn find_property<'a>(
 }
 
 #[cold]
-fn bad_entry(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, entry: &[u8]) -> Error {
+fn bad_entry(live: &Live<'_>, overlay: &Overlay, list: &Property, entry: &[u8]) -> Error {
     let kind = ErrorKind::BadFixup { entry: text(entry) };
     place(live, overlay, list, kind).fragment(fragment_of(entry))
 }
 
 fn find_node(
     live: &mut Live<'_>,
-    overlay: &Overlay<'_>,
+    overlay: &Overlay,
     list: &Property,
     fixup: &Fixup<'_>,
 ) -> Result<NodeIndex, Error> {
@@ -238,7 +242,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 /// An error about a label's list, at the list, or at the first place that wants the label.
-fn place(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, kind: ErrorKind) -> Error {
+fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -> Error {
     let source = live.source(overlay.source);
     let error = source.error(kind, overlay.source, list.at);
     let value = source.original.value(list);

@@ -31,10 +31,10 @@ extern crate std;
 
 mod base;
 mod bootargs;
-mod chain;
 mod children;
 mod error;
 mod fixups;
+mod links;
 mod live;
 mod local_fixups;
 mod lookup;
@@ -68,6 +68,9 @@ use merge::Merging;
 use names::Names;
 use overlay::{Overlay, Placement};
 use source::{NodeId, Source, SourceId};
+
+/// Links that are not a fragment's: of labelled nodes that get a phandle, of nodes with many children.
+const SPARE_LINKS: usize = 64;
 
 /// What a merge is allowed to do.
 #[derive(Debug, Clone, Default)]
@@ -139,7 +142,7 @@ fn check_merge(
 
 struct Merge<'a, 'o> {
     live: Live<'a>,
-    overlays: Vec<Overlay<'a>>,
+    overlays: Vec<Overlay>,
     options: &'o Options,
     boot_arguments: BootArguments,
 }
@@ -153,6 +156,9 @@ impl<'a, 'o> Merge<'a, 'o> {
         }
         if options.concat_bootargs {
             merge.boot_arguments.join(&mut merge.live);
+        }
+        if merge.live.too_large {
+            return Err(Error::new(ErrorKind::TooLarge, Input::Base));
         }
         Ok(merge)
     }
@@ -168,14 +174,12 @@ impl<'a, 'o> Merge<'a, 'o> {
             sources.push(Source::overlay(&blob, input)?);
         }
         // All places in all structure blocks can be counted in 32 bits.
-        let bytes: usize = sources.iter().map(|source| source.original.bytes().len()).sum();
-        if u32::try_from(bytes).is_err() {
-            return Err(Error::new(ErrorKind::TooLarge, Input::Base));
-        }
-        let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names);
+        let bytes: usize = sources.iter().map(Source::counted_bytes).sum();
+        let bytes = u32::try_from(bytes).map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;
+        let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names, bytes);
 
         let parts = (0..overlays.len()).map(SourceId::of_overlay);
-        let mut overlays: Vec<Overlay<'a>> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
+        let mut overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
         for overlay in &mut overlays {
             overlay.has_duplicates = !options.loose_names && siblings::any(&mut live, overlay);
         }
@@ -186,7 +190,9 @@ impl<'a, 'o> Merge<'a, 'o> {
             start += u32::try_from(live.source(overlay.source).original.bytes().len()).unwrap_or(0);
         }
         live.names.locate_in_base();
-        live.reserve_properties(placements.iter().map(Placement::len).sum());
+        // A fragment mostly changes properties, or appends one run of nodes; what is not needed is not touched.
+        let fragments: usize = overlays.iter().map(|overlay| overlay.fragments.len()).sum();
+        live.links.reserve(placements.iter().map(Placement::len).sum::<usize>() + fragments + SPARE_LINKS);
         for placement in placements {
             placement.write(&mut live);
         }
@@ -209,7 +215,7 @@ impl<'a, 'o> Merge<'a, 'o> {
     }
 
     /// Applies one overlay to the tree so far.
-    fn apply(&mut self, mut overlay: Overlay<'_>) -> Result<(), Error> {
+    fn apply(&mut self, mut overlay: Overlay) -> Result<(), Error> {
         let live = &mut self.live;
         symbols::find(live);
         phandles::shift_phandles(live, overlay.source)?;
@@ -219,15 +225,16 @@ impl<'a, 'o> Merge<'a, 'o> {
         symbols::update_symbols(&mut self.live, &overlay)
     }
 
-    fn merge_fragments(&mut self, overlay: &mut Overlay<'_>) -> Result<(), Error> {
+    fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
         let mut merging = Merging::new(self.options.loose_names || overlay.has_duplicates);
         for fragment in &mut overlay.fragments {
             let target = target::find_target(live, id, fragment, self.options)?;
-            fragment.target = Some(target);
             let content = NodeId { source: id, node: fragment.overlay };
-            merging.merge_node(live, target, content).map_err(|error| error.fragment(fragment.name))?;
+            merging
+                .merge_node(live, target, content)
+                .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
             if self.options.concat_bootargs {
                 self.boot_arguments.take_extension(live);
             }

@@ -1,9 +1,9 @@
 //! The merged tree as it stands between two overlays: the sources, and what happens to their nodes.
 //!
-//! Idea: nothing is rebuilt. A node that an overlay changes gets a [`Patch`]: properties to replace or to
-//! append, subtrees to append. A subtree that an overlay adds stays in the overlay's own source and is one
-//! entry in its parent's patch; a later fragment or overlay may patch its nodes in turn. Looking up, the live
-//! tree is the source's own children and properties, then what the patch adds. [`splice`](crate::splice)
+//! Idea: nothing is rebuilt. A node that an overlay changes gets a list of changes ([`links`](crate::links)): properties to
+//! replace or to append, subtrees to append. A subtree that an overlay adds stays in the overlay's own source and is one
+//! change of its parent; a later fragment or overlay may change its nodes in turn. Looking up, the live
+//! tree is the source's own children and properties, then what the changes add. [`splice`](crate::splice)
 //! finally writes untouched ranges as they are.
 //!
 //! Limits: a node with many children or properties is looked up in a table after some look-ups, so that no input
@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{Node, NodeIndex, StructureOffset};
 
-use crate::chain::{Chain, Chains, Rest};
 use crate::error::{Place, Warning, WarningKind};
+use crate::links::{Change, Links, List, PropertyPlace, Rest, State};
 use crate::lookup::Lookup;
 use crate::names::Names;
 use crate::phandles::{self, Phandles};
@@ -24,27 +24,8 @@ use crate::table::Seed;
 /// More warnings than this are not kept.
 const MAX_WARNINGS: usize = 100;
 
-/// From here on an entry of [`Source::patch_of`] stands for a node that was merged into another.
+/// From here on an entry of [`Source::changes_of`] stands for a node that was merged into another.
 pub(crate) const MERGED: u32 = 1 << 31;
-
-/// What happens to a node.
-#[derive(Debug, Default)]
-pub(crate) struct Patch {
-    /// Subtrees to append.
-    pub(crate) children: Chain,
-    /// Properties to append.
-    pub(crate) additions: Chain,
-    /// Overrides of own properties.
-    pub(crate) overridden: Chain,
-    /// The number of its tables plus one, once it has any.
-    pub(crate) lookup: u32,
-    /// How often its children or properties, which are many, were walked through.
-    pub(crate) walks: u8,
-    /// Its own children are not where they were read: each was appended to it or merged by itself.
-    pub(crate) piecewise: bool,
-    pub(crate) children_indexed: bool,
-    pub(crate) properties_indexed: bool,
-}
 
 /// Nodes of a source whose subtrees stand one behind the other, and are appended so.
 #[derive(Debug, Clone, Copy)]
@@ -62,56 +43,51 @@ pub(crate) struct Appended {
     pub(crate) rest: Rest,
 }
 
-/// What happens to a property.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Override {
-    /// Where it stands in its source.
-    pub(crate) at: StructureOffset,
-    /// What is written for it.
-    pub(crate) replacement: PropertyRef,
-}
-
 /// The merged tree.
 #[derive(Debug)]
 pub(crate) struct Live<'a> {
     pub(crate) sources: Vec<Source<'a>>,
     pub(crate) names: Names<'a>,
     pub(crate) phandles: Phandles,
-    pub(crate) patches: Vec<Patch>,
-    pub(crate) children: Chains<Run>,
-    pub(crate) additions: Chains<PropertyRef>,
-    pub(crate) overrides: Chains<Override>,
+    pub(crate) links: Links,
     pub(crate) warnings: Vec<Warning>,
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
     pub(crate) lookups: Vec<Lookup>,
     pub(crate) seed: Seed,
     pub(crate) loose_names: bool,
-    /// Bytes of all structure blocks that were read.
-    pub(crate) input_bytes: usize,
+    /// Bytes of all structure blocks that were read; what the merge makes stands behind them.
+    pub(crate) input_bytes: u32,
+    /// Whether places in all that was read and made cannot be counted in 32 bits any more.
+    pub(crate) too_large: bool,
 }
 
 impl<'a> Live<'a> {
-    pub(crate) fn new(mut sources: Vec<Source<'a>>, names: Names<'a>, loose_names: bool) -> Self {
-        let mut first_node = 0_u32;
-        for source in &mut sources {
-            source.first_node = first_node;
+    /// `input_bytes`: of all structure blocks, as [`Source::counted_bytes`] tells.
+    pub(crate) fn new(
+        mut sources: Vec<Source<'a>>,
+        names: Names<'a>,
+        loose_names: bool,
+        input_bytes: u32,
+    ) -> Self {
+        let (mut first_node, mut first_byte) = (0_u32, 0_u32);
+        for (id, source) in (0..).map(SourceId).zip(&mut sources) {
+            (source.first_node, source.first_byte) = (first_node, first_byte);
             // All inputs have less than 2^32 bytes, and a node takes 12.
             first_node += u32::try_from(source.tree.nodes().len()).unwrap_or(0);
+            if id != SourceId::MADE {
+                first_byte += u32::try_from(source.counted_bytes()).unwrap_or(0);
+            }
         }
         let more = sources.iter().skip(1).map(|source| source.tree.phandles().len()).sum();
         let phandles = Phandles::new(sources[0].tree.largest_phandle(), more);
-        let added: usize = sources.iter().skip(1).map(|source| source.tree.nodes().len()).sum();
-        let input_bytes = sources.iter().map(|source| source.original.bytes().len()).sum();
         Self {
             sources,
             names,
             phandles,
             input_bytes,
-            patches: Vec::with_capacity(added),
-            children: Chains::default(),
-            additions: Chains::default(),
-            overrides: Chains::default(),
+            too_large: false,
+            links: Links::default(),
             warnings: Vec::new(),
             symbols: None,
             lookups: Vec::new(),
@@ -136,33 +112,81 @@ impl<'a> Live<'a> {
         self.source(id.source).name(id.node)
     }
 
-    /// The number of the node's patch, if anything happens to it.
-    pub(crate) fn patch_number(&self, id: NodeId) -> Option<u32> {
-        let slot = self.source(id.source).patch_of.get(id.node.index())?;
-        slot.checked_sub(1).filter(|&number| number < MERGED)
-    }
-
-    /// The node's patch, if anything happens to it.
-    pub(crate) fn patch(&self, id: NodeId) -> Option<&Patch> {
-        self.patches.get(self.patch_number(id)? as usize)
-    }
-
-    /// The number of the node's patch, made if there is none.
+    /// What happens to the node.
     #[inline]
-    pub(crate) fn touch(&mut self, id: NodeId) -> u32 {
-        let Self { sources, patches, .. } = self;
-        let slot = sources[id.source.0 as usize].patch_slot(id.node);
-        if *slot == 0 {
-            patches.push(Patch::default());
-            // A patch stands for a node, and all nodes together are counted in 32 bits.
-            *slot = u32::try_from(patches.len()).unwrap_or(u32::MAX);
-        }
-        *slot - 1
+    pub(crate) fn list(&self, id: NodeId) -> List {
+        let slot = self.source(id.source).changes_of.get(id.node.index());
+        let last = slot.and_then(|slot| slot.checked_sub(1)).filter(|&last| last < MERGED);
+        last.map_or(List::EMPTY, List::ending_in)
     }
 
-    pub(crate) fn patch_mut(&mut self, id: NodeId) -> &mut Patch {
-        let number = self.touch(id);
-        &mut self.patches[number as usize]
+    /// What is known of the node if it has many children or properties.
+    #[inline]
+    pub(crate) fn state(&self, id: NodeId) -> State {
+        self.links.state(self.list(id))
+    }
+
+    pub(crate) fn change_state(&mut self, id: NodeId, change: impl FnOnce(&mut State)) {
+        let list = self.list(id);
+        let mut state = self.links.state(list);
+        change(&mut state);
+        let list = self.links.set_state(list, state);
+        self.set_list(id, list);
+    }
+
+    /// Notes that something happens to the node; gives the number of the link.
+    #[inline(always)]
+    pub(crate) fn push_change(&mut self, id: NodeId, list: List, change: Change) -> u32 {
+        let link = self.links.push(list, change);
+        self.set_list(id, List::ending_in(link));
+        link
+    }
+
+    #[inline]
+    fn set_list(&mut self, id: NodeId, list: List) {
+        *self.source_mut(id.source).changes_slot(id.node) = list.number_plus_one();
+    }
+
+    /// The number of a property's place among those of all structure blocks; what the merge makes is behind the others.
+    #[inline]
+    pub(crate) fn place_of(&self, property: PropertyRef) -> PropertyPlace {
+        if property.source == SourceId::MADE {
+            return PropertyPlace(self.input_bytes.wrapping_add(property.at.0));
+        }
+        PropertyPlace(self.source(property.source).first_byte + property.at.0)
+    }
+
+    /// The property at a place; none where it was taken away.
+    #[inline]
+    pub(crate) fn property_ref(&self, place: PropertyPlace) -> Option<PropertyRef> {
+        let (source, at) = self.locate(place)?;
+        // There are less sources than tokens.
+        Some(PropertyRef { source: SourceId(u32::try_from(source).unwrap_or(0)), at })
+    }
+
+    /// The same with the source itself.
+    #[inline(always)]
+    pub(crate) fn source_of(&self, place: PropertyPlace) -> Option<(&Source<'a>, StructureOffset)> {
+        // Mostly there is one overlay, the last of the sources.
+        match self.sources.last() {
+            Some(last) if (last.first_byte..self.input_bytes).contains(&place.0) => {
+                Some((last, StructureOffset(place.0 - last.first_byte)))
+            }
+            _ => {
+                let (source, at) = self.locate(place)?;
+                Some((self.sources.get(source)?, at))
+            }
+        }
+    }
+
+    /// The number of a place's source, and where it is in that.
+    fn locate(&self, place: PropertyPlace) -> Option<(usize, StructureOffset)> {
+        if let Some(at) = place.0.checked_sub(self.input_bytes) {
+            let made = (SourceId::MADE.0 as usize, StructureOffset(at));
+            return (place != PropertyPlace::REMOVED).then_some(made);
+        }
+        let source = self.sources.partition_point(|source| source.first_byte <= place.0).checked_sub(1)?;
+        Some((source, StructureOffset(place.0 - self.sources[source].first_byte)))
     }
 
     /// Keeps a warning, once.
@@ -184,7 +208,7 @@ impl<'a> Live<'a> {
             return None;
         }
         let above = NodeId { source: id.source, node: self.node(id).parent };
-        let slot = self.source(above.source).patch_of.get(above.node.index());
+        let slot = self.source(above.source).changes_of.get(above.node.index());
         let merged_into = slot.and_then(|slot| slot.checked_sub(MERGED));
         Some(merged_into.map_or(above, |number| self.numbered(number)))
     }
@@ -192,7 +216,7 @@ impl<'a> Live<'a> {
     /// Notes that `content`, which has children, was merged into another node: that is their parent now.
     pub(crate) fn merge_into(&mut self, content: NodeId, target: NodeId) {
         let number = self.number(target);
-        *self.sources[content.source.0 as usize].patch_slot(content.node) = MERGED + number;
+        *self.sources[content.source.0 as usize].changes_slot(content.node) = MERGED + number;
     }
 
     /// A node's number among all sources.
@@ -214,38 +238,52 @@ impl<'a> Live<'a> {
         NodeId { source: SourceId(u32::try_from(source).unwrap_or(0)), node }
     }
 
-    /// The subtrees that were appended to a node.
-    pub(crate) fn appended(&self, patch: &Patch) -> Appended {
+    /// The subtrees that a list of changes appends.
+    pub(crate) fn appended(&self, list: List) -> Appended {
         let none = Run { source: SourceId::BASE, from: NodeIndex::ROOT, to: NodeIndex::ROOT };
-        Appended { run: none, rest: self.children.all(patch.children) }
+        Appended { run: none, rest: self.links.all(list) }
     }
 
     /// The next of them.
     #[inline]
     pub(crate) fn next_appended(&self, left: &mut Appended) -> Option<NodeId> {
-        if left.run.from >= left.run.to {
-            (left.run, left.rest) = self.children.pop_front(left.rest)?;
+        if left.run.from >= left.run.to && !self.next_run(left) {
+            return None;
         }
         let child = NodeId { source: left.run.source, node: left.run.from };
         left.run.from = self.node(child).subtree_end;
         Some(child)
     }
 
-    /// The children that were appended to a node.
-    pub(crate) fn appended_children(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        let mut left = self.patch(node).map(|patch| self.appended(patch));
-        core::iter::from_fn(move || self.next_appended(left.as_mut()?))
+    /// Goes on to the next subtrees that stand one behind the other; says whether there are any.
+    pub(crate) fn next_run(&self, left: &mut Appended) -> bool {
+        while let Some((_, change)) = self.links.pop_front(&mut left.rest) {
+            if let Change::Run { from, to } = change {
+                let NodeId { source, node } = self.numbered(from);
+                left.run = Run { source, from: node, to: NodeIndex(node.0 + (to - from)) };
+                return true;
+            }
+        }
+        false
     }
 
-    /// The number of the tables of the node that this patch is of.
-    pub(crate) fn lookup(&mut self, patch: u32) -> usize {
-        let patch = &mut self.patches[patch as usize];
-        if patch.lookup == 0 {
-            self.lookups.push(Lookup::default());
-            // A node with tables has many children or properties, and all of them are counted in 32 bits.
-            patch.lookup = u32::try_from(self.lookups.len()).unwrap_or(u32::MAX);
+    /// The children that were appended to a node.
+    pub(crate) fn appended_children(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let mut left = self.appended(self.list(node));
+        core::iter::from_fn(move || self.next_appended(&mut left))
+    }
+
+    /// The number of the node's tables, made if it has none.
+    pub(crate) fn lookup(&mut self, node: NodeId) -> usize {
+        let state = self.state(node);
+        if state.lookup != 0 {
+            return state.lookup as usize - 1;
         }
-        patch.lookup as usize - 1
+        self.lookups.push(Lookup::default());
+        // A node with tables has many children or properties, and all of them are counted in 32 bits.
+        let number = u32::try_from(self.lookups.len()).unwrap_or(u32::MAX);
+        self.change_state(node, |state| state.lookup = number);
+        self.lookups.len() - 1
     }
 
     /// How deep a node is; the root node is 1 level deep.
@@ -290,7 +328,7 @@ impl<'a> Live<'a> {
     /// The phandle that a node was given after it was read.
     #[inline(never)]
     fn later_phandle(&mut self, node: NodeId) -> Option<u32> {
-        if self.patch(node).is_none_or(|patch| patch.additions.is_empty() && patch.overridden.is_empty()) {
+        if self.list(node).is_empty() {
             return None;
         }
         for name in [&b"phandle"[..], b"linux,phandle"] {

@@ -115,7 +115,7 @@ impl Merging {
     }
 
     /// Points the overlay's references to superseded phandles at what superseded them.
-    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay<'_>) {
+    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay) {
         live.phandles.end_overlay();
         let superseded = &mut self.superseded;
         if superseded.is_empty() {
@@ -162,7 +162,7 @@ fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
 /// Where target and content both have a phandle, the target's stays, and the overlay's references follow.
 fn join_phandles(live: &mut Live<'_>, target: NodeId, content: NodeId, superseded: &mut Vec<Superseded>) {
     let source = live.source(content.source);
-    let own = source.tree.node(content.node).phandle;
+    let own = source.tree.phandle(content.node);
     if own == 0 {
         return;
     }

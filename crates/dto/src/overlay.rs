@@ -7,21 +7,45 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
 use crate::names::{LabelId, NameId};
-use crate::source::{NodeId, Source, SourceId};
+use crate::source::{Source, SourceId};
 
 /// A child of the overlay's root that has an `__overlay__`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fragment<'a> {
-    pub(crate) name: &'a [u8],
+pub(crate) struct Fragment {
     pub(crate) node: NodeIndex,
+    /// Bytes of its name.
+    pub(crate) name_length: u32,
     /// Its `__overlay__`.
     pub(crate) overlay: NodeIndex,
-    /// Its property `target`, where that is one cell and all that it has: mostly so.
-    pub(crate) target_only: Option<StructureOffset>,
+    /// Its property `target`, or [`NO_TARGET`](Self::NO_TARGET).
+    target_only: StructureOffset,
     /// The phandle of the node that its `target`'s label leads to, or 0.
     pub(crate) labelled: u32,
-    /// That node; where it is merged into, once it was.
-    pub(crate) target: Option<NodeId>,
+    /// The number of that node among all sources plus one, or 0; of that which it is merged into, once it was.
+    target: u32,
+}
+
+impl Fragment {
+    /// Where the root node begins, and no property stands.
+    const NO_TARGET: StructureOffset = StructureOffset(0);
+
+    /// Its property `target`, where that is one cell and all that it has: mostly so.
+    #[inline]
+    pub(crate) fn target_only(&self) -> Option<StructureOffset> {
+        (self.target_only != Self::NO_TARGET).then_some(self.target_only)
+    }
+
+    /// The number, among all sources, of the node that its label leads to; of that which it is merged into, once it was.
+    #[inline]
+    pub(crate) fn target(&self) -> Option<u32> {
+        self.target.checked_sub(1)
+    }
+
+    #[inline]
+    pub(crate) fn set_target(&mut self, node: u32) {
+        // Nodes take 12 bytes of less than 2^32.
+        self.target = node + 1;
+    }
 }
 
 /// A property that is named like a label.
@@ -35,9 +59,9 @@ pub(crate) struct Label {
 
 /// An overlay's parts.
 #[derive(Debug)]
-pub(crate) struct Overlay<'a> {
+pub(crate) struct Overlay {
     pub(crate) source: SourceId,
-    pub(crate) fragments: Vec<Fragment<'a>>,
+    pub(crate) fragments: Vec<Fragment>,
     /// Where the last of them ends.
     pub(crate) end: StructureOffset,
     /// Whether each of the root's children up to the last fragment has a name that is longer, or ends in something
@@ -58,9 +82,9 @@ pub(crate) struct Overlay<'a> {
     pub(crate) local_fixups: Option<NodeIndex>,
 }
 
-impl<'a> Overlay<'a> {
+impl Overlay {
     /// Finds the parts below the root node; other children of it are not merged by any tool.
-    pub(crate) fn new(id: SourceId, source: &Source<'a>) -> Self {
+    pub(crate) fn new(id: SourceId, source: &Source<'_>) -> Self {
         let mut overlay = Self {
             source: id,
             // A fragment has two nodes at least; what is not needed is not touched.
@@ -91,12 +115,13 @@ impl<'a> Overlay<'a> {
             if let Some(content) = content {
                 let target_only = target_only(source, record, tree.node(first));
                 overlay.fragments.push(Fragment {
-                    name,
                     node,
+                    // A name is shorter than its input.
+                    name_length: u32::try_from(name.len()).unwrap_or(0),
                     overlay: content,
-                    target_only,
+                    target_only: target_only.unwrap_or(Fragment::NO_TARGET),
                     labelled: 0,
-                    target: None,
+                    target: 0,
                 });
                 overlay.end = record.end.plus(Tag::SIZE);
                 overlay.may_have_siblings |= tree.may_have_siblings_below(content);
@@ -117,18 +142,18 @@ impl<'a> Overlay<'a> {
 
     /// The fragment of that number, if no other child of the root can have its name.
     #[inline]
-    pub(crate) fn distinct_fragment(&mut self, number: usize) -> Option<&mut Fragment<'a>> {
+    pub(crate) fn distinct_fragment(&mut self, number: usize) -> Option<&mut Fragment> {
         self.fragments.get_mut(number).filter(|_| self.names_ascend)
     }
 
     /// The same, to be changed.
-    pub(crate) fn fragment_mut(&mut self, node: NodeIndex) -> Option<&mut Fragment<'a>> {
+    pub(crate) fn fragment_mut(&mut self, node: NodeIndex) -> Option<&mut Fragment> {
         let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
         self.fragments.get_mut(found.ok()?)
     }
 
     /// The fragment that this node is.
-    pub(crate) fn fragment(&self, node: NodeIndex) -> Option<&Fragment<'a>> {
+    pub(crate) fn fragment(&self, node: NodeIndex) -> Option<&Fragment> {
         let found = self.fragments.binary_search_by_key(&node, |fragment| fragment.node);
         self.fragments.get(found.ok()?)
     }
@@ -145,7 +170,7 @@ fn target_only(source: &Source<'_>, fragment: &Node, child: &Node) -> Option<Str
 /// gives where the latter stand. `start` is where the overlay begins among all of them.
 pub(crate) fn intern_names(
     live: &mut Live<'_>,
-    overlay: &mut Overlay<'_>,
+    overlay: &mut Overlay,
     start: u32,
 ) -> Result<Placement, Error> {
     let source = &live.sources[overlay.source.0 as usize];

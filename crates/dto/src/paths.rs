@@ -48,6 +48,8 @@ struct Above<'p> {
     parent: NodeId,
     /// Whether another path led to a child of that as well.
     again: bool,
+    /// The number of its table of children, once it has one.
+    table: Option<usize>,
 }
 
 impl<'p> Siblings<'p> {
@@ -62,15 +64,20 @@ impl<'p> Siblings<'p> {
             && !name.is_empty()
             && find_byte(name, b'/').is_none()
         {
+            if let Some(table) = above.table {
+                return live.find_in_table(table, name);
+            }
             if !above.again {
                 above.again = true;
                 live.expect_look_ups(above.parent);
             }
-            return live.find_child(above.parent, name);
+            let found = live.find_child(above.parent, name);
+            above.table = live.children_table(above.parent);
+            return found;
         }
         let end = path.iter().rposition(|&byte| byte == b'/')?;
         let parent = resolve_absolute(live, &path[..end])?;
-        self.last = Some(Above { path: &path[..=end], parent, again: false });
+        self.last = Some(Above { path: &path[..=end], parent, again: false, table: None });
         match &path[end + 1..] {
             [] => Some(parent),
             name => live.find_child(parent, name),

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{Property, StringsOffset, StructureOffset, Tag};
 
-use crate::live::{Live, Override};
+use crate::links::{Change, List, PropertyPlace};
+use crate::live::Live;
 use crate::lookup::{Slots, WALKS, WIDE};
 use crate::source::{NodeId, PropertyRef, SourceId};
 
@@ -44,12 +45,12 @@ impl Slot {
 impl Live<'_> {
     /// Where `node` keeps the property `name`.
     pub(crate) fn find_property(&mut self, node: NodeId, name: &[u8]) -> Option<Slot> {
-        let patch = self.patch_number(node);
-        if let Some(patch) = patch.filter(|&patch| self.patches[patch as usize].properties_indexed) {
-            return self.find_indexed_property(node, patch, name);
+        let list = self.list(node);
+        if let Some(lookup) = self.property_table(list) {
+            return self.find_indexed_property(node, lookup, name);
         }
         let own = self.own_properties(node);
-        let (found, seen) = self.walk_properties(patch, own, |other| self.names.is(other, name));
+        let (found, seen) = self.walk_properties(list, own, |other| self.names.is(other, name));
         if seen > WIDE {
             self.count_property_walk(node);
         }
@@ -59,29 +60,45 @@ impl Live<'_> {
     /// Sets the property of `node` whose name stands at `name` of the merged strings block: in place where the node has
     /// one, else behind the others.
     pub(crate) fn set_property(&mut self, node: NodeId, name: StringsOffset, property: PropertyRef) -> Slot {
-        let patch = self.touch(node);
-        let found = if self.patches[patch as usize].properties_indexed {
-            self.find_indexed_property(node, patch, self.names.get(name))
+        let mut list = self.list(node);
+        let mut table = self.property_table(list);
+        let found = if let Some(table) = table {
+            self.find_indexed_property(node, table, self.names.get(name))
         } else {
             let is = |other| {
                 other == name || self.names.may_be_elsewhere(other) && self.names.are_same(other, name)
             };
-            let (found, seen) = self.walk_properties(Some(patch), self.own_properties(node), is);
+            let (found, seen) = self.walk_properties(list, self.own_properties(node), is);
             if seen > WIDE {
                 self.count_property_walk(node);
+                list = self.list(node);
+                table = self.property_table(list);
             }
             found
         };
         match found {
-            Some(Slot::Source(at)) => self.override_at(patch, node, at, property),
+            Some(Slot::Source(at)) => self.override_at((list, table), node, at, self.place_of(property)),
             Some(slot) => self.replace_property(node, slot, Some(property)),
-            None => self.append_to(patch, node, property),
+            None => self.append_to((list, table), node, property),
         }
     }
 
+    /// The number of the tables of the list's node, if there is one of its properties.
+    #[inline]
+    fn property_table(&self, list: List) -> Option<usize> {
+        let state = self.links.state(list);
+        state.properties_indexed.then(|| state.lookup as usize - 1)
+    }
+
+    /// What happens to the node, and the number of its tables if there is one of its properties.
+    fn list_and_table(&self, node: NodeId) -> (List, Option<usize>) {
+        let list = self.list(node);
+        (list, self.property_table(list))
+    }
+
     #[cold]
-    fn find_indexed_property(&self, node: NodeId, patch: u32, name: &[u8]) -> Option<Slot> {
-        let table = &self.lookups[self.patches[patch as usize].lookup as usize - 1].properties;
+    fn find_indexed_property(&self, node: NodeId, lookup: usize, name: &[u8]) -> Option<Slot> {
+        let table = &self.lookups[lookup].properties;
         let is = |item| self.names.is(self.name_in(node, Slot::of_item(item)), name);
         table.find(self.seed.hash(name), is).map(Slot::of_item)
     }
@@ -90,10 +107,11 @@ impl Live<'_> {
     fn name_in(&self, node: NodeId, slot: Slot) -> StringsOffset {
         let property = match slot {
             Slot::Source(at) => Some(PropertyRef { source: node.source, at }),
-            Slot::Overridden(link) => {
-                self.overrides.get(link).map(|entry| PropertyRef { source: node.source, at: entry.at })
-            }
-            Slot::Added(link) => self.additions.get(link).and_then(PropertyRef::kept),
+            Slot::Overridden(link) => match self.links.get(link) {
+                Some(Change::Overridden { at, .. }) => Some(PropertyRef { source: node.source, at }),
+                _ => None,
+            },
+            Slot::Added(_) => self.current(node, slot),
         };
         property.map_or(StringsOffset(u32::MAX), |property| self.property_at(property).name)
     }
@@ -103,36 +121,37 @@ impl Live<'_> {
     #[inline(always)]
     fn walk_properties(
         &self,
-        patch: Option<u32>,
+        list: List,
         mut own: kbt_fdt::Properties<'_>,
         is: impl Fn(StringsOffset) -> bool,
     ) -> (Option<Slot>, usize) {
         let mut seen = 0;
-        let (additions, overridden) = patch.map_or_else(Default::default, |patch| {
-            let patch = &self.patches[patch as usize];
-            (patch.additions, patch.overridden)
-        });
         let start = own.position();
         for property in own.by_ref() {
             if is(property.name) {
                 // There are few: of a node with many properties those far behind are found in the table.
                 seen += (own.position() - start) / WORDS_A_PROPERTY;
-                if overridden.is_empty() {
-                    return (Some(Slot::Source(property.at)), seen);
+                let is_it = |change| matches!(change, Change::Overridden { at, .. } if at == property.at);
+                for (link, change) in self.links.iter(list) {
+                    if is_it(change) {
+                        return (Some(Slot::Overridden(link)), seen);
+                    }
+                    seen += 1;
                 }
-                let mut overrides = self.overrides.iter(overridden);
-                let link = overrides.find(|(_, entry)| entry.at == property.at).map(|(link, _)| link);
-                return (Some(link.map_or(Slot::Source(property.at), Slot::Overridden)), seen);
+                return (Some(Slot::Source(property.at)), seen);
             }
             seen += 1;
         }
         seen += (own.position() - start) / WORDS_A_PROPERTY;
         // Mostly there are none.
-        if additions.is_empty() {
+        if list.is_empty() {
             return (None, seen);
         }
-        for (link, addition) in self.additions.iter(additions) {
-            if addition.kept().is_some_and(|addition| is(self.property_at(addition).name)) {
+        for (link, change) in self.links.iter(list) {
+            if let Change::Added(place) = change
+                && let Some(addition) = self.property_ref(place)
+                && is(self.property_at(addition).name)
+            {
                 return (Some(Slot::Added(link)), seen);
             }
             seen += 1;
@@ -144,18 +163,16 @@ impl Live<'_> {
     /// gets a table.
     #[cold]
     fn count_property_walk(&mut self, node: NodeId) {
-        let patch = self.patch_mut(node);
-        patch.walks = patch.walks.saturating_add(1);
-        if patch.walks > WALKS {
+        self.change_state(node, |state| state.walks = state.walks.saturating_add(1));
+        if self.state(node).walks > WALKS {
             self.index_properties(node);
         }
     }
 
     fn index_properties(&mut self, node: NodeId) {
-        let patch = self.touch(node);
-        let number = self.lookup(patch);
-        let additions = self.patches[patch as usize].additions;
-        let added = || self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
+        let number = self.lookup(node);
+        let list = self.list(node);
+        let added = || self.added_slots(list);
         let mut table = Slots::default();
         table.reserve(self.own_properties(node).count() + added().count(), |_| 0);
         let links = self.overridden_links(node);
@@ -163,7 +180,13 @@ impl Live<'_> {
             self.index_property(&mut table, node, slot, false);
         }
         self.lookups[number].properties = table;
-        self.patches[patch as usize].properties_indexed = true;
+        self.change_state(node, |state| state.properties_indexed = true);
+    }
+
+    /// The properties that a list of changes appends.
+    fn added_slots(&self, list: List) -> impl Iterator<Item = Slot> + '_ {
+        let added = |(link, change)| matches!(change, Change::Added(_)).then_some(Slot::Added(link));
+        self.links.iter(list).filter_map(added)
     }
 
     fn index_property(&self, table: &mut Slots, node: NodeId, slot: Slot, replace: bool) {
@@ -174,18 +197,17 @@ impl Live<'_> {
         table.insert(self.seed.hash(name), slot.item(), is, hash_of, replace);
     }
 
-    /// Notes in the table of `node`, if it has one, that a property of it is kept in `slot` from now on.
+    /// Notes in the table of `node`'s properties, if it has one, that a property of it is kept in `slot` from now on.
     #[inline]
-    fn note_slot(&mut self, patch: u32, node: NodeId, slot: Slot) {
-        if self.patches[patch as usize].properties_indexed {
-            self.note_indexed_slot(patch, node, slot);
+    fn note_slot(&mut self, table: Option<usize>, node: NodeId, slot: Slot) {
+        if let Some(table) = table {
+            self.note_indexed_slot(table, node, slot);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn note_indexed_slot(&mut self, patch: u32, node: NodeId, slot: Slot) {
-        let number = self.lookup(patch);
+    fn note_indexed_slot(&mut self, number: usize, node: NodeId, slot: Slot) {
         let mut table = core::mem::take(&mut self.lookups[number].properties);
         self.index_property(&mut table, node, slot, true);
         self.lookups[number].properties = table;
@@ -193,9 +215,11 @@ impl Live<'_> {
 
     /// The links of the node's own properties that something else was put in place of.
     fn overridden_links(&self, node: NodeId) -> Vec<(StructureOffset, u32)> {
-        let overridden = self.patch(node).map(|patch| patch.overridden).unwrap_or_default();
-        let mut links: Vec<_> =
-            self.overrides.iter(overridden).map(|(link, entry)| (entry.at, link)).collect();
+        let overridden = |(link, change)| match change {
+            Change::Overridden { at, .. } => Some((at, link)),
+            _ => None,
+        };
+        let mut links: Vec<_> = self.links.iter(self.list(node)).filter_map(overridden).collect();
         links.sort_unstable();
         links
     }
@@ -216,8 +240,12 @@ impl Live<'_> {
     pub(crate) fn current(&self, node: NodeId, slot: Slot) -> Option<PropertyRef> {
         match slot {
             Slot::Source(at) => Some(PropertyRef { source: node.source, at }),
-            Slot::Overridden(link) => self.overrides.get(link)?.replacement.kept(),
-            Slot::Added(link) => self.additions.get(link)?.kept(),
+            Slot::Overridden(link) | Slot::Added(link) => match self.links.get(link)? {
+                Change::Overridden { replacement: place, .. } | Change::Added(place) => {
+                    self.property_ref(place)
+                }
+                _ => None,
+            },
         }
     }
 
@@ -232,24 +260,21 @@ impl Live<'_> {
         self.source(property.source).value(&self.property_at(property))
     }
 
-    /// Makes room for so many properties that come in place of others or behind them. What is not needed is not
-    /// touched.
-    pub(crate) fn reserve_properties(&mut self, count: usize) {
-        self.additions.reserve(count);
-        self.overrides.reserve(count);
-    }
-
     /// Appends a property that `node` is known to lack.
     pub(crate) fn append_property(&mut self, node: NodeId, property: PropertyRef) -> Slot {
-        let patch = self.touch(node);
-        self.append_to(patch, node, property)
+        self.append_to(self.list_and_table(node), node, property)
     }
 
-    #[inline]
-    fn append_to(&mut self, number: u32, node: NodeId, property: PropertyRef) -> Slot {
-        let patch = &mut self.patches[number as usize];
-        let slot = Slot::Added(self.additions.push(&mut patch.additions, property));
-        self.note_slot(number, node, slot);
+    #[inline(always)]
+    fn append_to(
+        &mut self,
+        (list, table): (List, Option<usize>),
+        node: NodeId,
+        property: PropertyRef,
+    ) -> Slot {
+        let added = Change::Added(self.place_of(property));
+        let slot = Slot::Added(self.push_change(node, list, added));
+        self.note_slot(table, node, slot);
         slot
     }
 
@@ -260,14 +285,10 @@ impl Live<'_> {
         slot: Slot,
         property: Option<PropertyRef>,
     ) -> Slot {
-        let property = property.unwrap_or(PropertyRef::REMOVED);
+        let place = property.map_or(PropertyPlace::REMOVED, |property| self.place_of(property));
         match slot {
-            Slot::Added(link) => self.additions.set(link, property),
-            Slot::Overridden(link) => self.overrides.change(link, |entry| entry.replacement = property),
-            Slot::Source(at) => {
-                let patch = self.touch(node);
-                return self.override_at(patch, node, at, property);
-            }
+            Slot::Added(link) | Slot::Overridden(link) => self.links.set_property(link, place),
+            Slot::Source(at) => return self.override_at(self.list_and_table(node), node, at, place),
         }
         slot
     }
@@ -275,14 +296,13 @@ impl Live<'_> {
     #[inline]
     fn override_at(
         &mut self,
-        number: u32,
+        (list, table): (List, Option<usize>),
         node: NodeId,
         at: StructureOffset,
-        replacement: PropertyRef,
+        replacement: PropertyPlace,
     ) -> Slot {
-        let patch = &mut self.patches[number as usize];
-        let slot = Slot::Overridden(self.overrides.push(&mut patch.overridden, Override { at, replacement }));
-        self.note_slot(number, node, slot);
+        let slot = Slot::Overridden(self.push_change(node, list, Change::Overridden { at, replacement }));
+        self.note_slot(table, node, slot);
         slot
     }
 
@@ -290,9 +310,9 @@ impl Live<'_> {
     pub(crate) fn properties(&self, node: NodeId) -> Vec<(Slot, PropertyRef)> {
         let links = self.overridden_links(node);
         let own = self.own_properties(node).map(|property| own_slot(&links, property.at));
-        let additions = self.patch(node).map(|patch| patch.additions).unwrap_or_default();
-        let added = self.additions.iter(additions).map(|(link, _)| Slot::Added(link));
-        own.chain(added).filter_map(|slot| Some((slot, self.current(node, slot)?))).collect()
+        own.chain(self.added_slots(self.list(node)))
+            .filter_map(|slot| Some((slot, self.current(node, slot)?)))
+            .collect()
     }
 
     /// The names of all properties of a node.
@@ -306,15 +326,17 @@ impl Live<'_> {
         const TIMES: usize = 16;
         const FREE: usize = 16 << 20;
         let made = self.source(SourceId::MADE).bytes.len();
-        made + bytes <= FREE || made + bytes <= self.input_bytes.saturating_mul(TIMES)
+        made + bytes <= FREE || made + bytes <= (self.input_bytes as usize).saturating_mul(TIMES)
     }
 
     /// Makes a property whose value is the concatenation of `parts`.
     pub(crate) fn make_property(&mut self, name: StringsOffset, parts: &[&[u8]]) -> PropertyRef {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let bytes = self.sources[SourceId::MADE.0 as usize].bytes.to_mut();
-        // Phandles and boot arguments are bounded by the inputs' sizes, symbols by `may_make`.
-        let at = StructureOffset(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        // Phandles and boot arguments are bounded by the inputs' sizes, symbols by `may_make`; where that is too much, the
+        // merge is refused at its end.
+        let at = StructureOffset(u32::try_from(bytes.len()).unwrap_or(0));
+        self.too_large |= u32::try_from(self.input_bytes as usize + bytes.len() + 4).is_err();
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         for word in [Tag::PROP, length, name.0] {
             bytes.extend_from_slice(&word.to_be_bytes());

@@ -16,7 +16,7 @@ use crate::table::Seed;
 /// Whether the overlay's fragments have siblings of one name; each but the first is told of.
 ///
 /// It is asked before anything is copied: a table of the names of a wide node takes as much as its nodes.
-pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay<'_>) -> bool {
+pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay) -> bool {
     if !overlay.may_have_siblings {
         return false;
     }

@@ -53,17 +53,6 @@ pub(crate) struct PropertyRef {
     pub(crate) at: StructureOffset,
 }
 
-impl PropertyRef {
-    /// In place of one that was taken away.
-    pub(crate) const REMOVED: Self = Self { source: SourceId::BASE, at: StructureOffset(u32::MAX) };
-
-    /// This, unless it was taken away.
-    #[inline]
-    pub(crate) fn kept(self) -> Option<Self> {
-        (self != Self::REMOVED).then_some(self)
-    }
-}
-
 /// One tree.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
@@ -77,9 +66,11 @@ pub(crate) struct Source<'a> {
     pub(crate) tree: Tree,
     /// The number that its root node has among the nodes of all sources.
     pub(crate) first_node: u32,
-    /// Of each node the number of its patch plus one; 0 for a node that nothing happens to. Above
+    /// The number that its first byte has among those of all structure blocks that were read.
+    pub(crate) first_byte: u32,
+    /// Of each node the number of the last link of its list of changes plus one; 0 for a node that nothing happens to. Above
     /// [`MERGED`](crate::live::MERGED) it is the number of the node that this one was merged into. Empty until there is one.
-    pub(crate) patch_of: Vec<u32>,
+    pub(crate) changes_of: Vec<u32>,
     /// What was added to the phandles of this source.
     pub(crate) shift: u32,
     /// Byte offset of the structure block in the input.
@@ -115,7 +106,8 @@ impl<'a> Source<'a> {
             bytes: Cow::Borrowed(MADE),
             tree,
             first_node: 0,
-            patch_of: Vec::new(),
+            first_byte: 0,
+            changes_of: Vec::new(),
             shift: 0,
             offset: 0,
         })
@@ -129,37 +121,50 @@ impl<'a> Source<'a> {
             bytes,
             tree,
             first_node: 0,
-            patch_of: Vec::new(),
+            first_byte: 0,
+            changes_of: Vec::new(),
             shift: 0,
             offset,
         }
     }
 
-    /// The node's entry of [`Source::patch_of`].
+    /// Bytes of the structure block that was read, up to the next place where a token may stand.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.original.bytes().len().next_multiple_of(4)
+    }
+
+    /// The node's entry of [`Source::changes_of`].
     #[inline]
-    pub(crate) fn patch_slot(&mut self, node: NodeIndex) -> &mut u32 {
-        if self.patch_of.is_empty() {
-            self.make_patch_slots();
+    pub(crate) fn changes_slot(&mut self, node: NodeIndex) -> &mut u32 {
+        if self.changes_of.is_empty() {
+            self.make_changes_slots();
         }
-        &mut self.patch_of[node.index()]
+        &mut self.changes_of[node.index()]
     }
 
     #[cold]
     #[inline(never)]
-    fn make_patch_slots(&mut self) {
-        self.patch_of = alloc::vec![0; self.tree.nodes().len()];
+    fn make_changes_slots(&mut self) {
+        self.changes_of = alloc::vec![0; self.tree.nodes().len()];
     }
 
     /// The phandle that a node was read with; 0 where it has none.
     #[inline]
     pub(crate) fn phandle(&self, node: NodeIndex) -> u32 {
-        self.tree.node(node).phandle
+        self.tree.phandle(node)
     }
 
     /// A node's name; it lives as long as the input.
     #[inline]
     pub(crate) fn name(&self, node: NodeIndex) -> &'a [u8] {
         self.original.name(self.tree.node(node))
+    }
+
+    /// The same where its length is known.
+    #[inline(always)]
+    pub(crate) fn name_of_length(&self, node: NodeIndex, length: u32) -> Option<&'a [u8]> {
+        let start = self.tree.node(node).begin.plus(Tag::SIZE).index();
+        self.original.bytes().get(start..start + length as usize)
     }
 
     /// A property's name as it was read.

@@ -1,18 +1,18 @@
 //! Writing the merged structure block: ranges that nothing happened to are copied as they are, and what the
-//! patches say is put between them.
+//! changes say is put between them.
 //!
-//! Idea: the records of a source are in the order of its bytes. Walking over them finds the next patched node;
+//! Idea: the records of a source are in the order of its bytes. Walking over them finds the next changed node;
 //! everything up to its properties is one copy. What is to be appended to a node comes in front of its
-//! `FDT_END_NODE`. Mostly that are subtrees in which nothing else is patched, each one copy; for the others the
+//! `FDT_END_NODE`. Mostly that are subtrees in which nothing else is changed, each one copy; for the others the
 //! rest of the outer range waits on a stack while the inner one is written.
 
 use alloc::vec::Vec;
 
 use kbt_fdt::{NodeIndex, Property, StructureOffset, Tag};
 
-use crate::chain::Chain;
-use crate::live::{Appended, Live, Override, Patch};
-use crate::source::{NodeId, PropertyRef, SourceId};
+use crate::links::{Change, List, PropertyPlace};
+use crate::live::{Appended, Live};
+use crate::source::{NodeId, Source, SourceId};
 
 /// What is still to be written.
 enum Pending {
@@ -28,7 +28,7 @@ struct Range {
     /// The next byte to write, and the byte to stop in front of.
     from: StructureOffset,
     to: StructureOffset,
-    /// The next node whose patch is to be looked at, and the node to stop in front of.
+    /// The next node whose changes are to be looked at, and the node to stop in front of.
     node: NodeIndex,
     end: NodeIndex,
 }
@@ -50,7 +50,7 @@ pub(crate) fn write_structure(live: &Live<'_>, out: impl FnMut(&[u8])) {
         match pending {
             Pending::Range(range) => writer.range(range, &mut stack),
             Pending::Children(children) => {
-                if let Some((child, rest)) = writer.unpatched_children(children) {
+                if let Some((child, rest)) = writer.unchanged_children(children) {
                     stack.push(Pending::Children(rest));
                     stack.push(Pending::Range(subtree(live, child)));
                 }
@@ -65,6 +65,18 @@ fn subtree(live: &Live<'_>, top: NodeId) -> Range {
     Range { source: top.source, from: node.begin, to, node: top.node, end: node.subtree_end }
 }
 
+/// What a node's list of changes has.
+#[derive(Clone, Copy, Default)]
+struct Kinds {
+    runs: bool,
+    added: bool,
+    overridden: bool,
+    /// Where the last of these stands, and whether any stands in front of the one before it.
+    last_overridden: u32,
+    disordered: bool,
+    piecewise: bool,
+}
+
 struct Writer<'w, 'a, W> {
     live: &'w Live<'a>,
     out: W,
@@ -75,27 +87,39 @@ impl<W: FnMut(&[u8])> Writer<'_, '_, W> {
     /// on the stack.
     fn range(&mut self, mut range: Range, stack: &mut Vec<Pending>) {
         let source = self.live.source(range.source);
-        while let Some((number, patch)) = next_patched(&source.patch_of, range.node, range.end) {
+        while let Some((number, list)) = next_changed(&source.changes_of, range.node, range.end) {
             let node = source.tree.node(number);
-            let patch = &self.live.patches[patch as usize];
             range.node = NodeIndex(number.0 + 1);
             let first_child = source.tree.first_child(number);
             let content = first_child.map_or(node.end, |child| source.tree.node(child).begin);
-            self.properties(&mut range, patch, content);
-            if patch.children.is_empty() && !patch.piecewise {
+            // Mostly it is just one.
+            match self.live.links.only(list) {
+                Some(Change::Overridden { at, replacement }) => {
+                    self.overridden_property(source, &mut range, at, replacement);
+                    continue;
+                }
+                Some(Change::Added(place)) => {
+                    self.added_property(source, &mut range, content, place);
+                    continue;
+                }
+                _ => {}
+            }
+            let kinds = self.kinds(list);
+            self.properties(source, &mut range, list, kinds, content);
+            if !kinds.runs && !kinds.piecewise {
                 continue;
             }
             let outer = Range { from: node.end, node: node.subtree_end, ..range };
-            if first_child.is_some() && !patch.piecewise {
+            if first_child.is_some() && !kinds.piecewise {
                 stack.push(Pending::Range(outer));
-                stack.push(Pending::Children(self.live.appended(patch)));
+                stack.push(Pending::Children(self.live.appended(list)));
                 range = Range { to: node.end, end: node.subtree_end, ..range };
                 continue;
             }
             // None of its own children stands here.
             self.copy(range.source, range.from, content);
             range = outer;
-            if let Some((child, rest)) = self.unpatched_children(self.live.appended(patch)) {
+            if let Some((child, rest)) = self.unchanged_children(self.live.appended(list)) {
                 stack.push(Pending::Range(outer));
                 stack.push(Pending::Children(rest));
                 stack.push(Pending::Range(subtree(self.live, child)));
@@ -105,87 +129,143 @@ impl<W: FnMut(&[u8])> Writer<'_, '_, W> {
         self.copy(range.source, range.from, range.to);
     }
 
-    /// Writes the subtrees of `children` up to the first in which a node is patched; gives that, and those behind
+    /// Writes the subtrees of `children` up to the first in which a node is changed; gives that, and those behind
     /// it. Subtrees that stand side by side in their source are one copy.
-    fn unpatched_children(&mut self, children: Appended) -> Option<(NodeId, Appended)> {
-        let mut rest = children;
-        let (mut source, mut from, mut to) = (SourceId::BASE, StructureOffset(0), StructureOffset(0));
-        let mut patched = None;
-        while let Some(child) = self.live.next_appended(&mut rest) {
-            let of = self.live.source(child.source);
-            let node = of.tree.node(child.node);
-            let patches = of.patch_of.get(child.node.index()..node.subtree_end.index()).unwrap_or_default();
-            if patches.iter().any(|&number| number != 0) {
-                patched = Some((child, rest));
-                break;
+    fn unchanged_children(&mut self, mut children: Appended) -> Option<(NodeId, Appended)> {
+        loop {
+            let run = &mut children.run;
+            let source = self.live.source(run.source);
+            let (mut from, mut to) = (StructureOffset(0), StructureOffset(0));
+            let mut changed = None;
+            while run.from < run.to && changed.is_none() {
+                let node = source.tree.node(run.from);
+                let changes = source.changes_of.get(run.from.index()..node.subtree_end.index());
+                if changes.unwrap_or_default().iter().any(|&number| number != 0) {
+                    changed = Some(NodeId { source: run.source, node: run.from });
+                } else {
+                    if node.begin != to {
+                        self.copy(run.source, from, to);
+                        from = node.begin;
+                    }
+                    to = node.end.plus(Tag::SIZE);
+                }
+                run.from = node.subtree_end;
             }
-            if child.source != source || node.begin != to {
-                self.copy(source, from, to);
-                (source, from) = (child.source, node.begin);
+            self.copy(run.source, from, to);
+            if let Some(changed) = changed {
+                return Some((changed, children));
             }
-            to = node.end.plus(Tag::SIZE);
+            if !self.live.next_run(&mut children) {
+                return None;
+            }
         }
-        self.copy(source, from, to);
-        patched
     }
 
-    /// Writes up to `content`, the end of the node's properties, with those of the patch.
-    fn properties(&mut self, range: &mut Range, patch: &Patch, content: StructureOffset) {
-        if !patch.overridden.is_empty() {
-            self.overridden(range, patch.overridden);
+    /// What a list of changes has.
+    fn kinds(&self, list: List) -> Kinds {
+        let mut kinds = Kinds::default();
+        for (_, change) in self.live.links.iter(list) {
+            match change {
+                Change::Run { .. } => kinds.runs = true,
+                Change::Added(_) => kinds.added = true,
+                Change::Overridden { at, .. } => {
+                    kinds.disordered |= at.0 < kinds.last_overridden;
+                    (kinds.overridden, kinds.last_overridden) = (true, at.0);
+                }
+                Change::State(state) => kinds.piecewise = state.piecewise,
+            }
         }
-        if !patch.additions.is_empty() {
-            self.copy(range.source, range.from, content);
-            range.from = content;
-            for (_, addition) in self.live.additions.iter(patch.additions) {
-                if let Some(addition) = addition.kept() {
-                    self.property(addition);
+        kinds
+    }
+
+    /// Writes up to `content`, the end of the node's properties, with those of the list.
+    fn properties(
+        &mut self,
+        source: &Source<'_>,
+        range: &mut Range,
+        list: List,
+        kinds: Kinds,
+        content: StructureOffset,
+    ) {
+        if kinds.overridden {
+            self.overridden(source, range, list, kinds.disordered);
+        }
+        if kinds.added {
+            for (_, change) in self.live.links.iter(list) {
+                if let Change::Added(place) = change {
+                    self.added_property(source, range, content, place);
                 }
             }
         }
     }
 
+    /// Writes up to `content`, the end of the node's properties, and then a property.
+    #[inline(always)]
+    fn added_property(
+        &mut self,
+        source: &Source<'_>,
+        range: &mut Range,
+        content: StructureOffset,
+        place: PropertyPlace,
+    ) {
+        self.copy_of(source, range.from, content);
+        range.from = content;
+        self.property(place);
+    }
+
     /// Writes up to the end of the last of the properties that are replaced.
-    fn overridden(&mut self, range: &mut Range, overridden: Chain) {
-        let live = self.live;
-        // Mostly it is one, or they come in order.
-        if let Some(only) = live.overrides.only(overridden) {
-            return self.overridden_property(range, only);
-        }
-        let overrides = live.overrides.iter(overridden).map(|(_, entry)| entry);
-        if overrides.clone().is_sorted_by_key(|entry| entry.at) {
-            overrides.for_each(|entry| self.overridden_property(range, entry));
+    fn overridden(&mut self, source: &Source<'_>, range: &mut Range, list: List, disordered: bool) {
+        let overridden = |(_, change)| match change {
+            Change::Overridden { at, replacement } => Some((at, replacement)),
+            _ => None,
+        };
+        let entries = self.live.links.iter(list).filter_map(overridden);
+        if disordered {
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_unstable_by_key(|(at, _)| *at);
+            entries
+                .into_iter()
+                .for_each(|(at, replacement)| self.overridden_property(source, range, at, replacement));
         } else {
-            let mut overrides: Vec<Override> = overrides.collect();
-            overrides.sort_unstable_by_key(|entry| entry.at);
-            overrides.into_iter().for_each(|entry| self.overridden_property(range, entry));
+            entries.for_each(|(at, replacement)| self.overridden_property(source, range, at, replacement));
         }
     }
 
-    fn overridden_property(&mut self, range: &mut Range, entry: Override) {
-        self.copy(range.source, range.from, entry.at);
-        if let Some(replacement) = entry.replacement.kept() {
-            self.property(replacement);
-        }
-        range.from = end_of(&self.live.source(range.source).bytes, entry.at);
+    #[inline(always)]
+    fn overridden_property(
+        &mut self,
+        source: &Source<'_>,
+        range: &mut Range,
+        at: StructureOffset,
+        replacement: PropertyPlace,
+    ) {
+        self.copy_of(source, range.from, at);
+        self.property(replacement);
+        range.from = end_of(&source.bytes, at);
     }
 
-    fn property(&mut self, property: PropertyRef) {
-        let bytes = &self.live.source(property.source).bytes;
-        let range = property.at.index()..end_of(bytes, property.at).index();
-        (self.out)(bytes.get(range).unwrap_or_default());
+    /// Writes a property, unless it was taken away.
+    #[inline(always)]
+    fn property(&mut self, place: PropertyPlace) {
+        let Some((source, at)) = self.live.source_of(place) else { return };
+        let range = at.index()..end_of(&source.bytes, at).index();
+        (self.out)(source.bytes.get(range).unwrap_or_default());
     }
 
     #[inline]
     fn copy(&mut self, source: SourceId, from: StructureOffset, to: StructureOffset) {
-        let bytes = &self.live.source(source).bytes;
-        (self.out)(bytes.get(from.index()..to.index()).unwrap_or_default());
+        self.copy_of(self.live.source(source), from, to);
+    }
+
+    #[inline(always)]
+    fn copy_of(&mut self, source: &Source<'_>, from: StructureOffset, to: StructureOffset) {
+        (self.out)(source.bytes.get(from.index()..to.index()).unwrap_or_default());
     }
 }
 
-/// The first node from `from` to before `end` that has a patch, and the patch's number.
-fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(NodeIndex, u32)> {
-    let rest = patch_of.get(from.index()..end.index())?;
+/// The first node from `from` to before `end` that is changed, and its list of changes.
+fn next_changed(changes_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(NodeIndex, List)> {
+    let rest = changes_of.get(from.index()..end.index())?;
     // Mostly the next one is near, or far away, so that eight are passed over at a time.
     let (near, far) = rest.split_at_checked(8).unwrap_or((rest, &[]));
     let found = near.iter().position(|&number| number != 0).or_else(|| {
@@ -195,7 +275,7 @@ fn next_patched(patch_of: &[u32], from: NodeIndex, end: NodeIndex) -> Option<(No
         let found = far[passed..].iter().position(|&number| number != 0)?;
         Some(near.len() + passed + found)
     })?;
-    Some((NodeIndex(from.0 + u32::try_from(found).ok()?), rest[found] - 1))
+    Some((NodeIndex(from.0 + u32::try_from(found).ok()?), List::ending_in(rest[found] - 1)))
 }
 
 /// Where the next token behind the property at `at` stands.

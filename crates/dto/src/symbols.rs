@@ -13,7 +13,7 @@ use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
 /// leads elsewhere, to a fragment's own node say, has nothing in the merged tree and is left out.
-pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Result<(), Error> {
+pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
     if overlay.own_symbols.is_empty() {
         return Ok(());
     }
@@ -80,15 +80,16 @@ struct Prefix {
 }
 
 impl Prefix {
-    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay<'_>, name: &[u8]) -> bool {
+    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay, name: &[u8]) -> bool {
         let root = NodeId { source: overlay.source, node: NodeIndex::ROOT };
         let Some(found) = live.find_exact_child(root, name) else { return false };
         if found.node == self.fragment {
             return true;
         }
-        let Some(target) = overlay.fragment(found.node).and_then(|fragment| fragment.target) else {
+        let Some(target) = overlay.fragment(found.node).and_then(|fragment| fragment.target()) else {
             return false;
         };
+        let target = live.numbered(target);
         (self.fragment, self.target) = (found.node, target);
         self.path.clear();
         live.push_path(target, &mut self.path);
@@ -116,7 +117,7 @@ pub(crate) fn find(live: &mut Live<'_>) {
     }
     live.symbols = live.find_child(NodeId::ROOT, b"__symbols__");
     let Some(node) = live.symbols.filter(|_| live.names.has_labels()) else { return };
-    if node.source == SourceId::BASE && live.patch(node).is_none() {
+    if node.source == SourceId::BASE && live.list(node).is_empty() {
         let Live { sources, names, .. } = live;
         return names.note_symbols(sources[0].properties(node.node));
     }

@@ -13,32 +13,42 @@ use crate::paths::{components, resolve_absolute};
 use crate::phandles;
 use crate::source::{NodeId, SourceId};
 
-/// The fragment's target in the merged tree as it is now.
+/// The fragment's target in the merged tree as it is now; it is noted in the fragment.
 pub(crate) fn find_target(
     live: &mut Live<'_>,
     id: SourceId,
-    fragment: &Fragment<'_>,
+    fragment: &mut Fragment,
     options: &Options,
 ) -> Result<NodeId, Error> {
     let found = match only_target(live, id, fragment) {
         Some(found) => found,
-        None => read_target(live, id, fragment, options).map_err(|error| error.fragment(fragment.name))?,
+        None => {
+            let found = read_target(live, id, fragment, options)
+                .map_err(|error| error.fragment(live.source(id).name(fragment.node)))?;
+            fragment.set_target(live.number(found));
+            found
+        }
     };
     if options.forbid_root && found == NodeId::ROOT {
         let source = live.source(id);
         let error = source.error(ErrorKind::RootForbidden, id, source.tree.node(fragment.node).begin);
-        return Err(error.fragment(fragment.name));
+        return Err(error.fragment(source.name(fragment.node)));
     }
     Ok(found)
 }
 
 /// The same where the fragment has a phandle and nothing else, and there is a node with it.
-fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &Fragment<'_>) -> Option<NodeId> {
+#[inline]
+fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &mut Fragment) -> Option<NodeId> {
     let block = live.source(id).copy();
-    let phandle = block.word(fragment.target_only?.plus(Property::HEADER_SIZE))?;
-    match fragment.target {
-        Some(node) if fragment.labelled == phandle => Some(node),
-        _ if (1..=phandles::MAX).contains(&phandle) => live.node_with_phandle(phandle),
+    let phandle = block.word(fragment.target_only()?.plus(Property::HEADER_SIZE))?;
+    match fragment.target() {
+        Some(node) if fragment.labelled == phandle => Some(live.numbered(node)),
+        _ if (1..=phandles::MAX).contains(&phandle) => {
+            let found = live.node_with_phandle(phandle)?;
+            fragment.set_target(live.number(found));
+            Some(found)
+        }
         _ => None,
     }
 }
@@ -47,7 +57,7 @@ fn only_target(live: &mut Live<'_>, id: SourceId, fragment: &Fragment<'_>) -> Op
 fn read_target(
     live: &mut Live<'_>,
     id: SourceId,
-    fragment: &Fragment<'_>,
+    fragment: &Fragment,
     options: &Options,
 ) -> Result<NodeId, Error> {
     let source = live.source(id);
@@ -66,7 +76,7 @@ fn read_target(
             Some(u32::MAX) | None => {
                 return Err(source
                     .error(ErrorKind::BadTarget, id, target.at)
-                    .fragment(fragment.name)
+                    .fragment(source.name(fragment.node))
                     .property(b"target"));
             }
             // libfdt reads 0 as no target.
@@ -96,7 +106,7 @@ fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {
     let place = Place {
         input: id.input(),
         offset: Some(source.offset + at.index()),
-        fragment: Some(text(fragment.name)),
+        fragment: Some(text(source.name(fragment.node))),
         property: Some("target-path".into()),
     };
     live.keep(Warning { kind: WarningKind::TwoTargets, place });

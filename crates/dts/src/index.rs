@@ -65,8 +65,10 @@ impl<'a> IndexedTree<'a> {
                 siblings.sort_by_key(|&child| structure.name(tree.node(child)));
             }
         }
-        let mut phandles: Vec<_> =
-            (0_u32..).zip(tree.nodes()).map(|(index, node)| (node.phandle, NodeIndex(index))).collect();
+        let mut phandles: Vec<_> = (0_u32..)
+            .zip(tree.nodes())
+            .map(|(index, _)| (tree.phandle(NodeIndex(index)), NodeIndex(index)))
+            .collect();
         phandles.retain(|&(phandle, _)| phandle != 0 && phandle != u32::MAX);
         phandles.sort_unstable();
         let mut indexed = Self { blob, tree, children, first, phandles, wide: BTreeMap::new() };
@@ -115,6 +117,11 @@ impl<'a> IndexedTree<'a> {
     /// A node's record.
     pub fn node(&self, node: NodeIndex) -> &Node {
         self.tree.node(node)
+    }
+
+    /// A node's phandle; 0 where it has none.
+    pub fn phandle(&self, node: NodeIndex) -> u32 {
+        self.tree.phandle(node)
     }
 
     /// A node's name with its unit address; empty for the root.

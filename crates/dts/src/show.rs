@@ -348,7 +348,7 @@ impl<'d, 'a> Printer<'d, 'a> {
             return false;
         }
         tree.property(node, b"linux,phandle").is_none()
-            && tree.node_with_phandle(tree.node(node).phandle) == Some(node)
+            && tree.node_with_phandle(tree.phandle(node)) == Some(node)
             && (self.dts.labels().of(node).next().is_some() || self.dts.fixups().refers_to(node))
     }
 

@@ -4,7 +4,7 @@
 //! parent is. The subtree of a node is a range of records, so the first child is the next record and the next
 //! sibling is the record behind the subtree; no list is built and nothing is copied.
 //!
-//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 24 bytes a node.
+//! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 20 bytes a node, 4 more where nodes have phandles.
 
 use alloc::vec::Vec;
 
@@ -43,8 +43,6 @@ pub struct Node {
     pub parent: NodeIndex,
     /// The record behind its subtree.
     pub subtree_end: NodeIndex,
-    /// Its `phandle`, else its `linux,phandle`; 0 where it has neither, as nothing may be numbered 0.
-    pub phandle: u32,
 }
 
 /// A property `phandle`, or the older `linux,phandle`, of four bytes.
@@ -56,8 +54,6 @@ pub struct PhandleProperty {
     pub node: NodeIndex,
     /// Where its `FDT_PROP` stands.
     pub at: StructureOffset,
-    /// Whether it is the older `linux,phandle`.
-    pub legacy: bool,
 }
 
 // The tags as they stand in the block, so that the scan need not turn every word round.
@@ -70,6 +66,9 @@ const NOP: u32 = Tag::NOP.to_be();
 #[derive(Debug, Clone)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Of each node its `phandle`, else its `linux,phandle`; 0 where it has neither, as nothing may be numbered 0. Empty
+    /// up to the first phandle, so that a tree without any takes nothing for them.
+    phandle_of: Vec<u32>,
     phandles: Vec<PhandleProperty>,
     /// Whether `phandles` is wanted.
     lists_phandles: bool,
@@ -111,6 +110,7 @@ impl Tree {
         }
         let mut tree = Self {
             nodes: Vec::with_capacity(size / BYTES_A_RECORD + 1),
+            phandle_of: Vec::new(),
             phandles: Vec::with_capacity(if lists_phandles { size / BYTES_A_RECORD } else { 0 }),
             lists_phandles,
             largest_phandle: 0,
@@ -175,7 +175,7 @@ impl Tree {
                 if open == self.nodes.capacity() {
                     make_room(&mut self.nodes, at, words.len());
                 }
-                self.nodes.push(Node { begin, body, end: begin, parent, subtree_end, phandle: 0 });
+                self.nodes.push(Node { begin, body, end: begin, parent, subtree_end });
                 at += 1 + name;
                 while let Some(Checked { length, name, next }) = check_property(words, strings, at) {
                     if length == 4 && (name == phandle || may_be_phandle(strings, name)) {
@@ -243,15 +243,15 @@ impl Tree {
     #[inline(always)]
     fn note_first_phandle(&mut self, value: [u8; 4], open: usize, at: usize, all: usize) -> bool {
         let value = u32::from_be_bytes(value);
-        let Some(node) = self.nodes.get_mut(open).filter(|node| node.phandle == 0) else { return false };
-        node.phandle = value;
+        let Some(own) = self.phandle_of.get_mut(open).filter(|own| **own == 0) else { return false };
+        *own = value;
         self.largest_phandle = self.largest_phandle.max(value);
         if self.lists_phandles {
             if self.phandles.len() == self.phandles.capacity() {
                 make_room(&mut self.phandles, at, all);
             }
             let (node, at) = (index(open), offset(at));
-            self.phandles.push(PhandleProperty { value, node, at, legacy: false });
+            self.phandles.push(PhandleProperty { value, node, at });
         }
         true
     }
@@ -272,20 +272,31 @@ impl Tree {
             return false;
         }
         // A property behind a child is invisible to libfdt and Linux, and so is a phandle there.
-        let last = self.nodes.len() == open + 1;
-        if let Some(node) = self.nodes.last_mut().filter(|_| last) {
+        if self.nodes.len() == open + 1 {
             let value = u32::from_be_bytes(value);
+            let own = self.phandle_slot(open);
             // The first `phandle` counts, else the first `linux,phandle`.
-            if node.phandle == 0 || !legacy && *legacy_of == open {
-                node.phandle = value;
+            if *own == 0 || !legacy && *legacy_of == open {
+                *own = value;
                 *legacy_of = if legacy { open } else { usize::MAX };
             }
             self.largest_phandle = self.largest_phandle.max(value);
             if self.lists_phandles {
-                self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at), legacy });
+                self.phandles.push(PhandleProperty { value, node: index(open), at: offset(at) });
             }
         }
         !legacy
+    }
+
+    /// The place for the phandle of node number `open`, made with those of all nodes that there is room for.
+    fn phandle_slot(&mut self, open: usize) -> &mut u32 {
+        if self.phandle_of.len() <= open {
+            // Not resized: what is not needed is not touched.
+            let mut longer = alloc::vec![0; self.nodes.capacity()];
+            longer[..self.phandle_of.len()].copy_from_slice(&self.phandle_of);
+            self.phandle_of = longer;
+        }
+        &mut self.phandle_of[open]
     }
 
     /// All nodes, parents in front of their children.
@@ -300,6 +311,12 @@ impl Tree {
     #[inline]
     pub fn node(&self, index: NodeIndex) -> &Node {
         &self.nodes[index.index()]
+    }
+
+    /// The node's `phandle`, else its `linux,phandle`; 0 where it has neither.
+    #[inline]
+    pub fn phandle(&self, node: NodeIndex) -> u32 {
+        self.phandle_of.get(node.index()).copied().unwrap_or(0)
     }
 
     /// The largest value of a phandle property; 0 where there is none.
@@ -511,12 +528,15 @@ mod tests {
         [Tag::PROP, 4, name, value]
     }
 
-    /// The phandle of each node, and all phandle properties as (node, value, legacy).
-    fn phandles(words: &[&[u32]]) -> (Vec<u32>, Vec<(u32, u32, bool)>) {
+    /// The phandle of each node, and all phandle properties as (node, value).
+    fn phandles(words: &[&[u32]]) -> (Vec<u32>, Vec<(u32, u32)>) {
         let bytes: Vec<u8> = words.concat().into_iter().flat_map(u32::to_be_bytes).collect();
         let tree = Tree::scan(StructureBlock::new(&bytes), StringsBlock::new(STRINGS)).unwrap();
-        let properties = tree.phandles().iter().map(|entry| (entry.node.0, entry.value, entry.legacy));
-        (tree.nodes().iter().map(|node| node.phandle).collect(), properties.collect())
+        let properties = tree.phandles().iter().map(|entry| (entry.node.0, entry.value));
+        (
+            (0..).zip(tree.nodes()).map(|(node, _)| tree.phandle(NodeIndex(node))).collect(),
+            properties.collect(),
+        )
     }
 
     #[test]
@@ -537,16 +557,7 @@ mod tests {
             &[Tag::END_NODE, Tag::END],
         ]);
         assert_eq!(nodes, [0, 1, 3, 5, 6, 0, 8]);
-        let expected = [
-            (1, 1, false),
-            (1, 2, false),
-            (2, 3, true),
-            (3, 4, true),
-            (3, 5, false),
-            (4, 6, false),
-            (4, 7, true),
-            (6, 8, false),
-        ];
+        let expected = [(1, 1), (1, 2), (2, 3), (3, 4), (3, 5), (4, 6), (4, 7), (6, 8)];
         assert_eq!(properties, expected);
     }
 }

@@ -59,7 +59,7 @@ impl<'c, 'o, 't> Case<'c, 'o, 't> {
         let parent = tree.node(node).parent;
         match self.old.of(node) {
             Some(old) => {
-                let (own, theirs) = (tree.node(node).phandle, self.before.node(old).phandle);
+                let (own, theirs) = (tree.phandle(node), self.before.phandle(old));
                 if own != 0 && theirs != 0 {
                     let path = self.before.path(old);
                     let message = format!("{path} has the phandle {theirs:#x} already, here it is {own:#x}");
