@@ -32,9 +32,8 @@ use std::process::ExitCode;
 static ALLOCATOR: kbt_memory::Allocator = kbt_memory::Allocator;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os();
-    if let Some(run) = words.next().as_deref().and_then(multicall::by_name) {
-        return run(words.collect());
+    if let Some(run) = std::env::args_os().next().as_deref().and_then(multicall::by_name) {
+        return run(std::env::args_os().skip(1).collect());
     }
     let args = match args::parse() {
         Ok(args) => args,

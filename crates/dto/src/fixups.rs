@@ -15,7 +15,7 @@ use crate::wide::PropertyTables;
 
 /// Writes the phandle of every label that `__fixups__` names to where it is wanted. A node that has no phandle
 /// is given one.
-pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
+pub(crate) fn resolve_fixups(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let (mut siblings, mut places) = (Siblings::default(), Places::default());
     for index in 0..overlay.wanted_labels.len() {
         let label = overlay.wanted_labels[index];
@@ -110,7 +110,7 @@ struct Places {
 /// Writes the wanted node's phandle to every place in the list.
 fn write_phandle<'a>(
     live: &mut Live<'a>,
-    overlay: &mut Overlay,
+    overlay: &mut Overlay<'_>,
     list: &Property,
     wanted: (u32, NodeId),
     places: &mut Places,
@@ -148,7 +148,7 @@ fn write_phandle<'a>(
 /// the other entries: most entries are so, and in the order of the fragments.
 fn write_target<'e>(
     live: &mut Live<'_>,
-    overlay: &mut Overlay,
+    overlay: &mut Overlay<'_>,
     list: &'e [u8],
     wanted: (u32, NodeId),
     guess: &mut usize,
@@ -170,7 +170,7 @@ fn write_target<'e>(
 #[inline]
 fn find_property<'a>(
     live: &Live<'a>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     list: &Property,
     fixup: &Fixup<'_>,
     node: NodeIndex,
@@ -191,14 +191,14 @@ fn find_property<'a>(
 }
 
 #[cold]
-fn bad_entry(live: &Live<'_>, overlay: &Overlay, list: &Property, entry: &[u8]) -> Error {
+fn bad_entry(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, entry: &[u8]) -> Error {
     let kind = ErrorKind::BadFixup { entry: text(entry) };
     place(live, overlay, list, kind).fragment(fragment_of(entry))
 }
 
 fn find_node(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     list: &Property,
     fixup: &Fixup<'_>,
 ) -> Result<NodeIndex, Error> {
@@ -242,7 +242,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 /// An error about a label's list, at the list, or at the first place that wants the label.
-fn place(live: &Live<'_>, overlay: &Overlay, list: &Property, kind: ErrorKind) -> Error {
+fn place(live: &Live<'_>, overlay: &Overlay<'_>, list: &Property, kind: ErrorKind) -> Error {
     let source = live.source(overlay.source);
     let error = source.error(kind, overlay.source, list.at);
     let value = source.original.value(list);

@@ -66,11 +66,8 @@ use bootargs::BootArguments;
 use live::Live;
 use merge::Merging;
 use names::Names;
-use overlay::{Overlay, Placement};
+use overlay::{Overlay, Overlays};
 use source::{NodeId, Source, SourceId};
-
-/// Links that are not a fragment's: of labelled nodes that get a phandle, of nodes with many children.
-const SPARE_LINKS: usize = 64;
 
 /// What a merge is allowed to do.
 #[derive(Debug, Clone, Default)]
@@ -142,7 +139,7 @@ fn check_merge(
 
 struct Merge<'a, 'o> {
     live: Live<'a>,
-    overlays: Vec<Overlay>,
+    overlays: Overlays,
     options: &'o Options,
     boot_arguments: BootArguments,
 }
@@ -151,9 +148,7 @@ impl<'a, 'o> Merge<'a, 'o> {
     /// Does all steps but the last, which writes.
     fn run(base: &Blob<'a>, tree: Tree, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
         let mut merge = Self::new(base, tree, overlays, options)?;
-        for overlay in core::mem::take(&mut merge.overlays) {
-            merge.apply(overlay)?;
-        }
+        core::mem::take(&mut merge.overlays).merge_each(|overlay| merge.apply(overlay))?;
         if options.concat_bootargs {
             merge.boot_arguments.join(&mut merge.live);
         }
@@ -178,30 +173,8 @@ impl<'a, 'o> Merge<'a, 'o> {
         let bytes = u32::try_from(bytes).map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;
         let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names, bytes);
 
-        let parts = (0..overlays.len()).map(SourceId::of_overlay);
-        let mut overlays: Vec<Overlay> = parts.map(|id| Overlay::new(id, live.source(id))).collect();
-        for overlay in &mut overlays {
-            overlay.has_duplicates = !options.loose_names && siblings::any(&mut live, overlay);
-        }
-        let mut start = 0;
-        let mut placements = Vec::with_capacity(overlays.len());
-        for overlay in &mut overlays {
-            placements.push(overlay::intern_names(&mut live, overlay, start)?);
-            start += u32::try_from(live.source(overlay.source).original.bytes().len()).unwrap_or(0);
-        }
-        live.names.locate_in_base();
-        // A fragment mostly changes properties, or appends one run of nodes; what is not needed is not touched.
-        let fragments: usize = overlays.iter().map(|overlay| overlay.fragments.len()).sum();
-        live.links.reserve(placements.iter().map(Placement::len).sum::<usize>() + fragments + SPARE_LINKS);
-        for placement in placements {
-            placement.write(&mut live);
-        }
-        if let Some(ids) = live.names.forget_others() {
-            let labels = overlays
-                .iter_mut()
-                .flat_map(|overlay| [&mut overlay.own_symbols, &mut overlay.wanted_labels]);
-            labels.flatten().for_each(|label| label.name = ids[label.name.0 as usize]);
-        }
+        let mut overlays = Overlays::of(&mut live);
+        overlays.place_names(&mut live)?;
 
         if live.find_child(NodeId::ROOT, b"__fixups__").is_some() {
             live.warn(WarningKind::BaseIsOverlay, SourceId::BASE, None);
@@ -215,7 +188,7 @@ impl<'a, 'o> Merge<'a, 'o> {
     }
 
     /// Applies one overlay to the tree so far.
-    fn apply(&mut self, mut overlay: Overlay) -> Result<(), Error> {
+    fn apply(&mut self, mut overlay: Overlay<'_>) -> Result<(), Error> {
         let live = &mut self.live;
         symbols::find(live);
         phandles::shift_phandles(live, overlay.source)?;
@@ -225,11 +198,11 @@ impl<'a, 'o> Merge<'a, 'o> {
         symbols::update_symbols(&mut self.live, &overlay)
     }
 
-    fn merge_fragments(&mut self, overlay: &mut Overlay) -> Result<(), Error> {
+    fn merge_fragments(&mut self, overlay: &mut Overlay<'_>) -> Result<(), Error> {
         let live = &mut self.live;
         let id = overlay.source;
         let mut merging = Merging::new(self.options.loose_names || overlay.has_duplicates);
-        for fragment in &mut overlay.fragments {
+        for fragment in overlay.fragments.iter_mut() {
             let target = target::find_target(live, id, fragment, self.options)?;
             let content = NodeId { source: id, node: fragment.overlay };
             merging

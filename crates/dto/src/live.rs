@@ -24,7 +24,7 @@ use crate::table::Seed;
 /// More warnings than this are not kept.
 const MAX_WARNINGS: usize = 100;
 
-/// From here on an entry of [`Source::changes_of`] stands for a node that was merged into another.
+/// From here on an entry of [`Live::changes_of`] stands for a node that was merged into another.
 pub(crate) const MERGED: u32 = 1 << 31;
 
 /// Nodes of a source whose subtrees stand one behind the other, and are appended so.
@@ -50,6 +50,9 @@ pub(crate) struct Live<'a> {
     pub(crate) names: Names<'a>,
     pub(crate) phandles: Phandles,
     pub(crate) links: Links,
+    /// Of each node of each source the number of the last link of its list of changes plus one; 0 for a node that nothing
+    /// happens to. Above [`MERGED`] it is the number of the node that this one was merged into.
+    pub(crate) changes_of: Vec<u32>,
     pub(crate) warnings: Vec<Warning>,
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
@@ -88,6 +91,7 @@ impl<'a> Live<'a> {
             input_bytes,
             too_large: false,
             links: Links::default(),
+            changes_of: alloc::vec![0; first_node as usize],
             warnings: Vec::new(),
             symbols: None,
             lookups: Vec::new(),
@@ -115,9 +119,14 @@ impl<'a> Live<'a> {
     /// What happens to the node.
     #[inline]
     pub(crate) fn list(&self, id: NodeId) -> List {
-        let slot = self.source(id.source).changes_of.get(id.node.index());
+        let slot = self.changes_of.get(self.number(id) as usize);
         let last = slot.and_then(|slot| slot.checked_sub(1)).filter(|&last| last < MERGED);
         last.map_or(List::EMPTY, List::ending_in)
+    }
+
+    /// The entries of [`Live::changes_of`] that are of a source's nodes.
+    pub(crate) fn changes_in(&self, source: &Source<'a>) -> &[u32] {
+        self.changes_of.get(source.first_node as usize..).unwrap_or_default()
     }
 
     /// What is known of the node if it has many children or properties.
@@ -144,7 +153,8 @@ impl<'a> Live<'a> {
 
     #[inline]
     fn set_list(&mut self, id: NodeId, list: List) {
-        *self.source_mut(id.source).changes_slot(id.node) = list.number_plus_one();
+        let number = self.number(id);
+        self.changes_of[number as usize] = list.number_plus_one();
     }
 
     /// The number of a property's place among those of all structure blocks; what the merge makes is behind the others.
@@ -191,7 +201,7 @@ impl<'a> Live<'a> {
 
     /// Keeps a warning, once.
     pub(crate) fn warn(&mut self, kind: WarningKind, source: SourceId, at: Option<StructureOffset>) {
-        let offset = at.map(|at| self.source(source).offset + at.index());
+        let offset = at.map(|at| self.source(source).input_offset(at));
         let place = Place { input: source.input(), offset, fragment: None, property: None };
         self.keep(Warning { kind, place });
     }
@@ -208,7 +218,7 @@ impl<'a> Live<'a> {
             return None;
         }
         let above = NodeId { source: id.source, node: self.node(id).parent };
-        let slot = self.source(above.source).changes_of.get(above.node.index());
+        let slot = self.changes_of.get(self.number(above) as usize);
         let merged_into = slot.and_then(|slot| slot.checked_sub(MERGED));
         Some(merged_into.map_or(above, |number| self.numbered(number)))
     }
@@ -216,7 +226,8 @@ impl<'a> Live<'a> {
     /// Notes that `content`, which has children, was merged into another node: that is their parent now.
     pub(crate) fn merge_into(&mut self, content: NodeId, target: NodeId) {
         let number = self.number(target);
-        *self.sources[content.source.0 as usize].changes_slot(content.node) = MERGED + number;
+        let content = self.number(content);
+        self.changes_of[content as usize] = MERGED + number;
     }
 
     /// A node's number among all sources.

@@ -12,7 +12,7 @@ use crate::source::{NodeId, Source};
 use crate::wide::PropertyTables;
 
 /// Shifts every reference that `__local_fixups__` lists, as the phandles themselves were shifted.
-pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay) -> Result<(), Error> {
+pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay<'_>) -> Result<(), Error> {
     let Some(top) = overlay.local_fixups else { return Ok(()) };
     let end = live.source(overlay.source).tree.node(top).subtree_end;
     let mut tables = PropertyTables::default();
@@ -34,7 +34,7 @@ pub(crate) fn update_local_references(live: &mut Live<'_>, overlay: &mut Overlay
 
 fn find_mirrored(
     live: &mut Live<'_>,
-    overlay: &Overlay,
+    overlay: &Overlay<'_>,
     mirror: NodeIndex,
     parent: NodeIndex,
 ) -> Result<NodeIndex, Error> {
@@ -55,7 +55,7 @@ fn find_mirrored(
 
 fn update_properties<'a>(
     live: &mut Live<'a>,
-    overlay: &mut Overlay,
+    overlay: &mut Overlay<'_>,
     mirror: NodeIndex,
     node: NodeIndex,
     tables: &mut PropertyTables,

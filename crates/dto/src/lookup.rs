@@ -1,7 +1,7 @@
 //! Hash tables over the children, or over the properties, of a node that has many.
 //!
 //! A table holds one number an item, and nothing of its key: that is read from the tree again to compare it, and when the
-//! table grows. So an item takes 8 bytes, less than the smallest node.
+//! table grows. So an item takes 6 or 8 bytes, less than the smallest node.
 
 use alloc::vec::Vec;
 
@@ -22,7 +22,8 @@ pub(crate) struct Lookup {
     pub(crate) properties: Slots,
 }
 
-/// Open addressing with linear probing, at most half full; items can be replaced and are never taken out.
+/// Open addressing with linear probing, at most half full, and two thirds where there are many; items can be replaced
+/// and are never taken out.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     /// An item's complement, or 0 for a free slot.
@@ -44,7 +45,7 @@ impl Slots {
 
     /// Makes room for `count` more items at once; `hash_of` gives the hash of an item's key.
     pub(crate) fn reserve(&mut self, count: usize, hash_of: impl Fn(u32) -> u32) {
-        let wanted = (self.count + count) * 2;
+        let wanted = slots_for(self.count + count);
         if wanted <= self.slots.len() {
             return;
         }
@@ -66,7 +67,7 @@ impl Slots {
         hash_of: impl Fn(u32) -> u32,
         replace: bool,
     ) -> Option<u32> {
-        if (self.count + 1) * 2 > self.slots.len() {
+        if slots_for(self.count + 1) > self.slots.len() {
             self.reserve(self.count / 2 + 16, hash_of);
         }
         self.insert_reserved(hash, item, is, replace)
@@ -103,6 +104,13 @@ impl Slots {
         }
         (at, None)
     }
+}
+
+/// How many slots there are to be for so many items. Of large tables memory matters more than the last comparison.
+#[inline]
+fn slots_for(items: usize) -> usize {
+    const MANY: usize = 1 << 14;
+    if items < MANY { items * 2 } else { items + items.div_ceil(2) }
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl Merging {
     }
 
     /// Points the overlay's references to superseded phandles at what superseded them.
-    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay) {
+    pub(crate) fn follow_superseded(mut self, live: &mut Live<'_>, overlay: &Overlay<'_>) {
         live.phandles.end_overlay();
         let superseded = &mut self.superseded;
         if superseded.is_empty() {

@@ -100,6 +100,11 @@ impl<'a> Names<'a> {
         names
     }
 
+    /// Makes room for the strings blocks of so many overlays.
+    pub(crate) fn reserve_blocks(&mut self, count: usize) {
+        self.blocks.reserve_exact(count);
+    }
+
     /// Takes the strings block of the next overlay in, and makes room for its names; gives the block's number.
     pub(crate) fn add_block(&mut self, block: &'a [u8]) -> u32 {
         const BYTES_A_NAME: usize = 12;

@@ -6,8 +6,9 @@ use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
+use crate::lookup::Slots;
 use crate::source::{NodeId, Source, SourceId};
-use crate::table::{Seed, Table};
+use crate::table::Seed;
 
 /// The largest value that a phandle can have (Devicetree Specification v0.4: 0 and 0xffffffff are reserved).
 pub(crate) const MAX: u32 = 0xffff_fffe;
@@ -91,29 +92,33 @@ fn base_numbers(base: &Source<'_>) -> Numbers {
 const NEW: usize = 64;
 
 /// From number to a node's number among all sources. Real trees number from 1 up, so a vector serves; what lies beyond it
-/// goes to a table.
+/// goes to a list with a table.
 #[derive(Debug)]
 struct Numbers {
     /// A node's number plus one; 0 for none.
     dense: Vec<u32>,
-    sparse: Table<(u32, u32)>,
+    /// The others, and their places in this list by number.
+    sparse: Vec<(u32, u32)>,
+    slots: Slots,
     seed: Seed,
 }
 
 impl Numbers {
     fn new(dense: usize) -> Self {
-        Self { dense: alloc::vec![0; dense], sparse: Table::default(), seed: Seed::default() }
+        let (sparse, slots) = (Vec::new(), Slots::default());
+        Self { dense: alloc::vec![0; dense], sparse, slots, seed: Seed::default() }
     }
 
     /// The node's number plus one; 0 for none.
     fn get(&self, number: u32) -> u32 {
         match self.dense.get(number as usize) {
             Some(node) => *node,
-            None => {
-                let found = self.sparse.find(self.seed.hash_number(number), |entry| entry.0 == number);
-                found.map_or(0, |entry| self.sparse[entry].1)
-            }
+            None => self.find_sparse(number).map_or(0, |entry| self.sparse[entry as usize].1),
         }
+    }
+
+    fn find_sparse(&self, number: u32) -> Option<u32> {
+        self.slots.find(self.seed.hash_number(number), |entry| self.sparse[entry as usize].0 == number)
     }
 
     fn set(&mut self, number: u32, node: u32) {
@@ -121,14 +126,21 @@ impl Numbers {
             *slot = node;
             return;
         }
-        if self.sparse.len() == 0 {
+        if let Some(entry) = self.find_sparse(number) {
+            self.sparse[entry as usize].1 = node;
+            return;
+        }
+        let Self { dense, sparse, slots, seed } = self;
+        if sparse.is_empty() {
             // As many as were thought to be dense.
-            self.sparse.reserve(self.dense.len());
+            sparse.reserve(dense.len());
+            slots.reserve(dense.len(), |_| 0);
         }
-        let hash = self.seed.hash_number(number);
-        if let Some(entry) = self.sparse.find_or_insert(hash, |entry| entry.0 == number, (number, node)) {
-            self.sparse[entry].1 = node;
-        }
+        // A phandle takes 16 bytes of an input, and all of them have less than 2^32.
+        let entry = u32::try_from(sparse.len()).unwrap_or(u32::MAX);
+        sparse.push((number, node));
+        let hash_of = |entry: u32| seed.hash_number(sparse[entry as usize].0);
+        slots.insert(seed.hash_number(number), entry, |_| false, hash_of, false);
     }
 }
 

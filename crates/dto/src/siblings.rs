@@ -9,20 +9,17 @@ use kbt_fdt::NodeIndex;
 
 use crate::live::Live;
 use crate::lookup::{Slots, WIDE};
-use crate::overlay::Overlay;
-use crate::source::{NodeId, Source};
+use crate::overlay::Fragment;
+use crate::source::{NodeId, Source, SourceId};
 use crate::table::Seed;
 
 /// Whether the overlay's fragments have siblings of one name; each but the first is told of.
 ///
 /// It is asked before anything is copied: a table of the names of a wide node takes as much as its nodes.
-pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay) -> bool {
-    if !overlay.may_have_siblings {
-        return false;
-    }
+pub(crate) fn any(live: &mut Live<'_>, id: SourceId, fragments: &[Fragment]) -> bool {
     let mut later: Vec<NodeIndex> = Vec::new();
-    let source = live.source(overlay.source);
-    for fragment in &overlay.fragments {
+    let source = live.source(id);
+    for fragment in fragments {
         if !source.tree.may_have_siblings_below(fragment.overlay) {
             continue;
         }
@@ -34,7 +31,7 @@ pub(crate) fn any(live: &mut Live<'_>, overlay: &Overlay) -> bool {
         }
     }
     for &node in &later {
-        live.warn_duplicate(NodeId { source: overlay.source, node });
+        live.warn_duplicate(NodeId { source: id, node });
     }
     !later.is_empty()
 }

@@ -5,7 +5,6 @@
 //! it is.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 
 use kbt_fdt::{
     Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tag, Tree,
@@ -68,13 +67,10 @@ pub(crate) struct Source<'a> {
     pub(crate) first_node: u32,
     /// The number that its first byte has among those of all structure blocks that were read.
     pub(crate) first_byte: u32,
-    /// Of each node the number of the last link of its list of changes plus one; 0 for a node that nothing happens to. Above
-    /// [`MERGED`](crate::live::MERGED) it is the number of the node that this one was merged into. Empty until there is one.
-    pub(crate) changes_of: Vec<u32>,
     /// What was added to the phandles of this source.
     pub(crate) shift: u32,
     /// Byte offset of the structure block in the input.
-    pub(crate) offset: usize,
+    pub(crate) offset: u32,
 }
 
 impl<'a> Source<'a> {
@@ -107,14 +103,13 @@ impl<'a> Source<'a> {
             tree,
             first_node: 0,
             first_byte: 0,
-            changes_of: Vec::new(),
             shift: 0,
             offset: 0,
         })
     }
 
     fn new(blob: &Blob<'a>, bytes: Cow<'a, [u8]>, tree: Tree) -> Self {
-        let offset = blob.header().off_dt_struct as usize;
+        let offset = blob.header().off_dt_struct;
         Self {
             original: blob.structure(),
             strings: blob.strings(),
@@ -122,7 +117,6 @@ impl<'a> Source<'a> {
             tree,
             first_node: 0,
             first_byte: 0,
-            changes_of: Vec::new(),
             shift: 0,
             offset,
         }
@@ -131,21 +125,6 @@ impl<'a> Source<'a> {
     /// Bytes of the structure block that was read, up to the next place where a token may stand.
     pub(crate) fn counted_bytes(&self) -> usize {
         self.original.bytes().len().next_multiple_of(4)
-    }
-
-    /// The node's entry of [`Source::changes_of`].
-    #[inline]
-    pub(crate) fn changes_slot(&mut self, node: NodeIndex) -> &mut u32 {
-        if self.changes_of.is_empty() {
-            self.make_changes_slots();
-        }
-        &mut self.changes_of[node.index()]
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn make_changes_slots(&mut self) {
-        self.changes_of = alloc::vec![0; self.tree.nodes().len()];
     }
 
     /// The phandle that a node was read with; 0 where it has none.
@@ -226,9 +205,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The byte offset in the input of a place in the structure block.
+    pub(crate) fn input_offset(&self, at: StructureOffset) -> usize {
+        self.offset as usize + at.index()
+    }
+
     /// A place in this source's structure block.
     pub(crate) fn place(&self, source: SourceId, at: StructureOffset) -> Place {
-        let offset = Some(self.offset + at.index());
+        let offset = Some(self.input_offset(at));
         Place { input: source.input(), offset, fragment: None, property: None }
     }
 
@@ -239,7 +223,7 @@ impl<'a> Source<'a> {
 
     /// An error at a place of this source's structure block.
     pub(crate) fn error(&self, kind: ErrorKind, source: SourceId, at: StructureOffset) -> Error {
-        Error::new(kind, source.input()).at(self.offset + at.index())
+        Error::new(kind, source.input()).at(self.input_offset(at))
     }
 }
 

@@ -87,7 +87,8 @@ impl<W: FnMut(&[u8])> Writer<'_, '_, W> {
     /// on the stack.
     fn range(&mut self, mut range: Range, stack: &mut Vec<Pending>) {
         let source = self.live.source(range.source);
-        while let Some((number, list)) = next_changed(&source.changes_of, range.node, range.end) {
+        let changes_of = self.live.changes_in(source);
+        while let Some((number, list)) = next_changed(changes_of, range.node, range.end) {
             let node = source.tree.node(number);
             range.node = NodeIndex(number.0 + 1);
             let first_child = source.tree.first_child(number);
@@ -135,11 +136,12 @@ impl<W: FnMut(&[u8])> Writer<'_, '_, W> {
         loop {
             let run = &mut children.run;
             let source = self.live.source(run.source);
+            let changes_of = self.live.changes_in(source);
             let (mut from, mut to) = (StructureOffset(0), StructureOffset(0));
             let mut changed = None;
             while run.from < run.to && changed.is_none() {
                 let node = source.tree.node(run.from);
-                let changes = source.changes_of.get(run.from.index()..node.subtree_end.index());
+                let changes = changes_of.get(run.from.index()..node.subtree_end.index());
                 if changes.unwrap_or_default().iter().any(|&number| number != 0) {
                     changed = Some(NodeId { source: run.source, node: run.from });
                 } else {

@@ -13,7 +13,7 @@ use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
 
 /// Adds every symbol of the overlay that leads into a fragment, as a path of the merged tree. A symbol that
 /// leads elsewhere, to a fragment's own node say, has nothing in the merged tree and is left out.
-pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(), Error> {
+pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Result<(), Error> {
     if overlay.own_symbols.is_empty() {
         return Ok(());
     }
@@ -21,7 +21,7 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay) -> Result<(
     // A fragment may have brought it.
     find(live);
     let mut prefix = Prefix { fragment: NodeIndex::ROOT, target: NodeId::ROOT, path: Vec::new() };
-    for &Label { at, name, id: label } in &overlay.own_symbols {
+    for &Label { at, name, id: label } in overlay.own_symbols {
         let Some(property) = live.source(id).original.property(at) else { continue };
         let fail = |live: &Live<'_>, kind| {
             let source = live.source(id);
@@ -80,7 +80,7 @@ struct Prefix {
 }
 
 impl Prefix {
-    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay, name: &[u8]) -> bool {
+    fn find(&mut self, live: &mut Live<'_>, overlay: &Overlay<'_>, name: &[u8]) -> bool {
         let root = NodeId { source: overlay.source, node: NodeIndex::ROOT };
         let Some(found) = live.find_exact_child(root, name) else { return false };
         if found.node == self.fragment {

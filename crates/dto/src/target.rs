@@ -105,7 +105,7 @@ fn warn_two_targets(live: &mut Live<'_>, id: SourceId, fragment: &Fragment) {
     let at = source.tree.node(fragment.node).begin;
     let place = Place {
         input: id.input(),
-        offset: Some(source.offset + at.index()),
+        offset: Some(source.input_offset(at)),
         fragment: Some(text(source.name(fragment.node))),
         property: Some("target-path".into()),
     };

@@ -6,6 +6,7 @@
 //!
 //! Limits: [`MAX_DEPTH`] levels. The pass does not recurse, and takes 20 bytes a node, 4 more where nodes have phandles.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::{Block, Error, ErrorKind};
@@ -65,6 +66,23 @@ const NOP: u32 = Tag::NOP.to_be();
 /// A checked structure block as a flat list of nodes.
 #[derive(Debug, Clone)]
 pub struct Tree {
+    nodes: Box<[Node]>,
+    /// None where there is no phandle: many a small overlay has none.
+    phandles: Option<Box<Phandles>>,
+    largest_phandle: u32,
+    depth: u32,
+    size: u32,
+}
+
+/// The phandles of a tree.
+#[derive(Debug, Clone)]
+struct Phandles {
+    of: Box<[u32]>,
+    properties: Box<[PhandleProperty]>,
+}
+
+/// A tree that is being read.
+struct Scan {
     nodes: Vec<Node>,
     /// Of each node its `phandle`, else its `linux,phandle`; 0 where it has neither, as nothing may be numbered 0. Empty
     /// up to the first phandle, so that a tree without any takes nothing for them.
@@ -74,7 +92,6 @@ pub struct Tree {
     lists_phandles: bool,
     largest_phandle: u32,
     depth: u32,
-    size: u32,
 }
 
 /// There is room at first for a node or phandle in so many bytes, and then for as many as there will be if all of the
@@ -108,14 +125,13 @@ impl Tree {
         if u32::try_from(size).is_err() {
             return Err(Error::new(ErrorKind::BlockOutOfBounds(Block::Structure), 0));
         }
-        let mut tree = Self {
+        let mut scan = Scan {
             nodes: Vec::with_capacity(size / BYTES_A_RECORD + 1),
             phandle_of: Vec::new(),
             phandles: Vec::with_capacity(if lists_phandles { size / BYTES_A_RECORD } else { 0 }),
             lists_phandles,
             largest_phandle: 0,
             depth: 0,
-            size: 0,
         };
         let root = skip_nops(words, 0);
         match words.get(root).map(|word| u32::from_be_bytes(*word)) {
@@ -125,29 +141,136 @@ impl Tree {
             Some(Tag::END) | None => return fail(ErrorKind::MissingRoot, root),
             Some(other) => return fail(ErrorKind::BadToken(other), root),
         }
-        let behind = tree.scan_root(words, strings, root)?;
+        let behind = scan.root(words, strings, root)?;
         let end = skip_nops(words, behind);
         match words.get(end).map(|word| u32::from_be_bytes(*word)) {
-            Some(Tag::END) => tree.size = offset(end + 1).0,
-            Some(Tag::BEGIN_NODE) => return fail(ErrorKind::SecondRoot, end),
-            Some(Tag::PROP) => return fail(ErrorKind::PropertyOutsideNode, end),
-            Some(Tag::END_NODE) => return fail(ErrorKind::UnopenedEnd, end),
-            Some(other) => return fail(ErrorKind::BadToken(other), end),
-            None => return fail(ErrorKind::MissingEnd, end),
+            Some(Tag::END) => Ok(scan.finish(offset(end + 1).0)),
+            Some(Tag::BEGIN_NODE) => fail(ErrorKind::SecondRoot, end),
+            Some(Tag::PROP) => fail(ErrorKind::PropertyOutsideNode, end),
+            Some(Tag::END_NODE) => fail(ErrorKind::UnopenedEnd, end),
+            Some(other) => fail(ErrorKind::BadToken(other), end),
+            None => fail(ErrorKind::MissingEnd, end),
         }
-        Ok(tree)
+    }
+
+    /// All nodes, parents in front of their children.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node at `index`.
+    ///
+    /// # Panics
+    /// Where the tree has no such node.
+    #[inline]
+    pub fn node(&self, index: NodeIndex) -> &Node {
+        &self.nodes[index.index()]
+    }
+
+    /// The node's `phandle`, else its `linux,phandle`; 0 where it has neither.
+    #[inline]
+    pub fn phandle(&self, node: NodeIndex) -> u32 {
+        let phandles = self.phandles.as_ref();
+        phandles.and_then(|phandles| phandles.of.get(node.index())).copied().unwrap_or(0)
+    }
+
+    /// The largest value of a phandle property; 0 where there is none.
+    pub fn largest_phandle(&self) -> u32 {
+        self.largest_phandle
+    }
+
+    /// All phandle properties, in the order of their nodes, if [`Tree::scan`] listed them.
+    pub fn phandles(&self) -> &[PhandleProperty] {
+        self.phandles.as_ref().map_or(&[], |phandles| &phandles.properties)
+    }
+
+    /// The phandle properties of the nodes from `first` to before `end`.
+    pub fn phandles_in(&self, first: NodeIndex, end: NodeIndex) -> &[PhandleProperty] {
+        let phandles = self.phandles();
+        let rest = &phandles[phandles.partition_point(|entry| entry.node < first)..];
+        &rest[..rest.partition_point(|entry| entry.node < end)]
+    }
+
+    /// The children of a node, in order.
+    #[inline]
+    pub fn children(&self, parent: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.child_nodes(parent).map(|(child, _)| child)
+    }
+
+    /// The children of a node, in order, with their records.
+    #[inline]
+    pub fn child_nodes(&self, parent: NodeIndex) -> impl Iterator<Item = (NodeIndex, &Node)> + '_ {
+        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
+        let mut next = NodeIndex(parent.0 + 1);
+        core::iter::from_fn(move || {
+            let child = next;
+            let node = nodes.get(child.index())?;
+            next = node.subtree_end;
+            Some((child, node))
+        })
+    }
+
+    /// The first child from `from` on, in the order of `parent`'s children, that `is` accepts.
+    #[inline(always)]
+    pub fn find_child(
+        &self,
+        parent: NodeIndex,
+        from: NodeIndex,
+        mut is: impl FnMut(&Node) -> bool,
+    ) -> Option<NodeIndex> {
+        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
+        let mut next = from.index();
+        while let Some(node) = nodes.get(next) {
+            if is(node) {
+                return Some(index(next));
+            }
+            next = node.subtree_end.index();
+        }
+        None
+    }
+
+    /// Whether a node has two descendants at least, as it must to have two children.
+    #[inline]
+    pub fn may_have_siblings_below(&self, parent: NodeIndex) -> bool {
+        self.node(parent).subtree_end.0 - parent.0 > 2
+    }
+
+    /// The first child of a node.
+    #[inline]
+    pub fn first_child(&self, parent: NodeIndex) -> Option<NodeIndex> {
+        (parent.0 + 1 < self.node(parent).subtree_end.0).then_some(NodeIndex(parent.0 + 1))
+    }
+
+    /// The levels of nodes; 1 where there is only a root node.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Bytes of the structure block up to and with `FDT_END`.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+}
+
+impl Scan {
+    /// The tree that was read; nothing of it is longer than it has to be.
+    fn finish(mut self, size: u32) -> Tree {
+        let phandles = (!self.phandle_of.is_empty()).then(|| {
+            self.phandle_of.truncate(self.nodes.len());
+            Box::new(Phandles {
+                of: self.phandle_of.into_boxed_slice(),
+                properties: self.phandles.into_boxed_slice(),
+            })
+        });
+        let Self { largest_phandle, depth, .. } = self;
+        Tree { nodes: self.nodes.into_boxed_slice(), phandles, largest_phandle, depth, size }
     }
 
     /// Reads the root node, whose `FDT_BEGIN_NODE` is word number `root`; gives the word behind it.
     ///
     /// This loop sees every token of every input: its state is a handful of locals, what is rare is called, and
     /// what is wrong is found out afterwards, by [`diagnose`].
-    fn scan_root(
-        &mut self,
-        words: &[[u8; 4]],
-        strings: StringsBlock<'_>,
-        root: usize,
-    ) -> Result<usize, Error> {
+    fn root(&mut self, words: &[[u8; 4]], strings: StringsBlock<'_>, root: usize) -> Result<usize, Error> {
         // The open node, and how many levels more it may have below it before the tree is deeper than so far.
         let (mut open, mut room) = (0, 0_i32);
         // A place of the name `phandle`, once it was met: mostly there is one for the whole tree.
@@ -297,103 +420,6 @@ impl Tree {
             self.phandle_of = longer;
         }
         &mut self.phandle_of[open]
-    }
-
-    /// All nodes, parents in front of their children.
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The node at `index`.
-    ///
-    /// # Panics
-    /// Where the tree has no such node.
-    #[inline]
-    pub fn node(&self, index: NodeIndex) -> &Node {
-        &self.nodes[index.index()]
-    }
-
-    /// The node's `phandle`, else its `linux,phandle`; 0 where it has neither.
-    #[inline]
-    pub fn phandle(&self, node: NodeIndex) -> u32 {
-        self.phandle_of.get(node.index()).copied().unwrap_or(0)
-    }
-
-    /// The largest value of a phandle property; 0 where there is none.
-    pub fn largest_phandle(&self) -> u32 {
-        self.largest_phandle
-    }
-
-    /// All phandle properties, in the order of their nodes, if [`Tree::scan`] listed them.
-    pub fn phandles(&self) -> &[PhandleProperty] {
-        &self.phandles
-    }
-
-    /// The phandle properties of the nodes from `first` to before `end`.
-    pub fn phandles_in(&self, first: NodeIndex, end: NodeIndex) -> &[PhandleProperty] {
-        let from = self.phandles.partition_point(|entry| entry.node < first);
-        let rest = &self.phandles[from..];
-        &rest[..rest.partition_point(|entry| entry.node < end)]
-    }
-
-    /// The children of a node, in order.
-    #[inline]
-    pub fn children(&self, parent: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
-        self.child_nodes(parent).map(|(child, _)| child)
-    }
-
-    /// The children of a node, in order, with their records.
-    #[inline]
-    pub fn child_nodes(&self, parent: NodeIndex) -> impl Iterator<Item = (NodeIndex, &Node)> + '_ {
-        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
-        let mut next = NodeIndex(parent.0 + 1);
-        core::iter::from_fn(move || {
-            let child = next;
-            let node = nodes.get(child.index())?;
-            next = node.subtree_end;
-            Some((child, node))
-        })
-    }
-
-    /// The first child from `from` on, in the order of `parent`'s children, that `is` accepts.
-    #[inline(always)]
-    pub fn find_child(
-        &self,
-        parent: NodeIndex,
-        from: NodeIndex,
-        mut is: impl FnMut(&Node) -> bool,
-    ) -> Option<NodeIndex> {
-        let nodes = &self.nodes[..self.node(parent).subtree_end.index()];
-        let mut next = from.index();
-        while let Some(node) = nodes.get(next) {
-            if is(node) {
-                return Some(index(next));
-            }
-            next = node.subtree_end.index();
-        }
-        None
-    }
-
-    /// Whether a node has two descendants at least, as it must to have two children.
-    #[inline]
-    pub fn may_have_siblings_below(&self, parent: NodeIndex) -> bool {
-        self.node(parent).subtree_end.0 - parent.0 > 2
-    }
-
-    /// The first child of a node.
-    #[inline]
-    pub fn first_child(&self, parent: NodeIndex) -> Option<NodeIndex> {
-        (parent.0 + 1 < self.node(parent).subtree_end.0).then_some(NodeIndex(parent.0 + 1))
-    }
-
-    /// The levels of nodes; 1 where there is only a root node.
-    pub fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    /// Bytes of the structure block up to and with `FDT_END`.
-    pub fn size(&self) -> u32 {
-        self.size
     }
 }
 

@@ -19,8 +19,13 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     output.leave_json(report)?;
     let mut reader = tree::Reader::new(args.limit.max_size);
     let base = reader.read(&args.base)?;
-    let overlays = args.overlays.iter().map(|word| reader.read(word)).collect::<Result<Vec<_>, _>>()?;
-    let overlays: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
+    let mut overlays = tree::Trees::default();
+    for word in &args.overlays {
+        overlays.push(reader.read(word)?);
+    }
+    // Images of which entries were taken are not needed any more.
+    drop(reader);
+    let overlays = overlays.slices();
     let options = Options {
         concat_bootargs: args.concat_bootargs,
         padding: args.padding,
