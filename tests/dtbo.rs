@@ -381,3 +381,56 @@ fn help() {
         assert!(ended.stdout.contains(expected), "{line}: {}", ended.stdout);
     }
 }
+
+#[test]
+fn headers_that_state_other_sizes_than_theirs_are_refused() {
+    let room = with_image("create-v1-mixed.img");
+    let whole = room.read("a.img");
+    let cases = [
+        (8, 31, "header_size is 31 instead of 32 (at byte 8)"),
+        (12, 33, "dt_entry_size is 33 instead of 32, that of version 1 (at byte 12)"),
+    ];
+    for (field, value, sentence) in cases {
+        let mut image = whole.clone();
+        image[field..field + 4].copy_from_slice(&u32::to_be_bytes(value));
+        room.write("odd.img", &image);
+        let expected = format!("kbt: error: odd.img: {sentence}\n  hint: the header may be damaged\n");
+        refuses(&room, "dump odd.img", 1, &expected);
+    }
+}
+
+/// A manifest that was changed by hand: with a word that its version has no place for, and with more zeros between two
+/// entries than there is memory.
+#[test]
+fn manifests_that_ask_for_too_much_are_refused() {
+    let room = with_image("create-v0.img");
+    room.kbt(&["dtbo", "unpack", "-q", "a.img", "d"]);
+    let read = || serde_json::from_slice::<serde_json::Value>(&room.read("d/manifest.json")).unwrap();
+    let mut custom = read();
+    custom["entries"][0]["custom"] = serde_json::json!(["0x1", "0x1", "0x1", "0x1", "0x1"]);
+    room.write("d/custom.json", custom.to_string());
+    refuses(
+        &room,
+        "pack --manifest d/custom.json -o o.img",
+        1,
+        "kbt: error: d/custom.json: entry 0 sets a custom word, which an image of version 0 cannot hold\n\
+         \x20 hint: use a newer --version, or leave the field out\n",
+    );
+    let mut gap = read();
+    let end = gap["total_size"].as_u64().unwrap();
+    gap["total_size"] = u32::MAX.into();
+    gap["gaps"] = serde_json::json!([{ "offset": end, "size": u64::from(u32::MAX) - end }]);
+    room.write("d/gap.json", gap.to_string());
+    let script = format!("ulimit -v 2000000; exec {} dtbo \"$@\"", env!("CARGO_BIN_EXE_kbt"));
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script, "sh", "pack", "--manifest", "d/gap.json", "-o", "o.img"])
+        .current_dir(room.path("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!(
+        "kbt: error: d/gap.json: there is no memory for a gap of {} bytes\n",
+        u64::from(u32::MAX) - end
+    );
+    assert_eq!((output.status.code(), said), (Some(1), expected));
+}

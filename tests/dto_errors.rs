@@ -480,3 +480,14 @@ fn two_phandles_in_one_node() {
          \x20 hint: the overlay was changed after dtc wrote it; compile it again\n",
     );
 }
+
+#[test]
+fn a_tree_that_its_format_cannot_state() {
+    refuses(
+        &write(&board().into()),
+        &plain(),
+        &["--padding", "4294967295"],
+        "kbt: error: base.dtb: the merged tree would be too large\n\
+         \x20 hint: a device tree is smaller than 4 GiB\n",
+    );
+}

@@ -116,8 +116,8 @@ impl Counts {
 
     /// The list of nodes and what goes with each, and the phandles.
     fn add_scan(&self, size: &mut Size) {
-        // Room for as many as a tree of this size has in practice is taken at once: 24 bytes for each 16 of the
-        // structure, and 16 for each 48.
+        // Room for as many as a tree of this size has in practice is taken at once: 20 bytes, and 4 for its phandle,
+        // for each 16 of the structure, and 12 for each 48.
         size.add(self.structure, 2);
         size.add(self.nodes, 8);
         if self.nodes > self.structure / 16 {

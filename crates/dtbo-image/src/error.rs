@@ -143,3 +143,25 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    /// What no input of a test's size, or none that the command lets through, can meet: 4 GiB of entries, no memory for
+    /// them, none at all (the command wants one), an entry without its blob.
+    #[test]
+    fn the_sentences_of_what_commands_cannot_meet() {
+        let cases = [
+            (ErrorKind::TooLarge, "the image would be larger than 4 GiB"),
+            (ErrorKind::NoMemory, "there is no memory for the image"),
+            (ErrorKind::NoEntries, "there is nothing to pack"),
+            (ErrorKind::NoSuchBlob { index: 3 }, "entry 3 names a blob that is not there"),
+        ];
+        for (kind, sentence) in cases {
+            assert_eq!(Error::packing(kind).to_string(), sentence);
+        }
+    }
+}

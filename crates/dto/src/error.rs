@@ -285,3 +285,17 @@ impl fmt::Display for Warning {
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    /// The command needs no memory for the merged tree, so that only who calls [`apply`](crate::apply) can meet this.
+    #[test]
+    fn no_memory_is_said_in_one_sentence() {
+        let error = Error::new(ErrorKind::NoMemory, Input::Base);
+        assert_eq!(error.to_string(), "there is no memory for the merged tree");
+    }
+}
