@@ -19,13 +19,19 @@ pub struct Trees {
 
 impl Trees {
     /// Adds a tree.
-    pub fn push(&mut self, tree: Vec<u8>) {
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn push(&mut self, tree: Vec<u8>) -> Result<(), Failure> {
         if self.bytes.is_empty() {
             self.bytes = tree;
         } else {
+            let room = self.bytes.try_reserve(tree.len());
+            room.map_err(|_| Failure::new("no-memory", "there is no memory for all of the overlays"))?;
             self.bytes.extend_from_slice(&tree);
         }
         self.ends.push(self.bytes.len());
+        Ok(())
     }
 
     /// All of them, in order.

@@ -21,7 +21,7 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     let base = reader.read(&args.base)?;
     let mut overlays = tree::Trees::default();
     for word in &args.overlays {
-        overlays.push(reader.read(word)?);
+        overlays.push(reader.read(word)?)?;
     }
     // Images of which entries were taken are not needed any more.
     drop(reader);
