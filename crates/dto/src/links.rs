@@ -41,7 +41,7 @@ pub(crate) struct PropertyPlace(pub(crate) u32);
 
 impl PropertyPlace {
     /// In place of a property that was taken away. Tokens stand at multiples of four.
-    pub(crate) const REMOVED: Self = Self(u32::MAX & !KIND);
+    pub(crate) const REMOVED: Self = Self(!KIND);
 }
 
 /// One of the changes of a node.
