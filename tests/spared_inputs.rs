@@ -171,5 +171,7 @@ fn one_standard_output_takes_one_result() {
     // And `-` is standard output wherever a result is named.
     let output = kbt(room.path(), "kallsyms patch vmlinux --sysmap - -o out", &[]);
     assert!(output.status.success() && output.stdout.starts_with(b"ffff"), "{output:?}");
+    let output = kbt(room.path(), "kallsyms patch vmlinux -o -", &[]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(!room.path().join("-").exists());
 }

@@ -24,6 +24,11 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     if args.undo {
         return undo(path, args.sync);
     }
+    if args.output.as_deref() == Some(Path::new("-")) {
+        return Err(
+            Failure::usage("a kernel is patched in a file, and '-' is none").hint("name a file with -o")
+        );
+    }
     // Before it is read: a killed run may have left it half written.
     let place = match args.in_place {
         true => Some(InPlace::recovered(path, args.sync, report)?),
