@@ -54,16 +54,20 @@ impl Suite {
         self.with_lists(|| {
             run::output(self.tool("apt-get", "download").args(packages).current_dir(directory))
         })?;
-        let mut files = Vec::new();
-        let entries = fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
-        for entry in entries {
-            let path = entry.map_err(|error| cannot("read", directory, &error))?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        Ok(files)
+        debs(directory)
+    }
+
+    /// As [`Suite::download`], with what a system needs that has `packages` and is nothing else: all that they depend on,
+    /// and what every Debian has.
+    pub fn download_system(&self, packages: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
+        create(&directory.join("partial"))?;
+        self.with_lists(|| {
+            let mut command = self.tool("apt-get", "install");
+            command.args(["--yes", "--download-only", "--no-install-recommends"]);
+            command.arg("-o").arg(format!("Dir::Cache::Archives={}/", directory.display()));
+            run::output(command.arg("?essential").args(packages))
+        })?;
+        debs(directory)
     }
 
     /// Runs a step that reads the lists, which are fetched first where there are none.
@@ -89,6 +93,20 @@ impl Suite {
         command.arg(verb).arg("-c").arg(&self.configuration).arg("-qq").env("LC_ALL", "C.UTF-8");
         command
     }
+}
+
+/// The packages in a directory, in the order of their names.
+fn debs(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = fs::read_dir(directory).map_err(|error| cannot("read", directory, &error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| cannot("read", directory, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// A mirror drops old files, so lists that are there may name what is gone: where the step fails with them,

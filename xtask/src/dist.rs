@@ -80,7 +80,7 @@ fn host() -> Result<String> {
 }
 
 /// Copies a binary, without what only a debugger reads.
-fn place(from: &Path, to: &Path) -> Result {
+pub fn place(from: &Path, to: &Path) -> Result {
     fs::copy(from, to).map_err(|error| cannot("copy", from, &error))?;
     if run::has_program("strip") {
         run::output(Command::new("strip").arg("--strip-unneeded").arg(to))?;

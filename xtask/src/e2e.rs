@@ -4,8 +4,10 @@ mod capi;
 mod device;
 mod guest;
 mod initramfs;
+mod integrations;
 mod kernel;
 mod package;
+mod system;
 
 pub use self::kernel::serial_ends;
 
@@ -22,6 +24,11 @@ const AREAS: &[Area] = &[
         name: "device",
         help: "a jobserver that is a character device, in a guest whose kernel can have one",
         run: device::run,
+    },
+    Area {
+        name: "integrations",
+        help: "DKMS, initramfs-tools and dracut with kbt's depmod and with kmod's: the same files",
+        run: integrations::run,
     },
     Area {
         name: "kernel",

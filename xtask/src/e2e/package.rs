@@ -1,13 +1,11 @@
 //! `cargo xtask e2e package`: the Debian package in a system that has nothing else, and in one that has kmod.
 //!
-//! The systems are directories with Debian's dpkg, shell and C library unpacked in them; a chroot in a user namespace
-//! makes one the root, so that neither this system nor its package database is touched.
+//! The systems are directories with Debian's dpkg, shell and C library unpacked in them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use super::system::System;
 use crate::apt::{self, Suite};
 use crate::files::{cannot, create, remove};
 use crate::run::{self, Result};
@@ -52,7 +50,7 @@ pub fn run(words: &[String]) -> Result {
     let suite = Suite::open(&place::peers().join(".apt"), SUITE, &apt::native_architecture()?)?;
     let files = suite.download(&[&BASE[..], &KMOD].concat(), &debs)?;
 
-    let bare = System::make(&scratch.join("bare"), &files, false)?;
+    let bare = Installed::make(&scratch.join("bare"), &files, false)?;
     bare.install(&package)?;
     for name in ["kbt", "depmod", "fdtoverlay", "jobserver-exec", "kallsyms"] {
         bare.answers(name)?;
@@ -64,14 +62,14 @@ pub fn run(words: &[String]) -> Result {
     }
     println!("in an empty system: installed, every name answers, removed without a trace");
 
-    let with_kmod = System::make(&scratch.join("with-kmod"), &files, true)?;
+    let with_kmod = Installed::make(&scratch.join("with-kmod"), &files, true)?;
     let theirs = with_kmod.run(&["depmod", "--version"])?;
-    let link = fs::read_link(with_kmod.root.join("usr/sbin/depmod"));
+    let link = fs::read_link(with_kmod.system.root.join("usr/sbin/depmod"));
     with_kmod.install(&package)?;
     if with_kmod.run(&["depmod", "--version"])? != theirs {
         return Err("kmod's depmod does not answer any more".to_owned());
     }
-    if fs::read_link(with_kmod.root.join("usr/sbin/depmod")).ok() != link.ok() {
+    if fs::read_link(with_kmod.system.root.join("usr/sbin/depmod")).ok() != link.ok() {
         return Err("kmod's link was changed".to_owned());
     }
     with_kmod.answers("/usr/lib/kbt/bin/depmod")?;
@@ -81,42 +79,29 @@ pub fn run(words: &[String]) -> Result {
     remove(&scratch)
 }
 
-/// A directory that is a system.
-struct System {
-    root: PathBuf,
+/// A system in which dpkg can work.
+struct Installed {
+    system: System,
 }
 
-impl System {
+impl Installed {
     fn make(root: &Path, debs: &[PathBuf], with_kmod: bool) -> Result<Self> {
-        for directory in ["bin", "sbin", "lib", "lib64"] {
-            create(&root.join("usr").join(directory))?;
-            let link = root.join(directory);
-            symlink(format!("usr/{directory}"), &link).map_err(|error| cannot("link", &link, &error))?;
-        }
         let is_kmods = |file: &Path| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             KMOD.iter().any(|package| name.starts_with(&format!("{package}_")))
         };
-        for file in debs.iter().filter(|file| with_kmod || !is_kmods(file)) {
-            apt::unpack(file, &[], root)?;
-        }
-        for directory in
-            ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "var/log", "etc", "tmp"]
-        {
+        let system = System::unpack(root, debs.iter().filter(|file| with_kmod || !is_kmods(file)))?;
+        for directory in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"] {
             create(&root.join(directory))?;
         }
         let status = root.join("var/lib/dpkg/status");
         fs::write(&status, "").map_err(|error| cannot("write", &status, &error))?;
-        let dash = root.join("usr/bin/sh");
-        if !dash.exists() {
-            symlink("dash", &dash).map_err(|error| cannot("link", &dash, &error))?;
-        }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { system })
     }
 
     /// Installs the package; what it depends on is there, but not in the database.
     fn install(&self, package: &Path) -> Result {
-        let here = self.root.join("tmp/kbt.deb");
+        let here = self.system.root.join("tmp/kbt.deb");
         fs::copy(package, &here).map_err(|error| cannot("copy", package, &error))?;
         self.run(&["dpkg", "--force-depends", "--install", "/tmp/kbt.deb"]).map(drop)
     }
@@ -134,20 +119,13 @@ impl System {
     }
 
     fn has_not(&self, path: &str) -> Result {
-        match fs::symlink_metadata(self.root.join(path)) {
+        match fs::symlink_metadata(self.system.root.join(path)) {
             Err(_) => Ok(()),
             Ok(_) => Err(format!("/{path} is still there")),
         }
     }
 
-    /// Runs a program with this system as the root.
     fn run(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "chroot"]).arg(&self.root).args(words);
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run::text(&mut command)
+        self.system.run(words)
     }
 }
