@@ -29,8 +29,7 @@ pub struct Deletion {
 
 /// The directives of an overlay's source that delete nothing; none in a source without `/plugin/`.
 pub fn deletions(source: &[u8]) -> Vec<Deletion> {
-    let mut scan =
-        Scan { rest: source, place: Place { line: 1, byte: 1, utf16: 1 }, file: None, fresh: true };
+    let mut scan = Scan { rest: source, place: Place::START, file: None, fresh: true };
     let mut plugin = false;
     let mut found = Vec::new();
     let mut nodes = Nodes::default();
@@ -146,22 +145,23 @@ struct Place {
     line: u32,
     byte: u32,
     utf16: u32,
+    /// Whether the next byte is the second of four in UTF-8, which are a pair in UTF-16.
+    is_pair: bool,
 }
 
 impl Place {
+    const START: Self = Self { line: 1, byte: 1, utf16: 1, is_pair: false };
+
     fn pass(&mut self, byte: u8) {
         if byte == b'\n' {
-            *self = Self { line: self.line.saturating_add(1), byte: 1, utf16: 1 };
+            *self = Self { line: self.line.saturating_add(1), ..Self::START };
             return;
         }
         self.byte = self.byte.saturating_add(1);
-        // What follows in UTF-8 counts with its first byte; four bytes are a pair.
-        let units = match byte {
-            0x80..=0xbf => 0,
-            0xf0.. => 2,
-            _ => 1,
-        };
-        self.utf16 = self.utf16.saturating_add(units);
+        // What follows the first byte of a letter counts nothing, but in a pair. What is no UTF-8 counts about the same.
+        let is_second = core::mem::replace(&mut self.is_pair, matches!(byte, 0xf0..=0xf4));
+        let counts = is_second || !matches!(byte, 0x80..=0xbf);
+        self.utf16 = self.utf16.saturating_add(u32::from(counts));
     }
 }
 
