@@ -69,7 +69,9 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     let mut set = Set::made_of(&inputs);
     depfile::add_for(&args.depfile, args.output.as_deref().unwrap_or(path), &mut set)?;
     let is_right = table.edits.is_empty() && args.output.is_none();
-    if place.is_none() && !is_right {
+    if place.is_none() && is_right {
+        Set::sweep(path);
+    } else if place.is_none() {
         set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?;
     }
     // Symbols do not change: the map is right even where the kernel cannot be written.

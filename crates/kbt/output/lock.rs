@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, open};
 
-use super::temporary::{identity, identity_of};
+use super::temporary::{identity, identity_of, remove_stray};
 
 const NAME: &str = ".kbt-lock";
 /// To let files appear takes milliseconds, with a slow disk a second.
@@ -29,6 +29,11 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Removes what a dead run left of its lock; who needs none would leave it for ever.
+    pub fn sweep(directory: &Path) {
+        remove_stray(&directory.join(NAME));
+    }
+
     /// Waits for the lock; `None` where it cannot be had.
     pub fn of(directory: &Path) -> Option<Self> {
         let name = directory.join(NAME);
@@ -66,6 +71,18 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn what_a_dead_run_left_goes_and_what_is_held_stays() {
+        let room = tempfile::tempdir().unwrap();
+        let held = Lock::of(room.path()).unwrap();
+        Lock::sweep(room.path());
+        assert!(room.path().join(NAME).exists());
+        drop(held);
+        File::create(room.path().join(NAME)).unwrap();
+        Lock::sweep(room.path());
+        assert!(!room.path().join(NAME).exists());
+    }
 
     #[test]
     fn there_is_one_holder_at_a_time() {

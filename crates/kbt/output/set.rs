@@ -179,7 +179,10 @@ impl<'i> Set<'i> {
         let directories = self.directories();
         // In one order for all, so that no two runs wait for each other. One file needs none.
         let locks: Vec<_> = match self.staged.as_slice() {
-            [] | [_] => Vec::new(),
+            [] | [_] => {
+                directories.values().for_each(|directory| Lock::sweep(directory));
+                Vec::new()
+            }
             _ => directories.values().filter_map(|directory| Lock::of(directory)).collect(),
         };
         let result = self.appear(&directories, sync);

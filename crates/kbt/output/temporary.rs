@@ -270,7 +270,7 @@ fn first_free<T>(
 }
 
 /// Removes what a dead run left under this name; false where it is somebody's who lives, or no file of ours.
-fn remove_stray(name: &Path) -> bool {
+pub fn remove_stray(name: &Path) -> bool {
     let Some(file) = open_to_look(name) else { return false };
     file.metadata().is_ok_and(|metadata| metadata.is_file())
         && file.try_lock().is_ok()
