@@ -48,6 +48,16 @@ pub fn read_symbols_where<'data, R: ReadRef<'data>>(
     image: &Image<R>,
     is_wanted: impl Fn(u8, &[u8]) -> bool,
 ) -> Result<Vec<SymbolEntry<'data>>, Error> {
+    let mut symbols = list_symbols(image, is_wanted)?;
+    sort_as_nm(&mut symbols);
+    Ok(symbols)
+}
+
+/// Those of [`read_symbols_where`] as they stand in the file.
+pub(crate) fn list_symbols<'data, R: ReadRef<'data>>(
+    image: &Image<R>,
+    is_wanted: impl Fn(u8, &[u8]) -> bool,
+) -> Result<Vec<SymbolEntry<'data>>, Error> {
     let sections = image.sections()?;
     let (index, section) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
     let table = image.symbols(&sections, &section)?;
@@ -71,7 +81,6 @@ pub fn read_symbols_where<'data, R: ReadRef<'data>>(
         let address = if thumb { symbol.value & !1 } else { symbol.value };
         symbols.push(SymbolEntry::new(address, letter, name));
     }
-    sort_as_nm(&mut symbols);
     Ok(symbols)
 }
 

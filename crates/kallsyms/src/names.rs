@@ -89,7 +89,12 @@ pub struct NamesReader<'a> {
 impl<'a> NamesReader<'a> {
     /// From the first name on; `bytes` may have more behind the last.
     pub fn new(bytes: &'a [u8], layout: &Layout) -> Self {
-        Self { bytes, at: 0, index: 0, long_lengths: layout.long_lengths }
+        Self::from_place(bytes, 0, layout)
+    }
+
+    /// From the name on that starts at byte `at`.
+    pub(crate) fn from_place(bytes: &'a [u8], at: usize, layout: &Layout) -> Self {
+        Self { bytes, at, index: 0, long_lengths: layout.long_lengths }
     }
 
     /// Where the next name starts in the array.

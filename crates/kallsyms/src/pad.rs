@@ -24,7 +24,7 @@ use crate::pad_file::PadFile;
 use crate::superset::{Reference, Superset};
 use crate::symbol::SymbolEntry;
 use crate::token::TokenTable;
-use crate::waiting::PLACEHOLDER;
+use crate::waiting::{PLACEHOLDER, hash};
 
 /// What cannot be seen in the objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub fn pad(superset: &Superset<'_>, script: &LinkerScript<'_>, options: PadOptio
     let (kernel, layout) = detect(superset, target.class, options)?;
     let names = superset.names(script, kernel, options.all_symbols);
     let tokens = tokens(&names)?;
-    let waiting = waiting(&names, &tokens, &layout)?;
-    let slots = slots(names.len(), waiting.len(), &tokens, &layout, options.slack);
+    let waiting = Waiting::new(&names, &tokens, &layout)?;
+    let slots = slots(names.len(), waiting.names.len(), &tokens, &layout, options.slack);
     let PadOptions { all_symbols, cut_names, slack, .. } = options;
     let record = PadFile { kernel, layout, all_symbols, cut_names, slack, slots, tokens };
     let object = object(&record, &waiting, &target)?;
@@ -110,12 +110,23 @@ fn tokens(names: &[&[u8]]) -> Result<TokenTable, Error> {
     Ok(learn(&symbols, LETTERS)?.tokens)
 }
 
-/// The names as they wait for the patch ([`crate::waiting`]): as many bytes as with any letters, in any order.
-fn waiting(names: &[&[u8]], tokens: &TokenTable, layout: &Layout) -> Result<Vec<u8>, Error> {
-    let mut symbols: Vec<SymbolEntry<'_>> =
-        names.iter().map(|name| SymbolEntry::new(0, PLACEHOLDER, name)).collect();
-    symbols.sort_unstable_by_key(|symbol| symbol.name);
-    Ok(Names::encode(&Optimal::new(tokens)?.compress_apart(&symbols)?, layout)?.bytes)
+/// What waits for the patch ([`crate::waiting`]).
+struct Waiting {
+    /// The names: as many bytes as with any letters, in any order.
+    names: Vec<u8>,
+    /// Their hashes, in the room of the addresses.
+    hashes: Vec<u8>,
+}
+
+impl Waiting {
+    fn new(names: &[&[u8]], tokens: &TokenTable, layout: &Layout) -> Result<Self, Error> {
+        let mut symbols: Vec<SymbolEntry<'_>> =
+            names.iter().map(|name| SymbolEntry::new(0, PLACEHOLDER, name)).collect();
+        symbols.sort_unstable_by_key(|symbol| symbol.name);
+        let names = Names::encode(&Optimal::new(tokens)?.compress_apart(&symbols)?, layout)?.bytes;
+        let hashes = symbols.iter().flat_map(|symbol| layout.u32(hash(symbol.name))).collect();
+        Ok(Self { names, hashes })
+    }
 }
 
 /// The size of every array in the layout's order, in bytes.
@@ -135,9 +146,9 @@ fn slots(count: usize, bytes: usize, tokens: &TokenTable, layout: &Layout, slack
     layout.arrays().into_iter().map(|array| (array, size(array))).collect()
 }
 
-/// Writes the object: zeros, but for the tokens, the names that wait, and the base, which the linker fills with the address
-/// of `_text`.
-fn object(record: &PadFile, waiting: &[u8], target: &kbt_elf::Target) -> Result<Vec<u8>, Error> {
+/// Writes the object: zeros, but for the tokens, what waits, and the base, which the linker fills with the address of
+/// `_text`.
+fn object(record: &PadFile, waiting: &Waiting, target: &kbt_elf::Target) -> Result<Vec<u8>, Error> {
     let layout = &record.layout;
     let mut bytes = Vec::new();
     let mut symbols = Vec::with_capacity(record.slots.len());
@@ -148,7 +159,8 @@ fn object(record: &PadFile, waiting: &[u8], target: &kbt_elf::Target) -> Result<
         let end = end.ok_or(ErrorKind::TooMuchText { len: usize::MAX })?;
         bytes.resize(end, 0);
         let content = match array {
-            Array::Names => waiting.to_vec(),
+            Array::Names => waiting.names.clone(),
+            Array::Addresses | Array::Offsets => waiting.hashes.clone(),
             Array::TokenTable => record.tokens.bytes().to_vec(),
             Array::TokenIndex => record.tokens.index()?.iter().flat_map(|&at| layout.u16(at)).collect(),
             _ => Vec::new(),

@@ -13,7 +13,7 @@ use std::fmt;
 use kbt_elf::{Edit, Endianness, Image, ReadRef, Section, SectionTable, section_type};
 
 use crate::compression::learn;
-use crate::elf_symbols::read_symbols_where;
+use crate::elf_symbols::list_symbols;
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Kernel;
 use crate::layout::{AddressTable, Array, ArrayOrder, Class, Layout};
@@ -22,7 +22,7 @@ use crate::names::Names;
 use crate::optimal::Optimal;
 use crate::pad_file::PadFile;
 use crate::select::{Choice, Selection, select_kept};
-use crate::symbol::SymbolEntry;
+use crate::symbol::{SymbolEntry, sort_as_nm};
 use crate::table::how;
 use crate::tables::{Origin, Tables};
 use crate::token::TokenTable;
@@ -127,7 +127,19 @@ pub fn patch<'data, R: ReadRef<'data>>(
     let is_wanted = |kind: u8, name: &[u8]| {
         (!is_fed || is_mapped(kind, name)) && (options.map || !kernel.ignores(kind, name))
     };
-    let source = read_symbols_where(image, is_wanted)?;
+    let mut source = list_symbols(image, is_wanted)?;
+    let tokens = match options.record {
+        _ if options.relearn => None,
+        Some(record) => Some(record.tokens.clone()),
+        None => room.waiting_tokens(&layout),
+    };
+    let waiting = tokens.as_ref().filter(|_| !options.optimal);
+    let waiting =
+        waiting.map(|tokens| room.waiting_names(tokens, &layout, source.len())).transpose()?.flatten();
+    if let Some(waiting) = &waiting {
+        waiting.find(&mut source);
+    }
+    sort_as_nm(&mut source);
     let is_kept = |symbol: &SymbolEntry<'_>| !options.map || !kernel.ignores(symbol.kind, symbol.name);
     let mapped =
         source.iter().filter(|symbol| options.map && (is_fed || is_mapped(symbol.kind, symbol.name)));
@@ -153,15 +165,17 @@ pub fn patch<'data, R: ReadRef<'data>>(
     let cut_names = options.record.map_or(options.cut_names, |record| record.cut_names);
     let origin = Origin { text: selection.text, base, cut_names };
     let make = |tokens| -> Result<_, PatchError> {
-        let Spelled { tokens, names, order } =
-            room.spell(&selection.symbols, &layout, tokens, options.optimal)?;
+        let size = room.slot(Array::Names)?.room;
+        let encoded = match &waiting {
+            Some(waiting) => waiting.encode(&selection.symbols, usize::try_from(size).unwrap_or(0))?,
+            None => None,
+        };
+        let Spelled { tokens, names, order } = match (tokens, encoded) {
+            (Some(tokens), Some(Encoded { names, order })) => Spelled { tokens, names, order: Some(order) },
+            (tokens, _) => room.spell(&selection.symbols, &layout, tokens, options.optimal)?,
+        };
         let tables = Tables::of_names(&selection.symbols, &tokens, names, order, layout, origin)?;
         room.edits(tables, selection.text)
-    };
-    let tokens = match options.record {
-        _ if options.relearn => None,
-        Some(record) => Some(record.tokens.clone()),
-        None => room.waiting_tokens(&layout),
     };
     let is_learned = tokens.is_none() && !options.relearn;
     let (edits, sizes) = match make(tokens) {
@@ -395,26 +409,20 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
             let names = Optimal::new(&tokens)?.compress(symbols)?;
             return compressed(tokens, names);
         }
-        if let Some(Encoded { names, order }) = self.waiting_names(symbols, &tokens, layout)? {
-            return Ok(Spelled { tokens, names, order: Some(order) });
-        }
         let names = Optimal::new(&tokens)?.compress_apart(symbols)?;
         compressed(tokens, names)
     }
 
-    /// The names, where a pad has left them in their room.
+    /// The names that a pad has left in their room, for so many symbols.
     fn waiting_names(
         &self,
-        symbols: &[SymbolEntry<'_>],
         tokens: &TokenTable,
         layout: &Layout,
-    ) -> Result<Option<Encoded>, Error> {
-        let slot = self.slot(Array::Names)?;
-        let bytes = self.bytes(slot);
-        match WaitingNames::read(bytes, tokens, layout, symbols) {
-            Some(waiting) => waiting.encode(symbols, bytes.len(), layout),
-            None => Ok(None),
-        }
+        symbols: usize,
+    ) -> Result<Option<WaitingNames<'data>>, Error> {
+        let names = self.bytes(self.slot(Array::Names)?);
+        let hashes = self.bytes(self.slot(layout.addresses.array())?);
+        Ok(WaitingNames::read(names, hashes, tokens, layout, symbols))
     }
 
     /// The tokens that are in the image.

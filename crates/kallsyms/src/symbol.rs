@@ -12,6 +12,9 @@ pub struct SymbolEntry<'a> {
     /// Whether the table keeps the value itself where it keeps distances else: per-cpu symbols under
     /// `--absolute-percpu`.
     pub absolute: bool,
+    /// Where in the order of names this one waits in the room of a pad, counted from 1; 0 where it does not, or was not
+    /// looked for.
+    pub(crate) waiting: u32,
     /// The name, without NUL bytes.
     pub name: &'a [u8],
 }
@@ -19,7 +22,7 @@ pub struct SymbolEntry<'a> {
 impl<'a> SymbolEntry<'a> {
     /// A symbol at an address of the kernel's.
     pub fn new(address: u64, kind: u8, name: &'a [u8]) -> Self {
-        Self { address, kind, absolute: false, name }
+        Self { address, kind, absolute: false, waiting: 0, name }
     }
 
     /// Whether another definition of the name would have won.

@@ -1,23 +1,25 @@
-//! The names that a pad has left in the room of the names: compressed already, and sorted.
+//! Names that wait in their room for the patch.
 //!
-//! A pad knows every name that the link may bring, but neither order nor letters. It leaves the names as it will have them
-//! in the table, sorted as bytes and each with the letter [`PLACEHOLDER`], in the array that waits for them. The patch
-//! then parses and sorts nothing: it finds each symbol's name, takes its codes, puts the letter in front, and has the
-//! order of names by their places.
+//! A pad knows all names that a link may bring, but neither order nor letters. It leaves the names as it will have them
+//! in the table, sorted as bytes and each with the letter [`PLACEHOLDER`], in the array that waits for them, and a hash of
+//! each in the room of the addresses. The patch then parses and sorts nothing: it finds each symbol's name by its hash,
+//! takes its codes, puts the letter in front, and has the order of names by their places.
+//!
+//! Phases: one pass over the names fills a table by hashes ([`WaitingNames::read`]); the symbols of the linked kernel are
+//! looked up there as the file has them, with their names close together ([`WaitingNames::find`]); when they are sorted
+//! by address, what waits is copied, and places are counted into the order of names ([`WaitingNames::encode`]).
 //!
 //! What is in an image is believed only as far as it was checked: a name counts where its codes expand to the very bytes
-//! of the symbol's name, and the order where the names do ascend. Whoever finds anything else, or a symbol whose name does not
-//! wait, does without.
+//! of the symbol's name, and the order where the names ascend. Whoever finds anything else, or a symbol whose name does not
+//! wait, does without. The hash is no secret, so names may be made that all have one: looking for them ends after so many
+//! steps, and the patch does without, too.
 
 use std::cmp::Ordering;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::hint::black_box;
-
-use foldhash::fast::RandomState;
 
 use crate::error::Error;
 use crate::layout::Layout;
-use crate::names::{Length, MARKER_STEP, Names, NamesReader};
+use crate::names::{MARKER_STEP, Names, NamesReader};
 use crate::order::lower_half;
 use crate::symbol::SymbolEntry;
 use crate::token::TokenTable;
@@ -26,51 +28,46 @@ use crate::token::TokenTable;
 pub(crate) const PLACEHOLDER: u8 = b'?';
 /// Names of kernels are shorter, in bytes.
 const LONGEST: usize = 512;
-/// Bytes of a record beside name and codes.
-const RECORD: usize = 8;
-/// What records may take beyond twice what the symbols would, in bytes.
-const SPARE: usize = 1 << 16;
-/// Fewest slots of the table by names.
+/// A pad has hardly more names than the link brings: so many a symbol, and so many beside, at most.
+const MOST: (usize, usize) = (4, 1 << 16);
+/// Fewest slots of the table by hashes.
 const FEWEST_SLOTS: usize = 1 << 10;
-/// The part of a hash that a slot has.
-const TAG: u64 = 0xffff_ffff << 32;
+/// Steps over slots that are taken, for each name of the table; a third of them are free, and most names take none.
+const STEPS: usize = 16;
 /// Names that are looked for together.
 const BLOCK: usize = 64;
 
-/// The different names that wait.
-///
-/// Each is a record of one buffer, so that all of it lies together: its place in the order (four bytes), its length and that
-/// of its codes (two bytes each), the name, the codes without the letter's.
+/// The hash of a name, in the same 32 bits on every machine: eight bytes at a time, the last ones again where less than eight
+/// are left.
+pub(crate) fn hash(name: &[u8]) -> u32 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let step = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(FACTOR);
+        hash ^ hash >> 32
+    };
+    let (words, rest) = name.as_chunks::<8>();
+    let hash = words.iter().fold(name.len() as u64, |hash, word| step(hash, u64::from_le_bytes(*word)));
+    let last = match name.last_chunk::<8>() {
+        _ if rest.is_empty() => return lower_half(hash),
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    lower_half(step(hash, last))
+}
+
+/// The names that wait.
 #[derive(Debug)]
-pub(crate) struct WaitingNames {
-    records: Vec<u8>,
-    count: u32,
-    /// Where the last record starts.
-    last: Option<u32>,
-    /// Where records start, by their names: the upper half of the name's hash and the start, from the place of the lower
-    /// half on, or 0.
+pub(crate) struct WaitingNames<'b> {
+    bytes: &'b [u8],
+    layout: Layout,
+    /// Where in `bytes` each different name is, in the order of the names.
+    starts: Vec<u32>,
+    /// By hashes, from the place of the lower bits on: the hash in the upper half, in the lower one the name's place in the
+    /// order plus one; or 0.
     slots: Vec<u64>,
-    seed: RandomState,
     /// The code of each letter.
     letters: [Option<u8>; 256],
-}
-
-/// A record as it is read.
-struct Record<'r> {
-    place: u32,
-    name: &'r [u8],
-    codes: &'r [u8],
-}
-
-impl<'r> Record<'r> {
-    /// The record that starts there.
-    fn at(records: &'r [u8], start: u32) -> Option<Self> {
-        let (head, rest) = records.get(start as usize..)?.split_first_chunk::<8>()?;
-        let [p, l, a, c, n, n2, k, k2] = *head;
-        let (name, rest) = rest.split_at_checked(u16::from_le_bytes([n, n2]).into())?;
-        let codes = rest.get(..u16::from_le_bytes([k, k2]).into())?;
-        Some(Self { place: u32::from_le_bytes([p, l, a, c]), name, codes })
-    }
+    expander: Expander,
 }
 
 /// Names of symbols, encoded, and the symbols' places in the order of their names.
@@ -80,189 +77,195 @@ pub(crate) struct Encoded {
     pub order: Vec<u32>,
 }
 
-impl WaitingNames {
-    /// Reads the room of the names, for the table of these symbols; `None` where it is not what a pad leaves for about so
-    /// many.
+/// What a search uses up, and room to work in.
+struct Search {
+    steps: usize,
+    room: [u8; LONGEST + 8],
+}
+
+impl Search {
+    /// For so many names.
+    fn of(names: usize) -> Self {
+        Self { steps: names.saturating_mul(STEPS), room: [0; LONGEST + 8] }
+    }
+
+    /// One step more; `None` where there were too many.
+    fn step(&mut self) -> Option<()> {
+        self.steps = self.steps.checked_sub(1)?;
+        Some(())
+    }
+}
+
+impl<'b> WaitingNames<'b> {
+    /// Reads the rooms of the names and of their hashes, for a table of so many symbols; `None` where they are not what a
+    /// pad leaves for about so many.
     pub(crate) fn read(
-        bytes: &[u8],
+        bytes: &'b [u8],
+        hashes: &[u8],
         tokens: &TokenTable,
         layout: &Layout,
-        symbols: &[SymbolEntry<'_>],
+        symbols: usize,
     ) -> Option<Self> {
-        // A few bytes of codes can stand for many. That is no pad's, which knows little more than the link brings.
-        let lengths: usize = symbols.iter().map(|symbol| RECORD + 2 * symbol.name.len()).sum();
-        let most = 2 * lengths + SPARE;
-        let mut records = Vec::with_capacity(lengths);
-        // A start of 0 is none.
-        records.push(0);
+        let hashes = hashes.as_chunks::<4>().0;
+        if hashes.len() > symbols.saturating_mul(MOST.0).saturating_add(MOST.1) {
+            return None;
+        }
+        let size = (hashes.len() + hashes.len() / 2).next_power_of_two().max(FEWEST_SLOTS);
         let mut waiting = Self {
-            records,
-            count: 0,
-            last: None,
-            slots: vec![0; (symbols.len() + symbols.len() / 2).next_power_of_two().max(FEWEST_SLOTS)],
-            seed: RandomState::default(),
+            bytes,
+            layout: *layout,
+            starts: Vec::with_capacity(hashes.len()),
+            slots: vec![0; size],
             letters: letters(tokens),
+            expander: Expander::new(tokens),
         };
-        let placeholder = waiting.letters[usize::from(PLACEHOLDER)];
-        let expander = Expander::new(tokens);
-        let mut reader = NamesReader::new(bytes, layout);
-        let mut room = [0; LONGEST + 8];
+        waiting.fill(hashes).map(|()| waiting)
+    }
+
+    /// Puts every name into the table, one that several symbols have once.
+    fn fill(&mut self, hashes: &[[u8; 4]]) -> Option<()> {
+        let placeholder = self.letters[usize::from(PLACEHOLDER)];
+        let mut reader = NamesReader::new(self.bytes, &self.layout);
+        let (mut last, mut search) = (&[][..], Search::of(hashes.len()));
+        let mut hashes = hashes.iter();
         // Behind the last name is slack, which is zeros.
-        while bytes.get(reader.offset()).is_some_and(|&length| length != 0) {
+        while self.bytes.get(reader.offset()).is_some_and(|&length| length != 0) {
+            let start = u32::try_from(reader.offset()).ok()?;
             let (&letter, codes) = reader.read().ok()?.split_first()?;
+            let hash = self.layout.read_u32(*hashes.next()?);
             if Some(letter) != placeholder {
                 return None;
             }
-            waiting.push(expander.expand(codes, &mut room)?, codes)?;
-            if waiting.records.len() > most {
-                return None;
+            match self.expander.compare(last, codes) {
+                Ordering::Less => {}
+                Ordering::Equal => continue,
+                Ordering::Greater => return None,
             }
+            last = codes;
+            self.starts.push(start);
+            let mut slot = self.first_slot(hash);
+            while self.slots[slot] != 0 {
+                slot = self.next_slot(slot);
+                search.step()?;
+            }
+            self.slots[slot] = u64::from(hash) << 32 | self.starts.len() as u64;
         }
-        Some(waiting)
-    }
-
-    /// Adds a name behind the last one; `None` where it is not in order.
-    fn push(&mut self, name: &[u8], codes: &[u8]) -> Option<()> {
-        let last = self.last.and_then(|last| Record::at(&self.records, last));
-        match last.map(|last| name.cmp(last.name)) {
-            None | Some(Ordering::Greater) => {}
-            // One that several symbols have.
-            Some(Ordering::Equal) => return Some(()),
-            Some(Ordering::Less) => return None,
-        }
-        if self.count as usize >= self.slots.len() / 8 * 7 {
-            return None;
-        }
-        let start = u32::try_from(self.records.len()).ok()?;
-        self.records.extend(self.count.to_le_bytes());
-        for part in [name, codes] {
-            self.records.extend(u16::try_from(part.len()).ok()?.to_le_bytes());
-        }
-        self.records.extend_from_slice(name);
-        self.records.extend_from_slice(codes);
-        (self.last, self.count) = (Some(start), self.count + 1);
-        let hash = self.hash(name);
-        let mut slot = self.first_slot(hash);
-        while self.slots[slot] != 0 {
-            slot = self.next_slot(slot);
-        }
-        self.slots[slot] = hash & TAG | u64::from(start);
         Some(())
     }
 
-    fn hash(&self, name: &[u8]) -> u64 {
-        let mut hasher = self.seed.build_hasher();
-        hasher.write(name);
-        hasher.finish()
-    }
-
-    fn first_slot(&self, hash: u64) -> usize {
+    fn first_slot(&self, hash: u32) -> usize {
         // The length is a power of two.
-        lower_half(hash) as usize & (self.slots.len() - 1)
+        hash as usize & (self.slots.len() - 1)
     }
 
     fn next_slot(&self, slot: usize) -> usize {
         (slot + 1) & (self.slots.len() - 1)
     }
 
-    /// The first slot from `slot` on that may have a name of this hash, and the record there.
-    fn candidate(&self, hash: u64, mut slot: usize) -> Option<(usize, u32)> {
-        // One slot in eight is empty.
+    /// The first slot from `slot` on that has this hash or nothing.
+    fn candidate(&self, hash: u32, mut slot: usize, search: &mut Search) -> Option<usize> {
         loop {
             let found = self.slots[slot];
-            if found == 0 {
-                return None;
-            }
-            if (found ^ hash) & TAG == 0 {
-                return Some((slot, lower_half(found)));
+            if found == 0 || found >> 32 == u64::from(hash) {
+                return Some(slot);
             }
             slot = self.next_slot(slot);
+            search.step()?;
         }
     }
 
-    /// The record of a name, of which `found` is the first candidate.
-    fn record(&self, name: &[u8], hash: u64, mut found: Option<(usize, u32)>) -> Option<Record<'_>> {
-        while let Some((slot, start)) = found {
-            let record = Record::at(&self.records, start)?;
-            if record.name == name {
-                return Some(record);
+    /// Where the name of a place, counted from 1, starts.
+    fn start(&self, place: u32) -> Option<usize> {
+        let start = self.starts.get(usize::try_from(place).ok()?.checked_sub(1)?)?;
+        usize::try_from(*start).ok()
+    }
+
+    /// The place of a name, counted from 1, of which `slot` is the first candidate.
+    fn place(&self, name: &[u8], mut slot: usize, search: &mut Search) -> Option<u32> {
+        loop {
+            let found = self.slots[slot];
+            let (hash, place) = (lower_half(found >> 32), lower_half(found));
+            let mut reader = NamesReader::from_place(self.bytes, self.start(place)?, &self.layout);
+            let (_, codes) = reader.read().ok()?.split_first()?;
+            if self.expander.is(codes, name, &mut search.room) {
+                return Some(place);
             }
-            found = self.candidate(hash, self.next_slot(slot));
+            search.step()?;
+            slot = self.candidate(hash, self.next_slot(slot), search)?;
         }
-        None
     }
 
-    /// Encodes the names of symbols in the table's order; `None` where one of them does not wait.
+    /// Notes which symbols' names wait, and where. Slots and names lie anywhere in memory: they are asked for a block at a
+    /// time, so that many are on their way at once.
+    pub(crate) fn find(&self, symbols: &mut [SymbolEntry<'_>]) {
+        let mut search = Search::of(symbols.len());
+        let mut touched = 0;
+        for block in symbols.chunks_mut(BLOCK) {
+            let mut slots = [0; BLOCK];
+            for (symbol, slot) in block.iter().zip(&mut slots) {
+                let hash = hash(symbol.name);
+                let Some(found) = self.candidate(hash, self.first_slot(hash), &mut search) else { return };
+                *slot = found;
+                touched ^= self.touch(lower_half(self.slots[found]));
+            }
+            for (symbol, slot) in block.iter_mut().zip(slots) {
+                symbol.waiting = self.place(symbol.name, slot, &mut search).unwrap_or(0);
+            }
+        }
+        black_box(touched);
+    }
+
+    fn touch(&self, place: u32) -> u8 {
+        self.start(place).and_then(|start| self.bytes.get(start)).copied().unwrap_or(0)
+    }
+
+    /// Encodes the names of symbols in the table's order, into about `size` bytes; `None` where one of them does not wait, as
+    /// [`Self::find`] has noted it.
     ///
     /// # Errors
     ///
     /// More names than 32 bits of offsets reach.
-    pub(crate) fn encode(
-        &self,
-        symbols: &[SymbolEntry<'_>],
-        size: usize,
-        layout: &Layout,
-    ) -> Result<Option<Encoded>, Error> {
-        let names = Names::with_capacity(symbols.len(), size);
-        let mut encoded = Encoded { names, order: Vec::with_capacity(symbols.len()) };
-        for block in symbols.chunks(BLOCK) {
-            if !self.encode_block(block, layout, &mut encoded)? {
-                return Ok(None);
+    pub(crate) fn encode(&self, symbols: &[SymbolEntry<'_>], size: usize) -> Result<Option<Encoded>, Error> {
+        let mut names = Names::with_capacity(symbols.len(), size);
+        let mut touched = 0;
+        for block in symbols.chunks(MARKER_STEP) {
+            names.mark()?;
+            touched = block.iter().fold(touched, |sum, symbol| sum ^ self.touch(symbol.waiting));
+            for symbol in block {
+                if self.push(symbol, &mut names).is_none() {
+                    return Ok(None);
+                }
             }
-        }
-        encoded.order = order(&encoded.order, self.count as usize);
-        Ok(Some(encoded))
-    }
-
-    /// Encodes some names; the order gets their places. Names, slots and records lie anywhere in memory: each is asked for
-    /// a block at a time, so that many are on their way at once.
-    fn encode_block(
-        &self,
-        symbols: &[SymbolEntry<'_>],
-        layout: &Layout,
-        encoded: &mut Encoded,
-    ) -> Result<bool, Error> {
-        let first = |bytes: &[u8], at: usize| bytes.get(at).copied().unwrap_or(0);
-        let mut touched = symbols.iter().fold(0, |sum, symbol| sum ^ first(symbol.name, 0));
-        let (mut hashes, mut found) = ([0; BLOCK], [None; BLOCK]);
-        for ((symbol, hash), found) in symbols.iter().zip(&mut hashes).zip(&mut found) {
-            *hash = self.hash(symbol.name);
-            *found = self.candidate(*hash, self.first_slot(*hash));
-        }
-        for (_, start) in found.iter().flatten() {
-            touched ^= first(&self.records, *start as usize);
         }
         black_box(touched);
-        for ((symbol, hash), found) in symbols.iter().zip(hashes).zip(found) {
-            if encoded.order.len().is_multiple_of(MARKER_STEP) {
-                encoded.names.mark()?;
-            }
-            let record = self.record(symbol.name, hash, found);
-            let Some((record, letter)) = record.zip(self.letters[usize::from(symbol.kind)]) else {
-                return Ok(false);
-            };
-            let bytes = &mut encoded.names.bytes;
-            bytes.extend_from_slice(Length::new(record.codes.len() + 1, layout)?.bytes());
-            bytes.push(letter);
-            bytes.extend_from_slice(record.codes);
-            encoded.order.push(record.place);
-        }
-        Ok(true)
+        Ok(Some(Encoded { names, order: order(symbols, self.starts.len()) }))
+    }
+
+    /// Appends a symbol's name: the letter in the place of the placeholder's code.
+    fn push(&self, symbol: &SymbolEntry<'_>, names: &mut Names) -> Option<()> {
+        let start = self.start(symbol.waiting)?;
+        let mut reader = NamesReader::from_place(self.bytes, start, &self.layout);
+        let codes = reader.read().ok()?.len();
+        let whole = self.bytes.get(start..reader.offset())?;
+        let at = names.bytes.len() + whole.len() - codes;
+        names.bytes.extend_from_slice(whole);
+        *names.bytes.get_mut(at)? = self.letters[usize::from(symbol.kind)]?;
+        Some(())
     }
 }
 
 /// The symbols by the places of their names, then as they come.
-fn order(places: &[u32], count: usize) -> Vec<u32> {
-    let mut next = vec![0_u32; count + 1];
-    places.iter().for_each(|&place| next[place as usize + 1] += 1);
+fn order(symbols: &[SymbolEntry<'_>], count: usize) -> Vec<u32> {
+    let mut next = vec![0_u32; count + 2];
+    symbols.iter().for_each(|symbol| next[symbol.waiting as usize + 1] += 1);
     let mut sum = 0;
     for start in &mut next {
         sum += *start;
         *start = sum;
     }
-    let mut order = vec![0; places.len()];
-    for (seq, &place) in (0..).zip(places) {
-        let slot = &mut next[place as usize];
+    let mut order = vec![0; symbols.len()];
+    for (seq, symbol) in (0..).zip(symbols) {
+        let slot = &mut next[symbol.waiting as usize];
         order[*slot as usize] = seq;
         *slot += 1;
     }
@@ -280,40 +283,108 @@ fn letters(tokens: &TokenTable) -> [Option<u8>; 256] {
     letters
 }
 
-/// Tokens of up to eight bytes as words, which are copied whole.
-struct Expander<'t> {
-    tokens: &'t TokenTable,
-    short: [([u8; 8], u8); 256],
+/// How many bytes are the same at the start of both.
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    let mut same = 0;
+    for (one, other) in one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0) {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
 }
 
-impl<'t> Expander<'t> {
-    fn new(tokens: &'t TokenTable) -> Self {
-        let mut short = [([0; 8], u8::MAX); 256];
-        for (code, (word, len)) in (0..=u8::MAX).zip(&mut short) {
-            let string = tokens.string(code);
-            if let Some(start) = word.get_mut(..string.len()) {
-                start.copy_from_slice(string);
-                *len = u8::try_from(string.len()).unwrap_or(u8::MAX);
+/// Tokens, to be compared eight bytes at a time.
+#[derive(Debug)]
+struct Expander {
+    tokens: TokenTable,
+    words: [Word; 256],
+}
+
+/// A token of up to eight bytes.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    /// The bytes in the upper end, the first one lowest.
+    bytes: u64,
+    /// How far a word of a name is to be shifted, so that as many of its bytes are left.
+    shift: u32,
+    /// How many bytes there are.
+    len: u32,
+}
+
+impl Word {
+    /// What no word of a name is: stands for tokens of more bytes, or of none.
+    const NONE: Self = Self { bytes: 1, shift: 1, len: 0 };
+
+    fn new(string: &[u8]) -> Self {
+        let mut bytes = [0; 8];
+        match u32::try_from(string.len()) {
+            Ok(len @ 1..=8) => {
+                bytes[8 - string.len()..].copy_from_slice(string);
+                Self { bytes: u64::from_le_bytes(bytes), shift: 8 * (8 - len), len }
             }
+            _ => Self::NONE,
         }
-        Self { tokens, short }
     }
 
-    /// Writes a name to the start of `room`; `None` where it is longer than any.
-    fn expand<'r>(&self, codes: &[u8], room: &'r mut [u8; LONGEST + 8]) -> Option<&'r [u8]> {
-        let mut end = 0;
-        for &code in codes {
-            let (word, len) = self.short[usize::from(code)];
-            if len != u8::MAX {
-                room.get_mut(end..end + 8)?.copy_from_slice(&word);
-                end += usize::from(len);
-            } else {
-                let string = self.tokens.string(code);
-                room.get_mut(end..end + string.len())?.copy_from_slice(string);
-                end += string.len();
-            }
+    /// How two tokens compare in the bytes that both have; `None` where those are the same or were not looked at.
+    fn compare(self, other: Self) -> Option<Ordering> {
+        // Of both the first byte highest.
+        let bytes = |word: Self| (word.bytes >> word.shift).swap_bytes();
+        let (one, two, common) = (bytes(self), bytes(other), self.len.min(other.len));
+        let is_same = (one ^ two).leading_zeros() >= 8 * common;
+        (!is_same).then(|| one.cmp(&two))
+    }
+}
+
+impl Expander {
+    fn new(tokens: &TokenTable) -> Self {
+        let mut words = [Word::NONE; 256];
+        (0..=u8::MAX).zip(&mut words).for_each(|(code, word)| *word = Word::new(tokens.string(code)));
+        Self { tokens: tokens.clone(), words }
+    }
+
+    /// How the names compare that these codes expand to. What is the same in front is not expanded; of what follows the
+    /// first tokens most often say it.
+    fn compare(&self, one: &[u8], other: &[u8]) -> Ordering {
+        let same = common_prefix(one, other);
+        let (one, other) = (&one[same..], &other[same..]);
+        let first = |codes: &[u8]| codes.first().map(|&code| self.words[usize::from(code)]);
+        let decided = first(one).zip(first(other)).and_then(|(one, other)| one.compare(other));
+        decided.unwrap_or_else(|| self.compare_all(one, other))
+    }
+
+    fn compare_all(&self, one: &[u8], other: &[u8]) -> Ordering {
+        let (one, other) = (one.iter(), other.iter());
+        let bytes = |code: &u8| self.tokens.string(*code);
+        one.flat_map(bytes).take(LONGEST).cmp(other.flat_map(bytes).take(LONGEST))
+    }
+
+    /// Whether the codes expand to this name, which `room` gets. Alone, so that the loop has all registers.
+    #[inline(never)]
+    fn is(&self, codes: &[u8], name: &[u8], room: &mut [u8; LONGEST + 8]) -> bool {
+        match room.get_mut(..name.len()).filter(|_| name.len() < LONGEST) {
+            Some(start) => start.copy_from_slice(name),
+            None => return false,
         }
-        room.get(..end).filter(|name| name.len() < LONGEST)
+        // Behind the name is what one before has left: who gets there has gone too far.
+        let mut at = 0;
+        for &code in codes {
+            let Some(rest) = room.get(at..).and_then(<[u8]>::first_chunk) else { return false };
+            let word = self.words[usize::from(code)];
+            if u64::from_le_bytes(*rest) << word.shift == word.bytes {
+                at += word.len as usize;
+                continue;
+            }
+            let string = self.tokens.string(code);
+            if word.len > 0 || !room[at..].starts_with(string) {
+                return false;
+            }
+            at += string.len();
+        }
+        at == name.len()
     }
 }
 
@@ -330,51 +401,106 @@ mod tests {
         Kernel::V6_12.layout(Class::Elf64, Endianness::Little, AddressTable::BaseRelative)
     }
 
-    /// Tokens, one of which is longer than a word; the names as a pad leaves them.
-    fn waiting(names: &[&[u8]]) -> (TokenTable, Vec<u8>) {
+    /// Tokens, one of which is longer than a word; the names as a pad leaves them, and their hashes.
+    fn waiting(names: &[&[u8]]) -> (TokenTable, Vec<u8>, Vec<u8>) {
         let mut strings: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
         strings[0] = b"_long_name_of_".to_vec();
         strings[1] = b"unction".to_vec();
         let tokens = TokenTable::from_strings(strings.iter().map(Vec::as_slice));
         let symbols: Vec<_> = names.iter().map(|name| SymbolEntry::new(0, PLACEHOLDER, name)).collect();
         let compressed = Optimal::new(&tokens).unwrap().compress_apart(&symbols).unwrap();
-        (tokens, Names::encode(&compressed, &layout()).unwrap().bytes)
+        let hashes = names.iter().flat_map(|name| layout().u32(hash(name))).collect();
+        (tokens, Names::encode(&compressed, &layout()).unwrap().bytes, hashes)
     }
 
     #[test]
     fn what_waits_is_what_parsing_gives() {
-        let (tokens, mut bytes) = waiting(&NAMES);
+        let (tokens, mut bytes, mut hashes) = waiting(&NAMES);
         bytes.extend([0; 9]);
-        let found = WaitingNames::read(&bytes, &tokens, &layout(), &[]).unwrap();
+        hashes.extend([0; 9]);
+        let layout = layout();
         let symbols =
             [(b'T', NAMES[2]), (b'd', NAMES[4]), (b'T', NAMES[0]), (b'W', NAMES[2]), (b't', NAMES[1])];
         let symbols = symbols.map(|(kind, name)| SymbolEntry::new(1, kind, name));
-        let encoded = found.encode(&symbols, 0, &layout()).unwrap().unwrap();
+        let found = WaitingNames::read(&bytes, &hashes, &tokens, &layout, symbols.len()).unwrap();
+        assert_eq!(found.starts.len(), 4);
+        let mut symbols = symbols;
+        found.find(&mut symbols);
+        let encoded = found.encode(&symbols, 0).unwrap().unwrap();
         let parsed = Optimal::new(&tokens).unwrap().compress_apart(&symbols).unwrap();
-        assert_eq!(encoded.names, Names::encode(&parsed, &layout()).unwrap());
+        assert_eq!(encoded.names, Names::encode(&parsed, &layout).unwrap());
         assert_eq!(encoded.order, crate::seqs::order_by_name(&symbols, false).unwrap());
-        let other = [SymbolEntry::new(1, b'T', b"other")];
-        assert!(found.encode(&other, 0, &layout()).unwrap().is_none());
+        let mut other = [SymbolEntry::new(1, b'T', b"other")];
+        found.find(&mut other);
+        assert!(found.encode(&other, 0).unwrap().is_none());
+    }
+
+    /// The order of some names, where they wait as `change` leaves them: `None` where nothing waits, or not all of them.
+    fn found(names: &[&[u8]], change: impl Fn(&mut Vec<u8>, &mut Vec<u8>)) -> Option<(usize, Vec<u32>)> {
+        let (tokens, mut bytes, mut hashes) = waiting(names);
+        change(&mut bytes, &mut hashes);
+        let (layout, mut symbols) = (layout(), NAMES.map(|name| SymbolEntry::new(1, b'T', name)));
+        let waiting = WaitingNames::read(&bytes, &hashes, &tokens, &layout, symbols.len())?;
+        waiting.find(&mut symbols);
+        let encoded = waiting.encode(&symbols, 0).unwrap()?;
+        Some((encoded.names.bytes.len(), encoded.order))
     }
 
     #[test]
     fn what_no_pad_leaves_is_not_believed() {
-        let read = |names: &[&[u8]], change: fn(&mut Vec<u8>)| {
-            let (tokens, mut bytes) = waiting(names);
-            change(&mut bytes);
-            WaitingNames::read(&bytes, &tokens, &layout(), &[]).map(|names| names.count)
+        let size = waiting(&NAMES).1.len();
+        let right = Some((size, vec![0, 1, 2, 3, 4]));
+        assert_eq!(found(&NAMES, |_, _| {}), right);
+        assert_eq!(found(&NAMES, |bytes, _| bytes.truncate(size - 1)), None);
+        assert_eq!(found(&NAMES, |bytes, _| bytes[1] = b'T'), None);
+        assert_eq!(found(&NAMES, |_, hashes| hashes.truncate(16)), None);
+        assert_eq!(found(&NAMES, |_, hashes| hashes.fill(0)), None);
+        // One name's hash for another's.
+        assert_eq!(found(&NAMES, |_, hashes| hashes.swap(0, 4)), None);
+        // The names are there, but not in order.
+        assert_eq!(found(&[NAMES[1], NAMES[0], NAMES[2], NAMES[4]], |_, _| {}), None);
+        // What expands to more than a name has: 40 times 14 bytes.
+        let long = |bytes: &mut Vec<u8>, hashes: &mut Vec<u8>| {
+            bytes.extend([&[41, b'?'][..], &[0; 40]].concat());
+            hashes.extend(hash(NAMES[0]).to_le_bytes());
         };
-        assert_eq!(read(&NAMES, |_| {}), Some(4));
-        assert_eq!(read(&[NAMES[1], NAMES[0]], |_| {}), None);
-        assert_eq!(read(&NAMES, |bytes| bytes.truncate(bytes.len() - 1)), None);
-        assert_eq!(read(&NAMES, |bytes| bytes[1] = b'T'), None);
-        // More than a name has: 40 times 14 bytes.
-        assert_eq!(read(&[b"z"], |bytes| *bytes = [&[41, b'?'][..], &[0; 40]].concat()), None);
-        assert_eq!(read(&[], |_| {}), Some(0));
-        // Many long names, of which the image has no symbols.
-        let names: Vec<String> = (0..400).map(|number| format!("{number:0400}")).collect();
+        assert_eq!(found(&NAMES[1..], long), None);
+        assert_eq!(found(&[], |_, _| {}), None);
+        // Room for far more names than there are symbols.
+        assert_eq!(found(&NAMES, |_, hashes| hashes.resize(4 << 17, 0)), None);
+    }
+
+    #[test]
+    fn codes_compare_as_what_they_expand_to() {
+        let (tokens, ..) = waiting(&[]);
+        let expander = Expander::new(&tokens);
+        let names: [&[u8]; 12] =
+            [b"", b"\0", b"\0\0", b"\0\x01", b"\x01", b"\x01x", b"_", b"_long", b"a\0", b"u", b"un", b"ux"];
+        for one in names {
+            for other in names {
+                let expanded = |codes| {
+                    let mut text = Vec::new();
+                    tokens.expand(codes, &mut text);
+                    text
+                };
+                let expected = expanded(one).cmp(&expanded(other));
+                assert_eq!(expander.compare(one, other), expected, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_one_hash_are_not_looked_for_without_end() {
+        let names: Vec<String> = (0..20_000).map(|number| format!("{number:05}")).collect();
         let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
-        assert_eq!(read(&names[..20], |_| {}), Some(20));
-        assert_eq!(read(&names, |_| {}), None);
+        let (tokens, bytes, _) = waiting(&names);
+        let hashes = hash(names[0]).to_le_bytes().repeat(names.len());
+        assert!(WaitingNames::read(&bytes, &hashes, &tokens, &layout(), names.len()).is_none());
+    }
+
+    #[test]
+    fn hashes_are_the_same_everywhere() {
+        let names: [&[u8]; 5] = [b"", b"a", b"eight678", b"sixteen_sixteen_", b"a_long_name_of_a_function"];
+        assert_eq!(names.map(hash), [0, 4_012_057_199, 744_127_460, 2_398_660_683, 1_320_099_715]);
     }
 }

@@ -11,12 +11,13 @@ use crate::input;
 use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::plan::Plan;
-use crate::kallsyms::refusal;
+use crate::kallsyms::{keep_memory, refusal};
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
 /// Makes a table.
 pub fn run(args: &Generate, report: &mut Report) -> Result<(), Failure> {
+    keep_memory();
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
     let bytes = match (&args.from_nm, &args.vmlinux) {

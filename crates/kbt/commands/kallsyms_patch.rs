@@ -14,6 +14,7 @@ use crate::depfile;
 use crate::in_place::{Change, InPlace, Recovery, stale};
 use crate::input;
 use crate::inputs::Inputs;
+use crate::kallsyms::keep_memory;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report};
@@ -29,6 +30,7 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
             Failure::usage("a kernel is patched in a file, and '-' is none").hint("name a file with -o")
         );
     }
+    keep_memory();
     // Before it is read: a killed run may have left it half written.
     let place = match args.in_place {
         true => Some(InPlace::recovered(path, args.sync, report)?),

@@ -8,6 +8,16 @@ use kbt_kallsyms::{Error, ErrorKind};
 
 use crate::report::Failure;
 
+/// Lets what is freed be used again, instead of going back to the system and being asked for anew, page by page, which took
+/// a fifth of a patch's time. glibc gives large blocks back as soon as they are freed, until it has seen one that was freed:
+/// from then on it keeps blocks of up to that size. Other allocators take no notice.
+pub fn keep_memory() {
+    /// A little less than the largest block that glibc learns from.
+    const MOST: usize = (32 << 20) - (1 << 16);
+    // Not a page of it is touched.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(MOST)));
+}
+
 /// An error of the library as this program tells it, with the likely mend.
 pub fn refusal(error: &Error) -> Failure {
     let (code, hint) = match &error.kind {
