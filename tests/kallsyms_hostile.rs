@@ -412,3 +412,87 @@ fn a_wrong_address_is_told_as_such() {
         "{stderr}"
     );
 }
+
+#[test]
+fn devices_and_streams_without_end_are_not_read() {
+    let room = padded();
+    for (command, said) in [
+        ("verify /dev/zero", "a device"),
+        ("dump /dev/zero", "a device"),
+        ("offset /dev/zero .text", "a device"),
+        ("patch /dev/zero", "a device"),
+        ("pad /dev/zero -o out", "a device"),
+        ("generate --kernel 6.1 /dev/zero -o out", "a device"),
+        ("generate --kernel 6.1 --from-nm /dev/zero -o out.S", "no text"),
+        ("pad vmlinux.o --lds /dev/zero -o out", "no text"),
+        ("patch vmlinux --pad-file /dev/zero", "pad file"),
+    ] {
+        let stderr = room.refused(&format!("kallsyms {command}"));
+        assert!(stderr.contains("/dev/zero") && stderr.contains(said), "{command}: {stderr}");
+    }
+    for command in ["verify", "offset --size=1 - .text", "generate --kernel 6.1"] {
+        // What writes for ever ends when nobody reads.
+        let script = format!("yes | {KBT} kallsyms {command} -");
+        let script = if command.contains(" - ") { script.trim_end_matches(" -").to_owned() } else { script };
+        let output = Command::new("timeout").args(["60", "sh", "-c", &script]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("standard input: not an ELF file"), "{command}: {stderr}");
+    }
+}
+
+#[test]
+fn a_table_in_a_section_that_16_bits_do_not_number() {
+    let room = Room::new(X86_64);
+    room.objects(&GENERATIONS[3]);
+    let sections = (0..66_000).map(|number| format!(".section .d.{number}, \"aw\"\nown_{number}: .byte 1\n"));
+    room.assemble("many", &sections.collect::<String>());
+    // What the script does not name is put in front of what follows the data.
+    let script = fs::read_to_string(room.path("vmlinux.lds")).unwrap();
+    let rodata = script.lines().find(|line| line.starts_with(".rodata")).unwrap();
+    let moved = script.replace(rodata, "").replace(".bss :", &format!("{rodata}\n.bss :"));
+    fs::write(room.path("vmlinux.lds"), moved).unwrap();
+    room.ok(
+        "kallsyms pad vmlinux.o many.o --lds vmlinux.lds --all-symbols --pad-file kallsyms.pad -o kallsyms.o",
+    );
+    room.link(&["vmlinux.o", "many.o", "kallsyms.o"]);
+    let symbols = room.tool("readelf", &["-sW", "vmlinux"]);
+    let names = symbols.lines().find(|line| line.ends_with(" kallsyms_names")).unwrap();
+    let section: usize = names.split_whitespace().nth_back(1).unwrap().parse().unwrap();
+    assert!(section > 0xff00, "{names}");
+    room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
+    assert!(room.ok("kallsyms verify vmlinux").contains("as the symbol table says"));
+    assert_eq!(room.ok("kallsyms dump vmlinux").lines().count(), room.nm().len());
+    // An index behind the last of the numbers is no place.
+    let mut broken = room.bytes("vmlinux");
+    let image = Image::parse(&broken[..]).unwrap();
+    let table = image.sections().unwrap().iter().find(|section| section.kind == 18).unwrap();
+    let symbol: usize = names.split(':').next().unwrap().trim().parse().unwrap();
+    let at = usize::try_from(table.offset).unwrap() + 4 * symbol;
+    broken[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes());
+    fs::write(room.path("broken"), &broken).unwrap();
+    for command in ["verify", "dump", "patch"] {
+        let stderr = room.refused(&format!("kallsyms {command} broken"));
+        assert!(stderr.contains("kallsyms_names reaches out of the file"), "{command}: {stderr}");
+    }
+}
+
+#[test]
+fn wrong_sequence_numbers_are_told_and_the_rest_is_read() {
+    for generation in [&GENERATIONS[3], &GENERATIONS[4]] {
+        let room = Room::padded(X86_64, generation);
+        room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
+        let mut file = room.bytes("vmlinux");
+        let at = place(&file, Array::SeqsOfNames) + 3 * 77 + 2;
+        file[at] ^= 0x80;
+        fs::write(room.path("broken"), &file).unwrap();
+        let stderr = room.refused("kallsyms verify broken");
+        assert!(stderr.contains("kallsyms_seqs_of_names at "), "{stderr}");
+        room.tool("objcopy", &["-O", "binary", "broken", "Image"]);
+        let base = X86_64.text_address;
+        let output = room.kbt(&format!("kallsyms dump Image --base {base}"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && stderr.contains("kallsyms_seqs_of_names"), "{stderr}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), room.ok("kallsyms dump vmlinux"));
+    }
+}

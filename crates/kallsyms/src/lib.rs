@@ -69,7 +69,7 @@ pub use optimal::Optimal;
 pub use pad::{Pad, PadOptions, pad};
 pub use pad_file::{PadFile, PadFileError, PadFileErrorKind};
 pub use patch::{Patch, PatchError, PatchOptions, Size, patch, wanted};
-pub use search::search;
+pub use search::{lacks_seqs, search};
 pub use select::{Choice, Selection, select};
 pub use superset::Superset;
 pub use symbol::{SymbolEntry, sort_symbols};

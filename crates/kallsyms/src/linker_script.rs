@@ -142,8 +142,8 @@ impl<'a> LinkerScript<'a> {
         &self.assigned
     }
 
-    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or with one name or number behind it: ld makes an
-    /// absolute symbol of it, which no table of symbols has.
+    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or with one name or number behind it, or outside of
+    /// output sections to numbers: ld makes an absolute symbol of it, which no table of symbols has.
     pub fn is_absolute(&self, name: &[u8]) -> bool {
         let count = |names: &[&[u8]]| names.iter().filter(|own| **own == name).count();
         let absolute = count(&self.absolute);
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
                     self.words.expect(b'{', at)?;
                     self.words.skip_to(b'}', at)?;
                 }
-                _ if self.assignment(word, at)? => {}
+                _ if self.assignment(word, at, Around::Nothing)? => {}
                 _ => return Err(ScriptError { kind: ScriptErrorKind::Statement, offset: at }),
             }
         }
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
     /// The statements in `SECTIONS { }`, which opened at `open`, its brace included.
     fn sections(&mut self, open: usize) -> Result<(), ScriptError> {
         while let Some((word, at)) = self.words.statement()? {
-            if self.assignment(word, at)? {
+            if self.assignment(word, at, Around::Nothing)? {
                 continue;
             }
             // Address, type, AT(), ALIGN() and constraint lie between the name and the brace.
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
                     _ => return Err(ScriptError { kind: ScriptErrorKind::Unclosed, offset: open }),
                 }
             };
-            if self.assignment(word, at)? {
+            if self.assignment(word, at, Around::OutputSection)? {
                 continue;
             }
             if self.words.peek()? != Some(b'(') {
@@ -290,12 +290,13 @@ impl<'a> Reader<'a> {
 
     /// Reads the rest of an assignment, or of a function that is nothing but a statement; false where `word` begins
     /// something else.
-    fn assignment(&mut self, word: &'a [u8], at: usize) -> Result<bool, ScriptError> {
+    fn assignment(&mut self, word: &'a [u8], at: usize, around: Around) -> Result<bool, ScriptError> {
         if self.words.operator()? {
             self.assigns(word);
             // Without what is in front of it.
             self.words.peek()?;
-            if is_absolute(self.words.take_to(b';', at)?) {
+            let expression = self.words.take_to(b';', at)?;
+            if is_absolute(expression) || (around == Around::Nothing && is_number(expression)) {
                 self.script.absolute.push(word);
             }
             return Ok(true);
@@ -321,6 +322,20 @@ impl<'a> Reader<'a> {
             self.script.assigned.push(name);
         }
     }
+}
+
+/// What an assignment stands in: within an output section ld lets numbers count from its start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    Nothing,
+    OutputSection,
+}
+
+/// Whether an expression has numbers and operators only.
+fn is_number(expression: &[u8]) -> bool {
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"_.$\\\"".contains(byte);
+    let mut words = expression.split(|byte| !in_word(byte)).filter(|word| !word.is_empty()).peekable();
+    words.peek().is_some() && words.all(|word| word.first().is_some_and(u8::is_ascii_digit))
 }
 
 /// Whether an expression is `ABSOLUTE(...)`, alone or with one name or number added. Of others, such as those with `.`, only

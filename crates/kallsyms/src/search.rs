@@ -34,7 +34,8 @@ const MIN_BYTES: usize = 8;
 /// Bytes between markers and tokens: the sequence numbers of 2^24 symbols.
 const MAX_SEQS: usize = 3 * seqs::MAX_SYMBOLS + MAX_SLACK;
 
-/// Finds the table in the bytes of an image. `address_of` gives the address of a byte of it; `class` is how wide
+/// Finds the table in the bytes of an image. Where it should have sequence numbers and those are wrong, it has none
+/// ([`lacks_seqs`]). `address_of` gives the address of a byte of it; `class` is how wide
 /// addresses are, where that is known: place-relative tables do not tell, and are taken for those of 64 bits unless the
 /// image lies in the upper half of 32.
 ///
@@ -288,10 +289,12 @@ fn find_addresses(
         (CountFirst, Absolute, Class::Elf64),
         (CountFirst, Absolute, Class::Elf32),
     ];
+    // A table that should have sequence numbers, and has none that are right.
+    let mut lame: Option<Located> = None;
     // First without reserves: with them, more places look like addresses.
     for slack in (0..=MAX_SLACK).step_by(4) {
         if *steps >= MAX_STEPS {
-            return None;
+            break;
         }
         // Of a place-relative table the class is not known before.
         let may_be = |&(_, addresses, class): &(_, _, Class)| {
@@ -302,12 +305,19 @@ fn find_addresses(
         });
         let found: Vec<Located> = found.collect();
         // A way whose sequence numbers were found is right; without them, the first that fits.
-        let best = found.iter().find(|located| located.layout.seqs).or(found.first());
+        let is_whole = |found: &&Located| !lacks_seqs(&found.layout);
+        let best = found.iter().find(|located| located.layout.seqs).or(found.iter().find(is_whole));
         if let Some(best) = best {
             return Some(best.clone());
         }
+        lame = lame.or(found.into_iter().next());
     }
-    None
+    lame
+}
+
+/// Whether a kernel with a table of this layout has sequence numbers, which were not found.
+pub fn lacks_seqs(layout: &Layout) -> bool {
+    layout.order == ArrayOrder::CountFirst && !layout.seqs
 }
 
 /// The table in one way, if the data bear it out.
@@ -359,7 +369,8 @@ fn place(
     };
     *steps = steps.saturating_add(names.count.saturating_mul(SEQS_STEPS));
     let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
-    if way.order == ArrayOrder::CountFirst && seqs.is_none() {
+    // An address that is none reads as a base, where a reserve of zeros is.
+    if way.order == ArrayOrder::CountFirst && seqs.is_none() && base_size > 0 && base == 0 {
         return None;
     }
     let upper_half = 1 << 31..=u64::from(u32::MAX);

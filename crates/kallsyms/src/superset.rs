@@ -25,6 +25,8 @@ use crate::select::is_border;
 const MADE: [&[u8]; 3] = [b"_GLOBAL_OFFSET_TABLE_", b"_DYNAMIC", b"_PROCEDURE_LINKAGE_TABLE_"];
 /// `EM_386` and `EM_X86_64`, whose kernels have none of these: their linker scripts refuse such sections.
 const X86: [u16; 2] = [3, 62];
+/// `EM_S390`, `EM_ARM` and `EM_AARCH64`, for which ld names no table of procedures.
+const NO_PLT: [u16; 3] = [22, 40, 183];
 /// `SHF_EXECINSTR`.
 const EXECUTABLE: u64 = 4;
 
@@ -178,10 +180,8 @@ impl<'a> Superset<'a> {
         let mut names: Vec<&[u8]> = own.map(|symbol| symbol.name).collect();
         let kind_of = |name: &[u8]| if script.is_absolute(name) { b'A' } else { b'T' };
         let arrays = Array::ALL.iter().map(|array| array.symbol().as_bytes());
-        let made =
-            if self.target.is_some_and(|target| X86.contains(&target.machine)) { &[][..] } else { &MADE };
         let provided = script.assigned().iter().copied().chain(self.undefined.iter().copied());
-        let provided = provided.chain(arrays).chain(made.iter().copied());
+        let provided = provided.chain(arrays).chain(made(self.target.map(|target| target.machine), script));
         let mut provided: Vec<&[u8]> =
             provided.filter(|name| !self.globals.contains(name) && is_kept(kind_of(name), name)).collect();
         provided
@@ -191,6 +191,18 @@ impl<'a> Superset<'a> {
         names.append(&mut provided);
         names
     }
+}
+
+/// What the linker may make for a machine: not what it has no name for, or what stands in a section that goes.
+fn made<'n>(machine: Option<u16>, script: &LinkerScript<'_>) -> impl Iterator<Item = &'n [u8]> + use<'n> {
+    let is_one = move |machines: &[u16]| machine.is_some_and(|machine| machines.contains(&machine));
+    let is_dynamic = script.placement(b".dynamic") != Placement::Discarded;
+    MADE.into_iter().filter(move |name| match *name {
+        _ if is_one(&X86) => false,
+        b"_DYNAMIC" => is_dynamic,
+        b"_PROCEDURE_LINKAGE_TABLE_" => !is_one(&NO_PLT),
+        _ => true,
+    })
 }
 
 /// Section indices of symbols that 16 bits do not hold, `SHT_SYMTAB_SHNDX`.

@@ -179,13 +179,20 @@ fn what_cannot_be_padded_is_refused() {
 #[test]
 fn what_the_linker_makes_has_room() {
     const S390: u16 = 22;
-    let padded_for = |machine| {
+    const RISCV: u16 = 243;
+    let padded_for = |machine, script: &'static str| {
         let object = object_for(machine, Class::Elf64, ".text", &["open"], &ARRAYS_6_12);
-        padded(&[object], "", ALL).unwrap()
+        padded(&[object], script, ALL).unwrap()
     };
-    let (x86, s390) = (padded_for(62), padded_for(S390));
-    assert_eq!(s390.symbols, x86.symbols + 3);
+    let (x86, s390, riscv) = (padded_for(62, ""), padded_for(S390, ""), padded_for(RISCV, ""));
+    assert_eq!(s390.symbols, x86.symbols + 2);
+    assert_eq!(riscv.symbols, x86.symbols + 3);
     assert!(s390.record.tokens.bytes().contains(&b'Y'));
+    // What is thrown away has no name; where it is not sure, it has.
+    let thrown_away = "SECTIONS { /DISCARD/ : { *(.interp .dynamic) } }";
+    assert_eq!(padded_for(S390, thrown_away).symbols, x86.symbols + 1);
+    let of_one_file = "SECTIONS { /DISCARD/ : { some.o(.dynamic) } }";
+    assert_eq!(padded_for(S390, of_one_file).symbols, x86.symbols + 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use kbt_elf::{Image, Pieces};
-use kbt_kallsyms::{Error, ErrorKind, Located, Table, address_digits, search};
+use kbt_kallsyms::{Error, ErrorKind, Located, Table, address_digits, lacks_seqs, search};
 use serde_json::json;
 
 use crate::args::kallsyms::{Dump, DumpFormat};
@@ -20,7 +20,7 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
     let name = input::name(&args.kernel);
-    let mut file = KernelFile::open(&args.kernel)?;
+    let mut file = KernelFile::open_image(&args.kernel)?;
     file.fetch([(0, kbt_elf::Header::MAX_SIZE)])?;
     // Of a vmlinux only the table is read.
     if !args.search && file.elf().is_ok() && file.fetch_symbols().is_ok() {
@@ -37,8 +37,13 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
         }
     }
     let bytes = file.read_all()?;
-    let text = image::unwrap(bytes, args.max_size).and_then(|bytes| of_image(&bytes, args));
-    write(args, &output, &text.map_err(|failure| failure.at_file(name))?)
+    let found = image::unwrap(bytes, args.max_size).and_then(|bytes| of_image(&bytes, args));
+    let (text, is_lame) = found.map_err(|failure| failure.at_file(&name))?;
+    if is_lame {
+        let message = "kallsyms_seqs_of_names does not give the names in order: the kernel finds symbols by address only";
+        report.warn(Failure::new("wrong-seqs", message).at_file(name));
+    }
+    write(args, &output, &text)
 }
 
 fn write(args: &Dump, output: &Output, text: &[u8]) -> Result<(), Failure> {
@@ -49,8 +54,8 @@ fn write(args: &Dump, output: &Output, text: &[u8]) -> Result<(), Failure> {
     output.write_with(files, text, false)
 }
 
-/// Searches an image, then what is compressed in it.
-fn of_image(bytes: &[u8], args: &Dump) -> Result<Vec<u8>, Failure> {
+/// Searches an image, then what is compressed in it; tells whether the table lacks its sequence numbers.
+fn of_image(bytes: &[u8], args: &Dump) -> Result<(Vec<u8>, bool), Failure> {
     let found = of_bytes(bytes, args);
     match found {
         Err(Error { kind: ErrorKind::NoTable, .. }) => {}
@@ -60,7 +65,7 @@ fn of_image(bytes: &[u8], args: &Dump) -> Result<Vec<u8>, Failure> {
     inner.ok_or_else(|| refusal(&ErrorKind::NoTable.into()))
 }
 
-fn of_bytes(bytes: &[u8], args: &Dump) -> Result<Vec<u8>, Error> {
+fn of_bytes(bytes: &[u8], args: &Dump) -> Result<(Vec<u8>, bool), Error> {
     let elf = Image::parse(bytes).ok();
     let by_symbols = elf.filter(|_| !args.search).and_then(|elf| Located::by_symbols(&elf).ok());
     let located = match by_symbols {
@@ -82,7 +87,8 @@ fn of_bytes(bytes: &[u8], args: &Dump) -> Result<Vec<u8>, Error> {
             })?
         }
     };
-    print(&Table::read(&located, bytes)?, args.format)
+    let text = print(&Table::read(&located, bytes)?, args.format)?;
+    Ok((text, lacks_seqs(&located.layout)))
 }
 
 fn print(table: &Table<'_>, format: DumpFormat) -> Result<Vec<u8>, Error> {

@@ -11,7 +11,7 @@ use crate::input;
 use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::plan::Plan;
-use crate::kallsyms::{keep_memory, refusal};
+use crate::kallsyms::{keep_memory, read_text, refusal};
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 
@@ -55,7 +55,7 @@ fn of_nm(args: &Generate, word: &OsStr, is_text: bool, report: &mut Report) -> R
             );
         }
     };
-    let text = input::read(word)?;
+    let text = read_text(word)?;
     let plan = plan(args, kernel, target, is_text);
     plan.make(parse_nm(&text), report).map_err(|error| refusal(&error).at_file(input::name(word)))
 }

@@ -8,7 +8,7 @@ use crate::depfile;
 use crate::input;
 use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
-use crate::kallsyms::refusal;
+use crate::kallsyms::{read_text, refusal};
 use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report};
 
@@ -19,7 +19,7 @@ pub fn run(args: &Pad, report: &mut Report) -> Result<(), Failure> {
     std::iter::once(&output).chain(&pad_file).try_for_each(|output| output.leave_json(report))?;
     output::refuse_two_stdouts(std::iter::once(&output).chain(&pad_file))?;
     let text = match &args.lds {
-        Some(lds) => input::read(lds)?,
+        Some(lds) => read_text(lds)?,
         None => Vec::new(),
     };
     let lds = || args.lds.as_deref().map(input::name).unwrap_or_default();

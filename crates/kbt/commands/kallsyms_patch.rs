@@ -111,7 +111,8 @@ fn undo(path: &Path, sync: bool) -> Result<(), Failure> {
 }
 
 fn read_record(word: &std::ffi::OsStr) -> Result<PadFile, Failure> {
-    PadFile::parse(&input::read(word)?).map_err(|error| {
+    // A record has a few kilobytes: the names of arrays, and the tokens.
+    PadFile::parse(&input::read_headed(word, |_| 1 << 20)?).map_err(|error| {
         let hint = "give the file that `kbt kallsyms pad --pad-file` has written for this kernel";
         Failure::new("bad-pad-file", error.to_string()).at_file(input::name(word)).hint(hint)
     })

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::FileTypeExt as _;
 
 use kbt_elf::{Header, Image, Pieces, ReadAt, Section, section_type};
 use kbt_kallsyms::{Error, Located};
@@ -45,8 +46,18 @@ impl ReadAt for Source {
 }
 
 impl KernelFile {
-    /// Opens a file; standard input and what is no regular file is read whole.
+    /// Opens an ELF file. Standard input and what is no regular file is read whole; of what does not begin as an ELF file
+    /// does, no more than its start.
     pub fn open(word: &OsStr) -> Result<Self, Failure> {
+        Self::open_as(word, |head| if head.starts_with(b"\x7fELF") { input::MAX_FILE } else { 0 })
+    }
+
+    /// Opens whatever a kernel may be in. Standard input and what is no regular file is read whole, up to 4 GiB.
+    pub fn open_image(word: &OsStr) -> Result<Self, Failure> {
+        Self::open_as(word, |_| input::MAX_FILE)
+    }
+
+    fn open_as(word: &OsStr, most: impl FnOnce(&[u8]) -> u64) -> Result<Self, Failure> {
         let name = input::name(word);
         let failed = |error: std::io::Error| Failure::io("read", &name, &error);
         let (mut source, mut size) = (Source::Memory(Vec::new()), 0);
@@ -55,10 +66,14 @@ impl KernelFile {
             let metadata = file.metadata().map_err(failed)?;
             if metadata.is_file() {
                 (source, size) = (Source::File(file), metadata.len());
+            } else if metadata.file_type().is_char_device() {
+                // /dev/zero has no end.
+                let message = "this is a device, and no file that a kernel could be in";
+                return Err(Failure::new("not-a-file", message).at_file(name));
             }
         }
         if let Source::Memory(bytes) = &mut source {
-            *bytes = input::read(word)?;
+            *bytes = input::read_headed(word, most)?;
             size = bytes.len() as u64;
         }
         let mut pieces = Pieces::default();

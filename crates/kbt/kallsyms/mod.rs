@@ -4,8 +4,11 @@ pub mod image;
 pub mod kernel_file;
 pub mod plan;
 
+use std::ffi::OsStr;
+
 use kbt_kallsyms::{Error, ErrorKind};
 
+use crate::input;
 use crate::report::Failure;
 
 /// Lets what is freed be used again, instead of going back to the system and being asked for anew, page by page, which took
@@ -16,6 +19,16 @@ pub fn keep_memory() {
     const MOST: usize = (32 << 20) - (1 << 16);
     // Not a page of it is touched.
     drop(std::hint::black_box(Vec::<u8>::with_capacity(MOST)));
+}
+
+/// Reads nm's lines or a linker script; of what begins with a NUL among its first bytes no more than those, as it may be
+/// /dev/zero, which has no end.
+pub fn read_text(word: &OsStr) -> Result<Vec<u8>, Failure> {
+    let bytes = input::read_headed(word, |head| if head.contains(&0) { 0 } else { input::MAX_FILE })?;
+    if bytes.iter().take(40).any(|&byte| byte == 0) {
+        return Err(Failure::new("not-text", "this is no text").at_file(input::name(word)));
+    }
+    Ok(bytes)
 }
 
 /// An error of the library as this program tells it, with the likely mend.

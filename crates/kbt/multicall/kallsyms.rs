@@ -15,7 +15,7 @@ use crate::args::kallsyms::kernel;
 use crate::exit;
 use crate::input;
 use crate::kallsyms::plan::Plan;
-use crate::kallsyms::refusal;
+use crate::kallsyms::{read_text, refusal};
 use crate::output::Output;
 use crate::report::{Failure, Report};
 
@@ -114,7 +114,7 @@ fn generate(args: &Args, report: &mut Report) -> Result<(), Failure> {
         optimal: false,
         target: None,
     };
-    let text = input::read(word)?;
+    let text = read_text(word)?;
     let bytes =
         plan.make(parse_nm(&text), report).map_err(|error| refusal(&error).at_file(input::name(word)))?;
     Output::Stdout.write(&bytes, false)

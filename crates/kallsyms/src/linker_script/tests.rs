@@ -145,3 +145,14 @@ fn absolute_names() {
         .collect();
     assert_eq!(names, ["a", "b", "j"]);
 }
+
+#[test]
+fn numbers_are_absolute_outside_of_output_sections() {
+    let script = "a = 0x200; b = ((1 << 3) | 12M) & ~0xff; c = 1 + x; d = .; e = 4 + .; f = \"1\"; SECTIONS { g = -1; \
+         .text : { h = 5; *(.text) } i = 3K; i += 1; j = _end - 1; k = ((2 - 1) ? 1 : 2); } l = 1; l = x;";
+    let script = LinkerScript::parse(script.as_bytes()).unwrap();
+    let is_absolute = |name: &&&str| script.is_absolute(name.as_bytes());
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let names: Vec<&str> = names.iter().filter(is_absolute).copied().collect();
+    assert_eq!(names, ["a", "b", "g", "i", "k"]);
+}
