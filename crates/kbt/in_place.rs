@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use kbt_elf::Edit;
 
-use crate::output::{Output, Set};
+use crate::output::Set;
 use crate::report::{Failure, Report};
 
 /// What an undo file begins with.
@@ -149,7 +149,9 @@ impl InPlace {
         let sum = sum(parts.iter().copied()).to_le_bytes();
         parts.push(&sum);
         let write = |file: &mut dyn io::Write| parts.iter().try_for_each(|part| file.write_all(part));
-        Output::File(self.undo.clone()).write_pieces(Set::default(), &write, sync)?;
+        let mut undo = Set::default();
+        undo.add_pieces(&self.undo, &write)?;
+        undo.publish(sync)?;
         for change in changes {
             if let Err(failure) = self.write(change.new, change.offset) {
                 self.recover(sync)?;

@@ -64,7 +64,7 @@ pub use layout::{AddressTable, Array, ArrayOrder, Class, Endianness, Layout};
 pub use linker_script::LinkerScript;
 pub use locate::{Located, Slot};
 pub use names::{MARKER_STEP, Names, NamesReader};
-pub use nm::{parse_line, parse_nm};
+pub use nm::{parse_line, parse_map, parse_nm};
 pub use optimal::Optimal;
 pub use pad::{Pad, PadOptions, pad};
 pub use pad_file::{PadFile, PadFileError, PadFileErrorKind};

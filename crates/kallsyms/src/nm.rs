@@ -4,6 +4,7 @@
 //! second one letter, is passed over. So are headers (`vmlinux.o:`), empty lines and undefined symbols, which have no
 //! address.
 
+use crate::error::{Error, ErrorKind};
 use crate::symbol::SymbolEntry;
 
 /// The symbols of a text, in its order.
@@ -20,6 +21,28 @@ pub fn parse_line(line: &[u8]) -> Option<SymbolEntry<'_>> {
         return None;
     }
     Some(SymbolEntry::new(address_of(address)?, kind, name))
+}
+
+/// The symbols of a System.map, as the generators of 6.2 and later read it: a number, a blank, a letter, a blank, and all the
+/// rest of the line is the name.
+///
+/// # Errors
+///
+/// The first line that is something else.
+pub fn parse_map(text: &[u8]) -> Result<Vec<SymbolEntry<'_>>, Error> {
+    let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n');
+    let lines = lines.filter(|_| !text.is_empty());
+    (1..).zip(lines).map(|(line, text)| map_line(text).ok_or(ErrorKind::BadLine { line }.into())).collect()
+}
+
+fn map_line(line: &[u8]) -> Option<SymbolEntry<'_>> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"0x").unwrap_or(line);
+    let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).filter(|&digits| digits > 0)?;
+    match line.split_at_checked(digits)? {
+        (address, [b' ', kind, b' ', name @ ..]) => Some(SymbolEntry::new(address_of(address)?, *kind, name)),
+        _ => None,
+    }
 }
 
 /// Reads up to 16 hexadecimal digits.
@@ -45,5 +68,24 @@ mod tests {
             SymbolEntry::new(0x20, b'd', b"last"),
         ];
         assert_eq!(symbols, expected);
+    }
+
+    #[test]
+    fn a_map_is_read_to_the_letter() {
+        let entry = |address, kind, name: &'static [u8]| SymbolEntry::new(address, kind, name);
+        let text = b"10 T _text\n 0x11 - a b\n12 T  c\n13 t d\r";
+        let expected = [
+            entry(0x10, b'T', b"_text"),
+            entry(0x11, b'-', b"a b"),
+            entry(0x12, b'T', b" c"),
+            entry(0x13, b't', b"d\r"),
+        ];
+        assert_eq!(parse_map(text).unwrap(), expected);
+        assert_eq!(parse_map(b"").unwrap(), []);
+        for bad in ["", "20 T", "20", " T x", "20  T x", "20 TT x", "                 U x", "foo.o:"] {
+            let text = format!("10 T a\n{bad}\n30 T b\n");
+            let error = parse_map(text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadLine { line: 2 }, "{bad:?}");
+        }
     }
 }

@@ -27,6 +27,8 @@ const MADE: [&[u8]; 3] = [b"_GLOBAL_OFFSET_TABLE_", b"_DYNAMIC", b"_PROCEDURE_LI
 const X86: [u16; 2] = [3, 62];
 /// `EM_S390`, `EM_ARM` and `EM_AARCH64`, for which ld names no table of procedures.
 const NO_PLT: [u16; 3] = [22, 40, 183];
+/// `ET_REL`.
+const RELOCATABLE: u16 = 1;
 /// `SHF_EXECINSTR`.
 const EXECUTABLE: u64 = 4;
 
@@ -86,7 +88,12 @@ impl<'a> Superset<'a> {
         if (known.class, known.endian, known.machine) != (target.class, target.endian, target.machine) {
             return Err(ErrorKind::MixedMachines.into());
         }
-        let (_, symtab) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
+        let symtab = match sections.of_type(section_type::SYMTAB) {
+            Some((_, symtab)) => symtab,
+            // The assembler writes none where there are no symbols; a stripped kernel had some.
+            None if header.file_type == RELOCATABLE => return Ok(()),
+            None => return Err(ErrorKind::NoSymbolTable.into()),
+        };
         let symbols = image.symbols(&sections, &symtab)?;
         let mut outputs = Vec::with_capacity(sections.len());
         for section in sections.iter() {

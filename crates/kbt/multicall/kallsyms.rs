@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::Parser;
-use kbt_kallsyms::{AddressTable, Choice, Kernel, parse_nm};
+use kbt_kallsyms::{AddressTable, Choice, Kernel, parse_map, parse_nm};
 
 use crate::args::kallsyms::kernel;
 use crate::exit;
@@ -115,7 +115,12 @@ fn generate(args: &Args, report: &mut Report) -> Result<(), Failure> {
         target: None,
     };
     let text = read_text(word)?;
-    let bytes =
-        plan.make(parse_nm(&text), report).map_err(|error| refusal(&error).at_file(input::name(word)))?;
+    // Later ones stop where earlier ones pass over what is no symbol.
+    let symbols = match kernel {
+        Kernel::V5_10 | Kernel::V6_1 => Ok(parse_nm(&text).collect()),
+        _ => parse_map(&text),
+    };
+    let made = symbols.and_then(|symbols| plan.make(symbols, report));
+    let bytes = made.map_err(|error| refusal(&error).at_file(input::name(word)))?;
     Output::Stdout.write(&bytes, false)
 }
