@@ -485,7 +485,9 @@ fn rewrite_is_identity(file: &[u8]) {
         names.push((entry.kind, entry.name.to_vec()));
     }
     let entries = names.iter().zip(&table.addresses).map(|((kind, name), &(address, absolute))| {
-        SymbolEntry { absolute, ..SymbolEntry::new(address, *kind, name) }
+        let mut entry = SymbolEntry::new(address, *kind, name);
+        entry.absolute = absolute;
+        entry
     });
     let entries: Vec<SymbolEntry<'_>> = entries.collect();
     let learned = learn(&entries, &[]).unwrap();

@@ -496,3 +496,21 @@ fn wrong_sequence_numbers_are_told_and_the_rest_is_read() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), room.ok("kallsyms dump vmlinux"));
     }
 }
+
+#[test]
+fn decoders_that_guess_find_the_base_behind_the_offsets() {
+    let room = Room::new(X86_64);
+    room.objects(&GENERATIONS[3]);
+    room.pad("--slack 64");
+    room.link(&["vmlinux.o", "kallsyms.o"]);
+    room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
+    let file = room.bytes("vmlinux");
+    let at = |array| place(&file, array);
+    let count = room.ok("kallsyms dump vmlinux").lines().count();
+    let behind = at(Array::Offsets) + (4 * count).next_multiple_of(8);
+    assert!(behind < at(Array::RelativeBase));
+    let base = at(Array::RelativeBase);
+    assert_eq!(file[behind..behind + 8], file[base..base + 8]);
+    assert!(file[behind + 8..base].iter().all(|&byte| byte == 0));
+    room.ok("kallsyms verify vmlinux");
+}

@@ -3,7 +3,7 @@
 //! Phases: the symbols are read once, filtered and sorted as the kernel's own generator would; names are compressed with
 //! the tokens that a pad has learned (most often they wait compressed: [`crate::waiting`]), or with new ones; the arrays are made for the addresses where they lie; each is held
 //! against its room. Only if all fit are there edits; where one does not, the error has the bytes that are missing. What
-//! an array does not need of its room becomes zeros.
+//! an array does not need of its room becomes zeros, but for the base behind the offsets ([`push_decoy`]).
 //!
 //! `kallsyms_relative_base` is left alone: the linker has filled it by a relocation, which also moves it at boot. The
 //! offsets are counted from what it holds. No symbol, no section and no size changes.
@@ -175,7 +175,7 @@ pub fn patch<'data, R: ReadRef<'data>>(
             (tokens, _) => room.spell(&selection.symbols, &layout, tokens, options.optimal)?,
         };
         let tables = Tables::of_names(&selection.symbols, &tokens, names, order, layout, origin)?;
-        room.edits(tables, selection.text)
+        room.edits(tables, selection.text, base)
     };
     let is_learned = tokens.is_none() && !options.relearn;
     let (edits, sizes) = match make(tokens) {
@@ -200,6 +200,17 @@ struct Spelled {
 
 fn address_of(symbols: &[SymbolEntry<'_>], name: &[u8]) -> Option<u64> {
     symbols.iter().find(|symbol| symbol.name == name).map(|symbol| symbol.address)
+}
+
+/// Puts the base behind the last offset as well, where it would be if there were no reserve, if there is room: decoders that
+/// guess look for it there, and none who goes by symbols ever looks.
+fn push_decoy(offsets: &mut Vec<u8>, room: usize, layout: &Layout, base: u64) {
+    let place = offsets.len().next_multiple_of(layout.word());
+    let is_wanted = layout.addresses.has_base() && layout.order == ArrayOrder::CountFirst;
+    if is_wanted && place + layout.word() <= room {
+        offsets.resize(place, 0);
+        layout.push_word(offsets, base);
+    }
 }
 
 /// Relocations that are applied at boot.
@@ -440,7 +451,7 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
     }
 
     /// The bytes that change, if every array fits.
-    fn edits(&self, tables: Tables, text: u64) -> Result<(Vec<Edit>, Vec<Size>), PatchError> {
+    fn edits(&self, tables: Tables, text: u64, base: u64) -> Result<(Vec<Edit>, Vec<Size>), PatchError> {
         let (mut edits, mut sizes, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         let layout = tables.layout;
         for table in tables.arrays {
@@ -456,6 +467,9 @@ impl<'a, 'data, R: ReadRef<'data>> Room<'a, R> {
             }
             let mut bytes = table.content.link(text, slot.address, &layout)?;
             let old = self.bytes(slot);
+            if table.array == Array::Offsets {
+                push_decoy(&mut bytes, old.len(), &layout, base);
+            }
             bytes.resize(old.len(), 0);
             if bytes != old {
                 edits.push(Edit { offset: slot.offset, bytes });
