@@ -2,15 +2,22 @@
 
 use kbt_kallsyms::{Array, Content};
 use kbt_kallsyms::{
-    Choice, Class, Endianness, Greedy, Kernel, NamesReader, Optimal, Origin, Tables, addresses, learn,
-    parse_nm, select, source,
+    Choice, Class, Endianness, Greedy, Kernel, NamesReader, Optimal, Origin, SymbolEntry, Tables, addresses,
+    learn, parse_map, parse_nm, select, source,
 };
 
 /// One input.
 pub fn run(bytes: &[u8]) {
+    check(&parse_nm(bytes).collect::<Vec<_>>());
+    if let Ok(map) = parse_map(bytes) {
+        check(&map);
+    }
+}
+
+fn check(symbols: &[SymbolEntry<'_>]) {
     for kernel in Kernel::ALL {
         let choice = Choice { all_symbols: true, absolute_percpu: kernel < Kernel::V7_0 };
-        let Ok(selection) = select(parse_nm(bytes), kernel, choice) else { continue };
+        let Ok(selection) = select(symbols.iter().copied(), kernel, choice) else { continue };
         let symbols = selection.symbols;
         let learned = learn(&symbols, b"A").expect("a fuzzer's text is short");
         let greedy = Greedy::new(&learned.tokens).compress(&symbols).expect("every byte has a code");

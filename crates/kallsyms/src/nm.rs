@@ -40,7 +40,9 @@ fn map_line(line: &[u8]) -> Option<SymbolEntry<'_>> {
     let line = line.strip_prefix(b"0x").unwrap_or(line);
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).filter(|&digits| digits > 0)?;
     match line.split_at_checked(digits)? {
-        (address, [b' ', kind, b' ', name @ ..]) => Some(SymbolEntry::new(address_of(address)?, *kind, name)),
+        (address, [b' ', kind @ (1..), b' ', name @ ..]) if !name.is_empty() && !name.contains(&0) => {
+            Some(SymbolEntry::new(address_of(address)?, *kind, name))
+        }
         _ => None,
     }
 }
@@ -82,7 +84,19 @@ mod tests {
         ];
         assert_eq!(parse_map(text).unwrap(), expected);
         assert_eq!(parse_map(b"").unwrap(), []);
-        for bad in ["", "20 T", "20", " T x", "20  T x", "20 TT x", "                 U x", "foo.o:"] {
+        for bad in [
+            "",
+            "20 T",
+            "20 T ",
+            "20 T a\0b",
+            "20 \0 a",
+            "20",
+            " T x",
+            "20  T x",
+            "20 TT x",
+            "                 U x",
+            "foo.o:",
+        ] {
             let text = format!("10 T a\n{bad}\n30 T b\n");
             let error = parse_map(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadLine { line: 2 }, "{bad:?}");

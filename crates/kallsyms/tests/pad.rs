@@ -175,6 +175,25 @@ fn what_cannot_be_padded_is_refused() {
     assert_eq!(refused(&[b"no object".to_vec()]), ErrorKind::Elf(kbt_elf::ErrorKind::BadMagic));
 }
 
+/// gas writes no symbol table where there is nothing to write.
+#[test]
+fn an_object_without_symbols_brings_none() {
+    let asks = object(Class::Elf64, ".text", &["a"], &ARRAYS_6_12);
+    let mut bare = object(Class::Elf64, ".note", &["b"], &[]);
+    // A section of symbols becomes one of plain bytes.
+    let sections = usize::try_from(Image::parse(&bare[..]).unwrap().header().section_offset).unwrap();
+    let symtab = bare[sections..].chunks(64).position(|header| header[4] == 2).unwrap();
+    bare[sections + 64 * symtab + 4] = 1;
+    let symbols = |objects: &[Vec<u8>]| padded(objects, "", ALL).map(|pad| pad.symbols);
+    assert_eq!(
+        symbols(&[asks.clone(), bare.clone()]).unwrap(),
+        symbols(std::slice::from_ref(&asks)).unwrap()
+    );
+    // A kernel that was stripped had some.
+    bare[16] = 2;
+    assert_eq!(symbols(&[asks, bare]).unwrap_err().kind, ErrorKind::NoSymbolTable);
+}
+
 /// ld makes them where code asks for an address by way of a table, without anybody asking for the table.
 #[test]
 fn what_the_linker_makes_has_room() {
