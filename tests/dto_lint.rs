@@ -264,9 +264,9 @@ fn deletions_in_source() {
     fs::write(room.path("a.dtso"), "/dts-v1/;\n/plugin/;\n&soc {\n\t/delete-node/ spi@10;\n};\n").unwrap();
     let output = room.run("dto lint base a --source a.dtso");
     assert_eq!(output.status.code(), Some(0));
-    let expected = "a.dtso:4:2: warning[delete-does-nothing]: '/delete-node/ spi@10' deletes nothing: the overlay does \
-                    not have it\n  hint: an overlay cannot delete: dtc drops the directive; set status = \"disabled\", or \
-                    change the base\n";
+    let expected = "a.dtso:4:2: warning[delete-does-nothing]: '/delete-node/ spi@10' deletes nothing: no earlier block of \
+                    this source has it\n  hint: an overlay cannot delete: dtc drops the directive; set status = \"disabled\", \
+                    or change the base\n";
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 

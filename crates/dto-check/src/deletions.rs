@@ -1,7 +1,7 @@
 //! `/delete-node/` and `/delete-property/` in the source of an overlay.
 //!
-//! dtc deletes what the same source has put into a node before: in the same braces, in another block of `/`, or in a block
-//! of `&label` where the label is of the same file. A fragment for a label of the base begins empty, so that there is nothing
+//! dtc deletes from a node that the same source has made before: in another block of `/`, or of `&label` where the label is of
+//! the same file. The braces that make a node delete nothing, not even what they have themselves. A fragment for a label of the base begins empty, so that there is nothing
 //! to delete in it: the directive goes without a word, and the compiled overlay has no trace of it. Hence the look at the
 //! source.
 //!
@@ -68,8 +68,8 @@ struct Nodes<'s> {
     labels: BTreeMap<&'s [u8], Node>,
     /// The last node that was begun.
     last: Node,
-    /// The nodes whose braces are open.
-    open: Vec<Node>,
+    /// The nodes whose braces are open, and whether these are the braces that make it.
+    open: Vec<(Node, bool)>,
     /// What this statement has begun with, and the labels in front of it.
     first: Option<&'s [u8]>,
     waiting: Vec<&'s [u8]>,
@@ -83,11 +83,14 @@ impl<'s> Nodes<'s> {
     fn has(&self, word: &[u8]) -> bool {
         match word.strip_prefix(b"&") {
             Some(label) => self.labels.contains_key(label),
-            None => self.names.contains_key(&(self.here(), word)),
+            None => {
+                let (here, is_new) = self.here();
+                !is_new && self.names.contains_key(&(here, word))
+            }
         }
     }
 
-    fn here(&self) -> Node {
+    fn here(&self) -> (Node, bool) {
         self.open.last().copied().unwrap_or_default()
     }
 
@@ -110,7 +113,7 @@ impl<'s> Nodes<'s> {
 
     /// A statement ends that opened no braces: a property, or nothing.
     fn end(&mut self) {
-        let here = self.here();
+        let (here, _) = self.here();
         if let Some(name) = self.first.take() {
             self.names.entry((here, name)).or_default();
         }
@@ -119,7 +122,7 @@ impl<'s> Nodes<'s> {
 
     /// Braces open: those of a node that is there already, or of a new one.
     fn enter(&mut self) {
-        let here = self.here();
+        let (here, _) = self.here();
         let first = self.first.take().unwrap_or_default();
         let known = match first.strip_prefix(b"&") {
             Some(label) => self.labels.get(label).copied(),
@@ -135,7 +138,9 @@ impl<'s> Nodes<'s> {
         for label in self.waiting.drain(..) {
             self.labels.entry(label).or_insert(node);
         }
-        self.open.push(node);
+        // Fragments that come first make the root node.
+        let is_new = known.is_none() && !(first == b"/" && node > 1);
+        self.open.push((node, is_new));
     }
 }
 
@@ -315,6 +320,7 @@ mod tests {
         let source = "/dts-v1/;\n/plugin/;\n&uart {\n\tmade { };\n\t/delete-node/ made;\n\t/delete-node/ other;\n\
                       \t/delete-property/ dmas;\n};\n&uart { /delete-node/ made; };\n";
         let expected = vec![
+            ("/delete-node/ made".into(), 5, 2),
             ("/delete-node/ other".into(), 6, 2),
             ("/delete-property/ dmas".into(), 7, 2),
             ("/delete-node/ made".into(), 9, 9),
@@ -343,11 +349,17 @@ mod tests {
             "&soc { p: cam { q; }; }; &p { z: zz { y { }; }; }; &z { /delete-node/ y; };",
             "&soc { x: cam { l; }; }; l2: &x { /delete-property/ l; }; /delete-node/ &l2;",
             "&soc { l: m: cam { l; }; }; &m { /delete-property/ l; };",
+            "&soc { x: cam { l; }; }; &x { l = <2>; /delete-property/ l; };",
+            "&soc { x: cam { }; }; &x { l = <2>; /delete-property/ l; };",
+            "&soc { a; }; / { p = <3>; /delete-property/ p; };",
         ] {
             assert_eq!(names(deleted), [""; 0], "{deleted}");
         }
         for (kept, name) in [
             ("&soc { a = <1>; }; &soc { /delete-property/ a; };", "property/ a"),
+            ("&soc { a = <1>; /delete-property/ a; };", "property/ a"),
+            ("/ { p = <3>; /delete-property/ p; };", "property/ p"),
+            ("/ { x: n { }; }; &x { y { z; /delete-property/ z; }; };", "property/ z"),
             ("&soc { cam { y { }; }; }; &{/fragment@0/__overlay__/cam} { /delete-node/ y; };", "node/ y"),
             ("&x { /delete-node/ y; }; &soc { x: cam { y { }; }; };", "node/ y"),
             ("&soc { a { y { }; }; b { /delete-node/ y; }; };", "node/ y"),

@@ -126,7 +126,7 @@ fn tell_deletion(deletion: &Deletion, word: &OsStr) -> Told {
     Told {
         code: rule.code(),
         severity: rule.severity(),
-        message: format!("'{}' deletes nothing: the overlay does not have it", deletion.text),
+        message: format!("'{}' deletes nothing: no earlier block of this source has it", deletion.text),
         hint: Some(rule.mend().to_owned()),
         earlier: None,
         file: deletion.file.clone().unwrap_or_else(|| input::name(word)),
