@@ -4,7 +4,7 @@
 //! with `gcc -MMD -MP`. It appears together with the output. Names are written as they were given, since ninja looks the
 //! output up by its very spelling. Words of make's are put behind `./`. What both tools would not read as the name that it is, is refused.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -49,11 +49,11 @@ pub fn add_for(args: &Depfile, output: &Path, files: &mut Set<'_>) -> Result<(),
     if file == Path::new("-") {
         return Err(Failure::usage("a depfile is a file, and '-' is none").hint("name a file"));
     }
-    let inputs: Vec<&OsString> = files.inputs().into_iter().flat_map(|inputs| inputs.names()).collect();
+    let inputs: Vec<&OsStr> = files.inputs().into_iter().flat_map(|inputs| inputs.names()).collect();
     files.add(file, &rule(output.as_os_str(), &inputs)?)
 }
 
-fn rule(output: &OsStr, inputs: &[&OsString]) -> Result<Vec<u8>, Failure> {
+fn rule(output: &OsStr, inputs: &[&OsStr]) -> Result<Vec<u8>, Failure> {
     let mut text = escaped(output)?;
     text.push(b':');
     // What is changed in its place does not need itself: make warns of such a circle, and ninja refuses it.
@@ -138,8 +138,8 @@ mod tests {
     use super::*;
 
     fn of(output: &str, inputs: &[&str]) -> String {
-        let inputs: Vec<OsString> = inputs.iter().map(OsString::from).collect();
-        String::from_utf8(rule(output.as_ref(), &inputs.iter().collect::<Vec<_>>()).unwrap()).unwrap()
+        let inputs: Vec<&OsStr> = inputs.iter().map(OsStr::new).collect();
+        String::from_utf8(rule(output.as_ref(), &inputs).unwrap()).unwrap()
     }
 
     #[test]
