@@ -423,8 +423,8 @@ fn devices_and_streams_without_end_are_not_read() {
         ("patch /dev/zero", "a device"),
         ("pad /dev/zero -o out", "a device"),
         ("generate --kernel 6.1 /dev/zero -o out", "a device"),
-        ("generate --kernel 6.1 --from-nm /dev/zero -o out.S", "no text"),
-        ("pad vmlinux.o --lds /dev/zero -o out", "no text"),
+        ("generate --kernel 6.1 --from-nm /dev/zero -o out.S", "device"),
+        ("pad vmlinux.o --lds /dev/zero -o out", "device"),
         ("patch vmlinux --pad-file /dev/zero", "pad file"),
     ] {
         let stderr = room.refused(&format!("kallsyms {command}"));

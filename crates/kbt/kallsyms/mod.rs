@@ -17,14 +17,15 @@ use crate::report::Failure;
 pub fn keep_memory() {
     /// A little less than the largest block that glibc learns from.
     const MOST: usize = (32 << 20) - (1 << 16);
-    // Not a page of it is touched.
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(MOST)));
+    // Not a page of it is touched; where it cannot be had, nothing is learned.
+    let mut block = Vec::<u8>::new();
+    let _ = block.try_reserve_exact(MOST);
+    drop(std::hint::black_box(block));
 }
 
-/// Reads nm's lines or a linker script; of what begins with a NUL among its first bytes no more than those, as it may be
-/// /dev/zero, which has no end.
+/// Reads nm's lines or a linker script.
 pub fn read_text(word: &OsStr) -> Result<Vec<u8>, Failure> {
-    let bytes = input::read_headed(word, |head| if head.contains(&0) { 0 } else { input::MAX_FILE })?;
+    let bytes = input::read(word)?;
     if bytes.iter().take(40).any(|&byte| byte == 0) {
         return Err(Failure::new("not-text", "this is no text").at_file(input::name(word)));
     }
