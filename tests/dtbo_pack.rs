@@ -513,7 +513,10 @@ fn configurations_come_from_standard_input_and_end() {
     let status = std::process::Command::new("sh").args(["-c", &piped]).current_dir(room.path(".")).status();
     assert!(status.unwrap().success());
     assert!(room.read("o.img") == fs::read(fixture("cfg-v1.img")).unwrap());
-    let too_long = "/dev/zero: a configuration has at most 16777216 bytes, and this one has more\n  \
+    fs::File::create(room.path("long.cfg")).unwrap().set_len((16 << 20) + 1).unwrap();
+    let too_long = "long.cfg: a configuration has at most 16777216 bytes, and this one has more\n  \
                     hint: give it a text, not an image\n";
-    refuses(&room, "pack --config /dev/zero -o p.img", 1, &format!("kbt: error: {too_long}"));
+    refuses(&room, "pack --config long.cfg -o p.img", 1, &format!("kbt: error: {too_long}"));
+    let endless = "/dev/zero: cannot read: a character device that gives more than 1 MiB has no end\n";
+    refuses(&room, "pack --config /dev/zero -o p.img", 1, &format!("kbt: error: {endless}"));
 }
