@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::build;
-use super::process::median;
+use super::process::{median, peak};
 use super::table::{Table, grouped};
 use crate::run::{self, Result};
 use crate::{callgrind, e2e, files, place};
@@ -162,13 +162,11 @@ fn memory(vmlinux: &Path, kbt: &Path, scratch: &Path) -> Result<Vec<String>> {
     ];
     waiting::reset(scratch)?;
     for (name, words, file) in commands {
-        let mut command = Command::new(place::peers().join("bin/python3"));
-        // The peak that the child had, in KiB, as the kernel says when it ends.
-        let python = "import os,resource,sys; sys.exit(1) if os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:]) else \
-                      print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-        command.arg("-c").arg(python).arg(kbt).arg("kallsyms").args(words).arg(file).current_dir(scratch);
-        let text = run::text(&mut command)?;
-        let peak = text.trim().parse::<u64>().map_err(|_| format!("no peak in {text}"))? * 1024;
+        let word = |path: &Path| path.to_string_lossy().into_owned();
+        let mut command: Vec<String> = ["sh", "-c", "cd \"$0\" && exec \"$@\""].map(str::to_owned).into();
+        command.extend([word(scratch), word(kbt), "kallsyms".to_owned()]);
+        command.extend(words.iter().map(|word| (*word).to_owned()).chain([word(file)]));
+        let peak = peak(&command)?;
         table.row([name.into(), grouped(symbols.0 + symbols.1), grouped(peak), grouped(limit)]);
         if peak > limit {
             over.push(format!("{name}: {} bytes", grouped(peak)));

@@ -45,12 +45,15 @@ pub fn peak(command: &[String]) -> Result<u64> {
     child.args(words).stdout(Stdio::null()).stderr(Stdio::null()).env_remove("MAKEFLAGS");
     let mut child = child.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
     let mut peak = 0;
-    while child.try_wait().map_err(|error| format!("{program}: {error}"))?.is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|error| format!("{program}: {error}"))? {
+            break status;
+        }
         // Between its end and the wait it has no memory any more.
         peak = peak.max(high_water_mark(&child).unwrap_or(0));
         thread::sleep(Duration::from_millis(1));
-    }
-    Ok(peak)
+    };
+    if status.success() { Ok(peak) } else { Err(format!("{}: {status}", command.join(" "))) }
 }
 
 /// The peak of a running process's memory so far, in bytes.
