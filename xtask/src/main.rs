@@ -4,6 +4,7 @@ mod apt;
 mod areas;
 mod bench;
 mod demo;
+mod deny;
 mod differential;
 mod dist;
 mod e2e;
@@ -59,6 +60,12 @@ const VERBS: &[Verb] = &[
         run: tidy::run,
     },
     Verb {
+        name: "deny",
+        options: "",
+        help: "look at licences, sources, duplicates and known faults of what is taken (cargo-deny)",
+        run: deny::run,
+    },
+    Verb {
         name: "differential",
         options: "[--all]",
         help: "compare with the replaced tools on real trees (--all: every set and pair)",
@@ -90,7 +97,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "fuzz",
-        options: "[TARGET...] [--seconds N]",
+        options: "[TARGET...] [--seconds N] [--runs N] [--plain]",
         help: "look for inputs that break a parser (cargo-fuzz)",
         run: fuzz::run,
     },
