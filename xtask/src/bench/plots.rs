@@ -110,14 +110,27 @@ const AREAS: &[Area] = &[
         name: "kallsyms",
         needs: kallsyms::sweep::needs,
         measure: kallsyms::sweep::measure,
-        plots: &[Plot {
-            name: "kallsyms-time",
-            title: "The table of symbols, from ELF to object: time by symbols",
-            unit: "processor time of all processes, ms",
-            series: &[("kbt", "kbt kallsyms generate"), ("stock", "nm, mksysmap, scripts/kallsyms, gcc -c")],
-            dashed: "",
-            form: Form::Lines { x: "symbols" },
-        }],
+        plots: &[
+            Plot {
+                name: "kallsyms-time",
+                title: "The table of symbols, from ELF to object: time by symbols",
+                unit: "processor time of all processes, ms",
+                series: &[
+                    ("kbt", "kbt kallsyms generate"),
+                    ("stock", "nm, mksysmap, scripts/kallsyms, gcc -c"),
+                ],
+                dashed: "",
+                form: Form::Lines { x: "symbols" },
+            },
+            Plot {
+                name: "kallsyms-memory",
+                title: "The table of symbols: peak memory by symbols",
+                unit: "peak of the largest process, MiB",
+                series: &[("kbt", "kbt kallsyms generate"), ("stock", "scripts/kallsyms, and as in gcc -c")],
+                dashed: "",
+                form: Form::Lines { x: "symbols" },
+            },
+        ],
     },
     Area {
         name: "jobserver",

@@ -8,6 +8,7 @@ use std::process::Command;
 use super::{GENERATE, REPEATS, STOCK, middle, turn};
 use crate::bench::build;
 use crate::bench::plots::{Numbers, Sweep, digits};
+use crate::bench::process::peak;
 use crate::run::{self, Result};
 use crate::{files, place};
 
@@ -35,7 +36,8 @@ pub fn measure() -> Result<Vec<Sweep>> {
 }
 
 fn sweep(kbt: &Path, scratch: &Path) -> Result<Vec<Sweep>> {
-    let mut numbers = Numbers::new(&["symbols", "kbt", "stock"]);
+    let mut time = Numbers::new(&["symbols", "kbt", "stock"]);
+    let mut memory = Numbers::new(&["symbols", "kbt", "stock"]);
     for symbols in SYMBOLS {
         eprintln!("kallsyms: {symbols} symbols");
         let vmlinux = link(symbols, scratch)?;
@@ -53,10 +55,44 @@ fn sweep(kbt: &Path, scratch: &Path) -> Result<Vec<Sweep>> {
             own.push(turn(GENERATE, &words)? / f64::from(REPEATS));
         }
         let milliseconds = |seconds: Vec<f64>| digits(Some(middle(seconds) * 1e3));
-        numbers.row([symbols.to_string(), milliseconds(own), milliseconds(stock)]);
+        time.row([symbols.to_string(), milliseconds(own), milliseconds(stock)]);
+        let [own, stock] = peaks(kbt, scratch)?;
+        memory.row([symbols.to_string(), own, stock]);
     }
-    let of = "Made x86-64 files of functions, for Linux 6.1's table. The middle of 3 rounds.".to_owned();
-    Ok(vec![Sweep { plot: "kallsyms-time", of, numbers }])
+    let of = "Made x86-64 files of functions, for Linux 6.1's table.";
+    let sweep = |plot, how: &str, numbers| Sweep { plot, of: format!("{of} {how}"), numbers };
+    Ok(vec![
+        sweep("kallsyms-time", "The middle of 3 rounds.", time),
+        sweep("kallsyms-memory", "The largest of 3 runs, each asked once a millisecond.", memory),
+    ])
+}
+
+/// Both steps that take memory are looked at by themselves, since a process does not see its children's. `gcc -c` is as
+/// behind the preprocessor.
+const STOCK_STEPS: [&str; 2] = [
+    "exec \"$1/bin/kallsyms-6.1\" --all-symbols --absolute-percpu --base-relative stock.map",
+    "gcc -E -P stock.S -o stock.s && exec as stock.s -o stock.o",
+];
+const OWN_STEPS: [&str; 1] =
+    ["exec \"$2\" kallsyms generate --kernel 6.1 --all-symbols --absolute-percpu made -o own.o"];
+
+/// The most memory, in MiB, that a process of kbt and of the kernel's steps takes; the turns before have left the
+/// files that they read.
+fn peaks(kbt: &Path, scratch: &Path) -> Result<[String; 2]> {
+    Ok([largest(&OWN_STEPS, kbt, scratch)?, largest(&STOCK_STEPS, kbt, scratch)?])
+}
+
+fn largest(steps: &[&str], kbt: &Path, scratch: &Path) -> Result<String> {
+    let mut most = 0;
+    for step in steps {
+        let words = ["sh", "-c", &format!("cd \"$0\" && {step}")].map(str::to_owned).into_iter();
+        let paths = [scratch, &place::peers(), kbt].map(|path| path.to_string_lossy().into_owned());
+        let command: Vec<String> = words.chain(paths).collect();
+        for _ in 0..ROUNDS {
+            most = most.max(peak(&command)?);
+        }
+    }
+    Ok(digits(Some(most as f64 / f64::from(1 << 20))))
 }
 
 /// Makes a linked file of so many symbols.
