@@ -6,7 +6,8 @@
 #   linux.sh status TREE     says which
 #
 # scripts/link-vmlinux.sh of TREE gets one line, which reads scripts/link-vmlinux.kbt.sh, and two of its functions get the
-# prefix stock_, so that they can be called from there. Known to work: 6.1 to 7.2 (docs/integrations/linux.md).
+# prefix stock_, so that they can be called from there. `off` takes back just that: what else has changed in the tree
+# meanwhile stays. Known to work: 6.1 to 7.2 (docs/integrations/linux.md).
 set -eu
 
 fail()
@@ -19,18 +20,45 @@ fail()
 verb=$1
 scripts=$2/scripts
 link=$scripts/link-vmlinux.sh
-before=$scripts/link-vmlinux.before-kbt.sh
 functions=$scripts/link-vmlinux.kbt.sh
+fresh=$scripts/link-vmlinux.kbt-new.sh
+line='. "${srctree}/scripts/link-vmlinux.kbt.sh"'
 [ -f "$link" ] || fail "$2 is no Linux source tree: there is no $link"
+
+is_on()
+{
+	grep -q -F -x -e "$line" "$link"
+}
 
 # What the functions below rely on.
 check()
 {
-	for line in '^vmlinux_link()' '^mksysmap()' '^is_enabled()' '^info()' '^# Use "make V=1" to debug this script'; do
-		grep -q "$line" "$link" || fail "$link has no line '$line': this version of Linux is not known"
+	for known in '^vmlinux_link()$' '^mksysmap()$' '^is_enabled()' '^info()' '^# Use "make V=1" to debug this script$'; do
+		grep -q -e "$known" "$link" || fail "$link has no line '$known': this version of Linux is not known"
 	done
 	grep -q '^kallsyms_step()' "$link" || grep -q '^sysmap_and_kallsyms()' "$link" ||
 		fail "$link makes the table in a way that is not known"
+}
+
+with()
+{
+	sed -e 's/^vmlinux_link()$/stock_vmlinux_link()/' -e 's/^mksysmap()$/stock_mksysmap()/' \
+		-e '/^# Use "make V=1" to debug this script$/i\
+'"$line"
+}
+
+without()
+{
+	grep -v -F -x -e "$line" |
+		sed -e 's/^stock_vmlinux_link()$/vmlinux_link()/' -e 's/^stock_mksysmap()$/mksysmap()/'
+}
+
+# Puts what comes by standard input in the script's place. It is newer then, so that the build sees that it has changed.
+publish()
+{
+	cp -p "$link" "$fresh"
+	cat > "$fresh"
+	mv -f "$fresh" "$link"
 }
 
 write_functions()
@@ -38,9 +66,14 @@ write_functions()
 	cat > "$functions" <<-END
 	# Written by kbt's integrations/linux.sh, read by link-vmlinux.sh. Makes the table of symbols with one link: its room is
 	# made before the link, its content is written after it.
-	KBT=\${KBT:-$kbt}
+	[ -n "\${KBT:-}" ] || KBT='$(printf '%s\n' "$kbt" | sed "s/'/'\\\\''/g")'
 	END
 	cat >> "$functions" <<'END'
+
+# What a link that was killed may have left, and make does not know.
+if [ "${1:-}" = clean ]; then
+	rm -f vmlinux.kbt-undo vmlinux.unstripped.kbt-undo
+fi
 
 # What the pad and the stock build's options have in common.
 kbt_options()
@@ -75,7 +108,7 @@ kbt_pad()
 		fi
 	done
 	info PAD .tmp_vmlinux.kbt.o
-	${KBT} kallsyms pad ${kbt_objects} --lds "${objtree}/${KBUILD_LDS}" $(kbt_options) \
+	"${KBT}" kallsyms pad ${kbt_objects} --lds "${objtree}/${KBUILD_LDS}" $(kbt_options) \
 		${KBT_PAD_OPTIONS:-} --pad-file .tmp_vmlinux.kbt.pad -o .tmp_vmlinux.kbt.o
 	kallsymso=.tmp_vmlinux.kbt.o
 }
@@ -124,8 +157,8 @@ mksysmap()
 		return
 	fi
 	info KSYMS "${1}"
-	${KBT} kallsyms patch "${1}" --pad-file .tmp_vmlinux.kbt.pad --in-place --sysmap "${2}"
-	${KBT} kallsyms verify "${1}" > /dev/null
+	"${KBT}" kallsyms patch "${1}" --pad-file .tmp_vmlinux.kbt.pad --in-place --sysmap "${2}"
+	"${KBT}" kallsyms verify "${1}" > /dev/null
 	ln -f "${2}" .tmp_vmlinux.kbt.syms
 }
 END
@@ -133,27 +166,31 @@ END
 
 case $verb in
 on)
-	[ ! -f "$before" ] || fail "$2 is switched over already"
 	kbt=${3:-$(command -v kbt || true)}
 	[ -n "$kbt" ] || fail "there is no kbt in the path; name it behind TREE"
+	command -v "$kbt" > /dev/null || fail "$kbt is no program"
 	case $kbt in
 	*/*) kbt=$(cd "$(dirname "$kbt")" && pwd)/$(basename "$kbt") ;;
 	esac
+	if is_on; then
+		# Once more: another kbt, or functions of another version of this script.
+		write_functions
+		touch "$link"
+		exit
+	fi
 	check
+	with < "$link" | without | cmp -s - "$link" || fail "$link could not be changed back: this version of Linux is not known"
 	write_functions
-	cp -p "$link" "$before"
-	sed -e 's/^vmlinux_link()/stock_vmlinux_link()/' -e 's/^mksysmap()/stock_mksysmap()/' \
-		-e '/^# Use "make V=1" to debug this script/i . "${srctree}/scripts/link-vmlinux.kbt.sh"\n' \
-		"$before" > "$link"
+	with < "$link" | publish
 	;;
 off)
-	[ -f "$before" ] || fail "$2 is not switched over"
-	# Not by a rename: the build is to see that the script has changed.
-	cat "$before" > "$link"
-	rm -f "$before" "$functions"
+	if is_on; then
+		without < "$link" | publish
+	fi
+	rm -f "$functions"
 	;;
 status)
-	if [ -f "$before" ]; then echo on; else echo off; fi
+	if is_on; then echo on; else echo off; fi
 	;;
 *)
 	fail "no verb '$verb': there are on, off and status"

@@ -32,7 +32,7 @@ const AREAS: &[Area] = &[
     },
     Area {
         name: "kernel",
-        help: "kernels that were linked once boot and know their symbols: [--version 6.1|6.12|7.x] [--arch x86_64|arm64]",
+        help: "kernels that were linked once boot and know their symbols: [--version 6.1|6.12|7.x] [--arch x86_64|arm64] [--btf] [--llvm]",
         run: kernel::run,
     },
     Area {

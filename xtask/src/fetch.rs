@@ -29,11 +29,20 @@ pub fn run(words: &[String]) -> Result {
     Ok(())
 }
 
-/// Fetches what is not there yet; `all` with what only the long tests need. Tries every peer before it tells
-/// of those that it could not get.
+/// Fetches what is not there yet; `all` with what only the long tests need.
 pub fn fetch(all: bool) -> Result {
+    fetch_where(|peer| all || !peer.long)
+}
+
+/// Fetches one peer, where it is not there yet.
+pub fn fetch_one(name: &str) -> Result {
+    fetch_where(|peer| peer.name == name)
+}
+
+/// Tries every peer that is wanted before it tells of those that it could not get.
+fn fetch_where(wanted: impl Fn(&Peer) -> bool) -> Result {
     let directory = place::peers();
-    let wanted = PEERS.iter().filter(|peer| all || !peer.long);
+    let wanted = PEERS.iter().filter(|peer| wanted(peer));
     let missing: Vec<&Peer> = wanted.filter(|peer| !is_there(peer, &directory)).collect();
     if missing.is_empty() {
         return Ok(());

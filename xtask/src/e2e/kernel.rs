@@ -10,6 +10,7 @@
 mod build;
 mod guest;
 mod source;
+mod variant;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,6 +19,7 @@ use std::path::Path;
 use self::build::{Build, Linked};
 use self::guest::Seen;
 use self::source::{SOURCES, Source};
+use self::variant::Variant;
 use crate::files::{cannot, create};
 use crate::place;
 use crate::run::{self, Result, cargo};
@@ -54,9 +56,10 @@ const MACHINES: &[Machine] = &[
     },
 ];
 
-/// The story: `[--version 6.1|6.12|7.x] [--arch x86_64|arm64]`, each all where it is not said (arm64 of 6.12 only).
+/// The story: `[--version 6.1|6.12|7.x] [--arch x86_64|arm64] [--btf] [--llvm]`, all versions and machines where none is said
+/// (arm64 of 6.12 only).
 pub fn run(words: &[String]) -> Result {
-    let (version, machine) = arguments(words)?;
+    let Wanted { version, machine, variant } = Wanted::of(words)?;
     let stories: Vec<(&Source, &Machine)> = SOURCES
         .iter()
         .flat_map(|source| MACHINES.iter().map(move |machine| (source, machine)))
@@ -69,8 +72,8 @@ pub fn run(words: &[String]) -> Result {
     run::run(&mut cargo(["build", "--release", "--bin", "kbt"]))?;
     let mut table = String::new();
     for (source, machine) in stories {
-        let line = story(source, machine)
-            .map_err(|error| format!("{} {}: {error}", source.version, machine.name))?;
+        let line = story(source, (machine, variant))
+            .map_err(|error| format!("{} {}{}: {error}", source.version, machine.name, variant.title()))?;
         println!("{HEAD}\n{line}");
         table += &format!("{line}\n");
     }
@@ -92,7 +95,7 @@ pub fn serial_ends(kbt: &Path) -> Result<String> {
         eprintln!("no kernel in {}: it is built first, for some minutes", cache.display());
     }
     let tree = source.get(&cache)?;
-    let build = Build::configured(&tree, machine, source.version, &cache)?.with(kbt);
+    let build = Build::configured(&tree, (machine, Variant::PLAIN), source.version, &cache)?.with(kbt);
     let (mut stock, mut own, mut links) = (Vec::new(), Vec::new(), (0, 0));
     for _ in 0..ROUNDS {
         let (as_it_comes, one) = (build.stock()?, build.one_link()?);
@@ -117,32 +120,49 @@ pub fn serial_ends(kbt: &Path) -> Result<String> {
     ))
 }
 
-fn arguments(words: &[String]) -> Result<(Option<&str>, Option<&str>)> {
-    let (mut version, mut machine) = (None, None);
-    let mut words = words.iter().map(String::as_str);
-    while let Some(word) = words.next() {
-        let value = words.next().ok_or_else(|| format!("{word} wants a value"))?;
-        match word {
-            "--version" if SOURCES.iter().any(|source| source.version == value) => version = Some(value),
-            "--arch" if MACHINES.iter().any(|machine| machine.name == value) => machine = Some(value),
-            _ => {
-                let usage = "it takes --version 6.1, 6.12 or 7.x, and --arch x86_64 or arm64";
-                return Err(format!("'{word} {value}' is not understood; {usage}"));
+/// What is asked for.
+struct Wanted<'a> {
+    version: Option<&'a str>,
+    machine: Option<&'a str>,
+    variant: Variant,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(words: &'a [String]) -> Result<Self> {
+        let mut wanted = Self { version: None, machine: None, variant: Variant::PLAIN };
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
+            match word {
+                "--btf" => wanted.variant.btf = true,
+                "--llvm" => wanted.variant.llvm = true,
+                "--version" => wanted.version = Some(value()?),
+                "--arch" => wanted.machine = Some(value()?),
+                _ => return Err(format!("'{word}' is not understood; {TAKES}")),
             }
         }
+        let (version, machine) = (wanted.version, wanted.machine);
+        let is_known = version.is_none_or(|name| SOURCES.iter().any(|source| source.version == name))
+            && machine.is_none_or(|name| MACHINES.iter().any(|machine| machine.name == name));
+        if is_known {
+            Ok(wanted)
+        } else {
+            Err(format!("no kernel is known of {version:?} {machine:?}; {TAKES}"))
+        }
     }
-    Ok((version, machine))
 }
+
+const TAKES: &str = "it takes --version 6.1, 6.12 or 7.x, --arch x86_64 or arm64, --btf, and --llvm";
 
 const HEAD: &str = "\
 | kernel | symbols | links, stock | kbt | CPU s of the serial end, stock | kbt | names, bytes, stock | kbt | guest |\n\
 |---|---|---|---|---|---|---|---|---|";
 
-fn story(source: &Source, machine: &Machine) -> Result<String> {
+fn story(source: &Source, (machine, variant): (&Machine, Variant)) -> Result<String> {
     let cache = place::cache().join("kernels");
     create(&cache)?;
     let tree = source.get(&cache)?;
-    let build = Build::configured(&tree, machine, source.version, &cache)?;
+    let build = Build::configured(&tree, (machine, variant), source.version, &cache)?;
     let stock = build.stock()?;
     let stock_seen = guest::boot(&build, &stock)?;
     let one = build.one_link()?;
@@ -160,8 +180,8 @@ fn story(source: &Source, machine: &Machine) -> Result<String> {
             .or(theirs.iter().find(|name| !ours.contains(name)));
         return Err(format!("the two kernels show other symbols, for one {only:?}"));
     }
-    if one.links.len() + 2 != stock.links.len() {
-        return Err(format!("{} links instead of {}", one.links.len(), stock.links.len()));
+    if one.links.len() != variant.links() || stock.links.len() < 3 {
+        return Err(format!("links {:?} instead of {:?}", one.links, stock.links));
     }
     let mut log = String::new();
     for (title, linked, seen) in [("stock", &stock, &stock_seen), ("kbt", &one, &one_seen)] {
@@ -169,7 +189,7 @@ fn story(source: &Source, machine: &Machine) -> Result<String> {
         let _ = writeln!(log, "{title}: {}", linked.links.join(", "));
         let _ = writeln!(log, "{}", seen.told.join("\n"));
     }
-    let path = cache.join(format!("{}-{}.log", source.version, machine.name));
+    let path = cache.join(format!("{}-{}{}.log", source.version, machine.name, variant.suffix()));
     let line = row(&stock, &one, &one_seen, &build);
     fs::write(&path, format!("{HEAD}\n{line}\n\n{log}")).map_err(|error| cannot("write", &path, &error))?;
     println!("{log}the log is {}", path.display());
@@ -178,9 +198,10 @@ fn story(source: &Source, machine: &Machine) -> Result<String> {
 
 fn row(stock: &Linked, one: &Linked, seen: &Seen, build: &Build) -> String {
     format!(
-        "| {} {} | {} | {} | {} | {:.2} | {:.2} | {} | {} | {} |",
+        "| {} {}{} | {} | {} | {} | {:.2} | {:.2} | {} | {} | {} |",
         build.release,
         build.machine.name,
+        build.variant.title(),
         seen.symbols.len(),
         stock.links.len(),
         one.links.len(),

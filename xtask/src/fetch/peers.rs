@@ -161,6 +161,29 @@ pub const PEERS: &[Peer] = &[
             headers: &[],
         }),
     },
+    // Makes BTF of a kernel's debug information (`cargo xtask e2e kernel --btf`).
+    Peer {
+        name: "pahole",
+        suite: "trixie",
+        long: true,
+        what: What::Programs(Programs {
+            packages: &[
+                "libbpf1",
+                "libbz2-1.0",
+                "libc6",
+                "libdw1t64",
+                "libelf1t64",
+                "liblzma5",
+                "libzstd1",
+                "pahole",
+                "zlib1g",
+            ],
+            commands: &[("pahole", "pahole")],
+            environment: &[],
+            library: None,
+            headers: &[],
+        }),
+    },
     // 590 MB of it is debug information.
     Peer {
         name: "cloud-6.1",

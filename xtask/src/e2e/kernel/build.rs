@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::Machine;
 use super::source::read_times;
+use super::variant::Variant;
 use crate::files::{cannot, copy, create, names};
 use crate::run::{self, Result};
 
@@ -23,6 +24,7 @@ const NEEDED: [(&str, &str); 6] = [
 pub struct Build<'a> {
     tree: &'a Path,
     pub machine: &'a Machine,
+    pub variant: Variant,
     /// Where it is built.
     pub directory: PathBuf,
     /// `make kernelversion`.
@@ -45,25 +47,30 @@ pub struct Linked {
 
 impl<'a> Build<'a> {
     /// Configures the tree where that was not done yet.
-    pub fn configured(tree: &'a Path, machine: &'a Machine, version: &str, cache: &Path) -> Result<Self> {
+    pub fn configured(
+        tree: &'a Path,
+        (machine, variant): (&'a Machine, Variant),
+        version: &str,
+        cache: &Path,
+    ) -> Result<Self> {
         let compiler = format!("{}gcc", machine.prefix);
-        let needed = NEEDED.into_iter().chain([(&*compiler, "gcc-aarch64-linux-gnu")]);
+        let needed = NEEDED.iter().chain(variant.needed()).copied();
+        let needed = needed.chain([(&*compiler, "gcc-aarch64-linux-gnu")]);
         for (program, package) in needed.chain([(machine.qemu[0], "qemu-system-x86 or qemu-system-arm")]) {
             if !run::has_program(program) {
                 return Err(format!("no {program} on this machine; Debian has it in {package}"));
             }
         }
-        let directory = cache.join(format!("build-{version}-{}", machine.name));
+        variant.fetch()?;
+        let directory = cache.join(format!("build-{version}-{}{}", machine.name, variant.suffix()));
         create(&directory)?;
-        let mut build = Self { tree, machine, directory, release: String::new(), kbt: None };
-        build
-            .integration("off")
-            .or_else(|error| if error.contains("is not switched over") { Ok(()) } else { Err(error) })?;
+        let mut build = Self { tree, machine, variant, directory, release: String::new(), kbt: None };
+        build.integration("off")?;
         if !build.directory.join(".config").exists() {
             run::output(build.make().arg("tinyconfig"))?;
             let common = include_str!("guest/common.config");
             let fragment = build.directory.join("kbt.config");
-            fs::write(&fragment, format!("{common}{}", machine.config))
+            fs::write(&fragment, format!("{common}{}{}", machine.config, variant.config()))
                 .map_err(|error| cannot("write", &fragment, &error))?;
             let mut merge = Command::new(tree.join("scripts/kconfig/merge_config.sh"));
             merge
@@ -74,6 +81,9 @@ impl<'a> Build<'a> {
                 .arg(&fragment);
             run::output(merge.current_dir(tree))?;
             run::output(build.make().arg("olddefconfig"))?;
+        }
+        for line in variant.config().lines().filter(|line| !build.has(line)) {
+            return Err(format!("{} has no {line}; see what it depends on", build.directory.display()));
         }
         build.release = run::text(build.make().args(["-s", "kernelversion"]))?.trim().to_owned();
         Ok(build)
@@ -100,6 +110,7 @@ impl<'a> Build<'a> {
         }
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         command.arg(format!("-j{jobs}")).env("LC_ALL", "C");
+        self.variant.tell(&mut command);
         // Of cargo, and none of the kernel's business.
         command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
         command

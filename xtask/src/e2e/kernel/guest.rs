@@ -77,7 +77,8 @@ fn archive(build: &Build, selftest: bool) -> Result<PathBuf> {
     compiler.args(selftest.then_some("-DSELFTEST")).arg(own.join("init.c"));
     run::output(&mut compiler)?;
     let module = place.join("kbt_lookup.ko");
-    if !module.exists() {
+    // With types, a module is loaded only by the kernel whose types it was made with.
+    if build.variant.btf || !module.exists() {
         let write = |name: &str, text: &[u8]| {
             fs::write(place.join(name), text).map_err(|error| cannot("write", &place.join(name), &error))
         };
