@@ -82,7 +82,7 @@ impl<'a> Build<'a> {
             run::output(merge.current_dir(tree))?;
             run::output(build.make().arg("olddefconfig"))?;
         }
-        for line in variant.config().lines().filter(|line| !build.has(line)) {
+        if let Some(line) = variant.config().lines().find(|line| !build.has(line)) {
             return Err(format!("{} has no {line}; see what it depends on", build.directory.display()));
         }
         build.release = run::text(build.make().args(["-s", "kernelversion"]))?.trim().to_owned();
