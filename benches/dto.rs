@@ -7,6 +7,7 @@
 //! - `serve ENGINE BASE OVERLAY...`: for each line of standard input, which is a number, merges so many times
 //!   and prints the nanoseconds that it took.
 
+use std::cell::RefCell;
 use std::fs;
 use std::hint::black_box;
 use std::io::{self, BufRead as _, Write as _};
@@ -17,6 +18,7 @@ use std::time::Duration;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
 use dtoolkit::model::overlay::OverlayApplier;
+use kbt_dto::{Merger, Options};
 use kbt_testkit::cases::{self, Case};
 use kbt_testkit::dense;
 use rustix::time::{ClockId, clock_gettime};
@@ -47,16 +49,28 @@ fn main() -> ExitCode {
 fn engine(name: &str) -> Result<Engine> {
     match name {
         "kbt" => Ok(kbt),
+        "kbt-once" => Ok(kbt_once),
         "dtoolkit" => Ok(dtoolkit),
         _ => Err(format!("no engine '{name}'").into()),
     }
 }
 
+/// As who merges again and again: in memory that the last merge left. The merged tree is new memory.
 fn kbt(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
-    let merged = kbt_dto::apply(base, overlays, &kbt_dto::Options::default());
+    thread_local! {
+        static MERGER: RefCell<Merger> = RefCell::default();
+    }
+    let merged = MERGER.with_borrow_mut(|merger| merger.apply(base, overlays, &Options::default()));
     Ok(merged.map_err(|error| format!("{error:?}"))?.bytes)
 }
 
+/// As who merges once: all memory is new.
+fn kbt_once(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
+    let merged = kbt_dto::apply(base, overlays, &Options::default());
+    Ok(merged.map_err(|error| format!("{error:?}"))?.bytes)
+}
+
+/// It has no memory to keep.
 fn dtoolkit(base: &[u8], overlays: &[&[u8]]) -> Result<Vec<u8>> {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(base)?);
     let mut applier = OverlayApplier::new(&mut tree);

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kbt_dto::Options;
+use kbt_dto::{Merger, Options};
 use kbt_testkit::overlay::{Overlay, Target};
 use kbt_testkit::peers;
 use kbt_testkit::random::Random;
@@ -84,9 +84,20 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// What is merged is a sound tree, and can itself be a base again.
-fn check(base: &[u8], overlay: &[u8], options: &Options) {
-    let Ok(merged) = kbt_dto::apply(base, &[overlay], options) else { return };
+/// What is merged is a sound tree, and what was merged before in the same memory makes no difference.
+fn check(merger: &mut Merger, base: &[u8], overlay: &[u8], options: &Options) {
+    let (merged, again) =
+        (kbt_dto::apply(base, &[overlay], options), merger.apply(base, &[overlay], options));
+    let merged = match (merged, again) {
+        (Ok(merged), Ok(again)) => {
+            assert!(merged.bytes == again.bytes && merged.warnings == again.warnings);
+            merged
+        }
+        (merged, again) => {
+            assert_eq!(merged.map(|merged| merged.bytes), again.map(|merged| merged.bytes));
+            return;
+        }
+    };
     let blob = kbt_fdt::Blob::parse(&merged.bytes).unwrap();
     blob.tree().unwrap();
     assert!(merged.bytes.len() <= 2 * (base.len() + overlay.len()) + 4096 + 600 * overlay.len());
@@ -94,6 +105,7 @@ fn check(base: &[u8], overlay: &[u8], options: &Options) {
 
 fn mutations(pairs: &[Pair], count: usize, seed: u64) {
     let mut random = Random::new(seed);
+    let mut merger = Merger::default();
     let options = [
         Options::default(),
         Options { loose_names: true, ..Options::default() },
@@ -108,7 +120,7 @@ fn mutations(pairs: &[Pair], count: usize, seed: u64) {
         } else {
             mutate(&mut random, &mut overlay);
         }
-        check(&base, &overlay, &options[round % options.len()]);
+        check(&mut merger, &base, &overlay, &options[round % options.len()]);
     }
 }
 
@@ -137,7 +149,7 @@ fn every_truncation_and_every_flipped_bit_of_an_overlay() {
     for bit in 0..overlay.len() * 8 {
         let mut overlay = overlay.clone();
         overlay[bit / 8] ^= 1 << (bit % 8);
-        check(&base, &overlay, &Options::default());
+        check(&mut Merger::default(), &base, &overlay, &Options::default());
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use kbt_dto::Options;
+use kbt_dto::{Base, Merger, Options};
 use kbt_testkit::compare::assert_same;
 use kbt_testkit::overlay::{Overlay, Target};
 use kbt_testkit::random::Random;
@@ -157,6 +157,7 @@ fn in_order(tree: &Tree) {
 #[test]
 fn at_once_and_one_after_the_other() {
     let options = Options::default();
+    let mut merger = Merger::default();
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed as u64);
         let (root, mut labels) = base(&mut random);
@@ -166,6 +167,10 @@ fn at_once_and_one_after_the_other() {
             .collect();
         let all: Vec<&[u8]> = overlays.iter().map(Vec::as_slice).collect();
         let merged = kbt_dto::apply(&base, &all, &options).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        let again = merger.apply(&base, &all, &options).unwrap();
+        assert_eq!(merged.bytes, again.bytes, "{seed}: in the memory of other merges");
+        let again = merger.apply_to(&Base::parse(&base).unwrap(), &all, &options).unwrap();
+        assert_eq!(merged.bytes, again.bytes, "{seed}: into a base that is read");
         let merged = read(&merged.bytes).unwrap();
         let stepwise = all.iter().fold(base.clone(), |tree, overlay| {
             kbt_dto::apply(&tree, &[overlay], &options)

@@ -1,14 +1,12 @@
 //! A base for many merges: read once, shared by threads.
 
-use alloc::vec::Vec;
-
 use kbt_fdt::{Blob, Tree};
 
-use crate::error::{Error, Input};
-use crate::source;
-use crate::{Merged, Options, merge_into};
+use crate::error::Error;
+use crate::merger::{Memory, read_base};
 
-/// A base whose tokens are checked already. A merge copies its list of nodes instead of making it again.
+/// A base whose tokens are checked already, for [`Merger::apply_to`](crate::Merger::apply_to): a merge copies its list of
+/// nodes instead of making it again.
 #[derive(Debug, Clone)]
 pub struct Base<'a> {
     blob: Blob<'a>,
@@ -21,8 +19,7 @@ impl<'a> Base<'a> {
     /// # Errors
     /// What makes it unsound, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, Input::Base))?;
-        let tree = blob.nodes().map_err(|error| source::malformed(error, Input::Base))?;
+        let (blob, tree) = read_base(bytes, &mut Memory::default())?;
         Ok(Self { blob, tree })
     }
 
@@ -34,21 +31,5 @@ impl<'a> Base<'a> {
     /// Its nodes.
     pub fn tree(&self) -> &Tree {
         &self.tree
-    }
-
-    /// Merges `overlays` into it, as [`apply`](crate::apply) does.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn apply(&self, overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
-        merge_into(&self.blob, self.tree.clone(), overlays, options)
-    }
-
-    /// Says whether `overlays` could be merged, and warns as a merge does, but writes no tree.
-    ///
-    /// # Errors
-    /// As there; a tree that would be too large to write is not noticed.
-    pub fn check(&self, overlays: &[&[u8]], options: &Options) -> Result<Vec<crate::Warning>, Error> {
-        crate::check_merge(&self.blob, self.tree.clone(), overlays, options)
     }
 }

@@ -1,13 +1,14 @@
 //! The live tree's nodes: looking up a child, appending one, finding siblings of one name.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use kbt_fdt::{MAX_DEPTH, Node, NodeIndex, StructureBlock, Tag, Tree, find_byte, same};
 
 use crate::error::{Error, ErrorKind, WarningKind, text};
 use crate::links::{Change, Rest};
 use crate::live::{Appended, Live, Run};
-use crate::lookup::{Slots, WALKS, WIDE};
+use crate::lookup::{Lookup, Slots, WALKS, WIDE};
 use crate::source::{NodeId, SourceId};
 
 /// What an item of a table has beside the child's number: whether it stands there under its name without the unit
@@ -160,8 +161,9 @@ impl<'a> Live<'a> {
     #[inline(never)]
     fn index_children(&mut self, parent: NodeId) {
         let number = self.lookup(parent);
-        let mut table = Slots::default();
-        let mut loose = Slots::default();
+        let Lookup { children, loose_children, .. } = &mut self.lookups[number];
+        let mut table = mem::take(children).emptied();
+        let mut loose = mem::take(loose_children).emptied();
         let mut duplicates = Vec::new();
         if !self.is_piecewise(parent) {
             duplicates = self.index_own_children(&mut table, parent);
@@ -189,12 +191,7 @@ impl<'a> Live<'a> {
     fn index_own_children(&self, table: &mut Slots, parent: NodeId) -> Vec<NodeId> {
         let source = self.source(parent.source);
         let (tree, block, first) = (&source.tree, source.original, source.first_node);
-        // Where the first child has none, mostly all below are children; few too many are not worth to count them.
-        const FEW: u32 = 4096;
-        let below = tree.node(parent.node).subtree_end.0 - parent.node.0;
-        let leaf = tree.first_child(parent.node).is_some_and(|child| tree.first_child(child).is_none());
-        let count = if leaf && below < FEW { below as usize } else { tree.children(parent.node).count() };
-        table.reserve(count, |_| 0);
+        table.reserve(tree.children(parent.node).count(), |_| 0);
         let mut duplicates = Vec::new();
         for (node, record) in tree.child_nodes(parent.node) {
             let name = block.name(record);

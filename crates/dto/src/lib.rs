@@ -7,7 +7,8 @@
 //! The semantics are libfdt's (`fdt_overlay_apply`, dtc 1.7.2), with libufdt's exact names; where both are
 //! wrong or silent, `docs/formats/overlay.md` says what is done here.
 //!
-//! Cost: one checked pass over the base, work in proportion to the overlays, and copies of untouched ranges.
+//! Cost: one checked pass over the base, work in proportion to the overlays, and copies of untouched ranges. Who merges
+//! again and again keeps a [`Merger`].
 //!
 //! ```
 //! # fn main() -> Result<(), kbt_dto::Error> {
@@ -39,6 +40,7 @@ mod live;
 mod local_fixups;
 mod lookup;
 mod merge;
+mod merger;
 mod names;
 mod overlay;
 mod paths;
@@ -55,17 +57,19 @@ mod unwritten;
 mod wide;
 
 use alloc::vec::Vec;
+use core::mem;
 
 use kbt_fdt::{Blob, Tree};
 
 pub use base::Base;
 pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
+pub use merger::Merger;
 pub use unwritten::Unwritten;
 
 use bootargs::BootArguments;
 use live::Live;
 use merge::Merging;
-use names::Names;
+use merger::{Memory, read_base};
 use overlay::{Overlay, Overlays};
 use source::{NodeId, Source, SourceId};
 
@@ -101,8 +105,11 @@ pub struct Merged {
 /// The first thing that makes a tree unsound or an overlay inapplicable, with its place. Nothing is merged
 /// partly.
 pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
-    let (blob, tree) = read_base(base)?;
-    merge_into(&blob, tree, overlays, options)
+    let mut memory = Memory::default();
+    let (blob, tree) = read_base(base, &mut memory)?;
+    let mut merge = Merge::new(&mut memory, &blob, tree, overlays, options)?;
+    merge.run()?;
+    merge.finish(&blob, overlays)
 }
 
 /// The same for a tree that is written piece by piece, without room for all of it.
@@ -110,31 +117,11 @@ pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merge
 /// # Errors
 /// As [`apply`].
 pub fn merge<'a>(base: &'a [u8], overlays: &[&'a [u8]], options: &Options) -> Result<Unwritten<'a>, Error> {
-    let (blob, tree) = read_base(base)?;
-    Unwritten::new(blob, Merge::run(&blob, tree, overlays, options)?.live, options.padding)
-}
-
-fn read_base(base: &[u8]) -> Result<(Blob<'_>, Tree), Error> {
-    let blob = Blob::parse(base).map_err(|error| source::malformed(error, Input::Base))?;
-    let tree = blob.nodes().map_err(|error| source::malformed(error, Input::Base))?;
-    Ok((blob, tree))
-}
-
-/// The same into a base whose tokens are checked.
-fn merge_into(base: &Blob<'_>, tree: Tree, overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
-    let merge = Merge::run(base, tree, overlays, options)?;
-    let bytes = merge.write(base, overlays)?;
-    Ok(Merged { bytes, warnings: merge.live.warnings })
-}
-
-/// The same without a tree that is written.
-fn check_merge(
-    base: &Blob<'_>,
-    tree: Tree,
-    overlays: &[&[u8]],
-    options: &Options,
-) -> Result<Vec<Warning>, Error> {
-    Merge::run(base, tree, overlays, options).map(|merge| merge.live.warnings)
+    let mut memory = Memory::default();
+    let (blob, tree) = read_base(base, &mut memory)?;
+    let mut merge = Merge::new(&mut memory, &blob, tree, overlays, options)?;
+    merge.run()?;
+    Unwritten::new(blob, merge.live, options.padding)
 }
 
 struct Merge<'a, 'o> {
@@ -145,35 +132,28 @@ struct Merge<'a, 'o> {
 }
 
 impl<'a, 'o> Merge<'a, 'o> {
-    /// Does all steps but the last, which writes.
-    fn run(base: &Blob<'a>, tree: Tree, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
-        let mut merge = Self::new(base, tree, overlays, options)?;
-        core::mem::take(&mut merge.overlays).merge_each(|overlay| merge.apply(overlay))?;
-        if options.concat_bootargs {
-            merge.boot_arguments.join(&mut merge.live);
-        }
-        if merge.live.too_large {
-            return Err(Error::new(ErrorKind::TooLarge, Input::Base));
-        }
-        Ok(merge)
-    }
-
     /// Reads all inputs and places the overlays' names in the merged strings block.
-    fn new(base: &Blob<'a>, tree: Tree, overlays: &[&'a [u8]], options: &'o Options) -> Result<Self, Error> {
+    fn new(
+        memory: &mut Memory,
+        base: &Blob<'a>,
+        tree: Tree,
+        overlays: &[&'a [u8]],
+        options: &'o Options,
+    ) -> Result<Self, Error> {
         let mut sources = Vec::with_capacity(overlays.len() + 2);
         sources.push(Source::base(base, tree));
-        sources.push(Source::made()?);
+        sources.push(Source::made(memory.tree())?);
         for (index, bytes) in overlays.iter().enumerate() {
             let input = Input::Overlay(index);
             let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
-            sources.push(Source::overlay(&blob, input)?);
+            sources.push(Source::overlay(&blob, input, memory.tree())?);
         }
         // All places in all structure blocks can be counted in 32 bits.
         let bytes: usize = sources.iter().map(Source::counted_bytes).sum();
         let bytes = u32::try_from(bytes).map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;
-        let mut live = Live::new(sources, Names::new(base.strings()), options.loose_names, bytes);
+        let mut live = Live::new(memory, sources, base.strings(), options.loose_names, bytes);
 
-        let mut overlays = Overlays::of(&mut live);
+        let mut overlays = Overlays::of(memory, &mut live);
         overlays.place_names(&mut live)?;
 
         if live.find_child(NodeId::ROOT, b"__fixups__").is_some() {
@@ -185,6 +165,23 @@ impl<'a, 'o> Merge<'a, 'o> {
             merge.boot_arguments.take_extension(&mut merge.live);
         }
         Ok(merge)
+    }
+
+    /// Does all other steps but the last, which writes.
+    fn run(&mut self) -> Result<(), Error> {
+        let mut overlays = mem::take(&mut self.overlays);
+        let merged = overlays.merge_each(|overlay| self.apply(overlay));
+        if overlays.kept {
+            self.overlays = overlays;
+        }
+        merged?;
+        if self.options.concat_bootargs {
+            self.boot_arguments.join(&mut self.live);
+        }
+        if self.live.too_large {
+            return Err(Error::new(ErrorKind::TooLarge, Input::Base));
+        }
+        Ok(())
     }
 
     /// Applies one overlay to the tree so far.
@@ -214,6 +211,12 @@ impl<'a, 'o> Merge<'a, 'o> {
         }
         merging.follow_superseded(live, overlay);
         Ok(())
+    }
+
+    /// Writes the tree.
+    fn finish(&mut self, base: &Blob<'_>, overlays: &[&[u8]]) -> Result<Merged, Error> {
+        let bytes = self.write(base, overlays)?;
+        Ok(Merged { bytes, warnings: mem::take(&mut self.live.warnings) })
     }
 
     fn write(&self, base: &Blob<'_>, overlays: &[&[u8]]) -> Result<Vec<u8>, Error> {

@@ -150,6 +150,10 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    pub(crate) fn clear(&mut self) {
+        self.links.clear();
+    }
+
     /// Makes room for `count` more links at once.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.links.reserve(count);

@@ -10,12 +10,14 @@
 //! makes the merge quadratic (`lookup.rs`).
 
 use alloc::vec::Vec;
+use core::mem;
 
-use kbt_fdt::{Node, NodeIndex, StructureOffset};
+use kbt_fdt::{Node, NodeIndex, StringsBlock, StructureOffset};
 
 use crate::error::{Place, Warning, WarningKind};
 use crate::links::{Change, Links, List, PropertyPlace, Rest, State};
 use crate::lookup::Lookup;
+use crate::merger::{Memory, Spare, zeros};
 use crate::names::Names;
 use crate::phandles::{self, Phandles};
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
@@ -57,6 +59,7 @@ pub(crate) struct Live<'a> {
     /// `/__symbols__`, once it was looked for.
     pub(crate) symbols: Option<NodeId>,
     pub(crate) lookups: Vec<Lookup>,
+    pub(crate) spare: Spare,
     pub(crate) seed: Seed,
     pub(crate) loose_names: bool,
     /// Bytes of all structure blocks that were read; what the merge makes stands behind them.
@@ -68,8 +71,9 @@ pub(crate) struct Live<'a> {
 impl<'a> Live<'a> {
     /// `input_bytes`: of all structure blocks, as [`Source::counted_bytes`] tells.
     pub(crate) fn new(
+        memory: &mut Memory,
         mut sources: Vec<Source<'a>>,
-        names: Names<'a>,
+        strings: StringsBlock<'a>,
         loose_names: bool,
         input_bytes: u32,
     ) -> Self {
@@ -83,18 +87,22 @@ impl<'a> Live<'a> {
             }
         }
         let more = sources.iter().skip(1).map(|source| source.tree.phandles().len()).sum();
-        let phandles = Phandles::new(sources[0].tree.largest_phandle(), more);
+        let mut phandles = mem::take(&mut memory.phandles);
+        phandles.start(sources[0].tree.largest_phandle(), more);
+        let mut links = mem::take(&mut memory.links);
+        links.clear();
         Self {
             sources,
-            names,
+            names: Names::new(mem::take(&mut memory.names), strings),
             phandles,
             input_bytes,
             too_large: false,
-            links: Links::default(),
-            changes_of: alloc::vec![0; first_node as usize],
+            links,
+            changes_of: zeros(mem::take(&mut memory.changes_of), first_node as usize),
             warnings: Vec::new(),
             symbols: None,
             lookups: Vec::new(),
+            spare: mem::take(&mut memory.spare),
             seed: Seed::default(),
             loose_names,
         }
@@ -290,7 +298,7 @@ impl<'a> Live<'a> {
         if state.lookup != 0 {
             return state.lookup as usize - 1;
         }
-        self.lookups.push(Lookup::default());
+        self.lookups.push(self.spare.lookups.pop().unwrap_or_default().emptied());
         // A node with tables has many children or properties, and all of them are counted in 32 bits.
         let number = u32::try_from(self.lookups.len()).unwrap_or(u32::MAX);
         self.change_state(node, |state| state.lookup = number);

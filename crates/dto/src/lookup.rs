@@ -4,6 +4,9 @@
 //! table grows. So an item takes 6 or 8 bytes, less than the smallest node.
 
 use alloc::vec::Vec;
+use core::mem;
+
+use crate::merger::zeros;
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
@@ -22,6 +25,18 @@ pub(crate) struct Lookup {
     pub(crate) properties: Slots,
 }
 
+impl Lookup {
+    /// No tables, in the same memory.
+    pub(crate) fn emptied(self) -> Self {
+        let Self { children, loose_children, properties } = self;
+        Self {
+            children: children.emptied(),
+            loose_children: loose_children.emptied(),
+            properties: properties.emptied(),
+        }
+    }
+}
+
 /// Open addressing with linear probing, at most half full, and two thirds where there are many; items can be replaced
 /// and are never taken out.
 #[derive(Debug, Default)]
@@ -32,6 +47,12 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    /// No item, in the same memory.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.slots.clear();
+        Self { count: 0, ..self }
+    }
+
     /// How many items there are.
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -49,7 +70,11 @@ impl Slots {
         if wanted <= self.slots.len() {
             return;
         }
-        let old = core::mem::replace(&mut self.slots, alloc::vec![0; wanted]);
+        if self.count == 0 {
+            self.slots = zeros(mem::take(&mut self.slots), wanted);
+            return;
+        }
+        let old = mem::replace(&mut self.slots, alloc::vec![0; wanted]);
         for slot in old.into_iter().filter(|slot| *slot != 0) {
             let (free, _) = self.probe(hash_of(!slot), |_| false);
             self.slots[free] = slot;

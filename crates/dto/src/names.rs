@@ -79,18 +79,31 @@ pub(crate) struct Names<'a> {
     repeated: bool,
 }
 
+/// The lists of [`Names`] that are of no input.
+#[derive(Debug, Default)]
+pub(crate) struct NamesMemory {
+    added: Vec<u8>,
+    table: Table<Name>,
+    labels: Vec<Option<Symbol>>,
+    in_base: Vec<(StringsOffset, NameId)>,
+}
+
 impl<'a> Names<'a> {
-    pub(crate) fn new(base: StringsBlock<'a>) -> Self {
+    pub(crate) fn new(memory: NamesMemory, base: StringsBlock<'a>) -> Self {
+        let NamesMemory { mut added, table, mut labels, mut in_base } = memory;
+        added.clear();
+        labels.clear();
+        in_base.clear();
         let mut names = Self {
             base,
             blocks: Vec::from([&b"phandle\0bootargs\0linux,phandle\0"[..]]),
-            added: Vec::new(),
-            table: Table::default(),
+            added,
+            table: table.emptied(),
             seed: Seed::default(),
             filter: Filter::default(),
             label_count: 0,
-            labels: Vec::new(),
-            in_base: Vec::new(),
+            labels,
+            in_base,
             repeated: false,
         };
         // In the order of their ids.
@@ -98,6 +111,12 @@ impl<'a> Names<'a> {
             names.intern(0, names.blocks[0], StringsOffset(at));
         }
         names
+    }
+
+    /// Its lists, for another merge.
+    pub(crate) fn into_memory(self) -> NamesMemory {
+        let Self { added, table, labels, in_base, .. } = self;
+        NamesMemory { added, table, labels, in_base }
     }
 
     /// Makes room for the strings blocks of so many overlays.

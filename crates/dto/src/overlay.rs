@@ -1,12 +1,14 @@
 //! What an overlay consists of: its fragments, and the nodes that tell how to fit them in.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 
 use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
+use crate::merger::Memory;
 use crate::names::{LabelId, NameId};
 use crate::siblings;
 use crate::source::{Source, SourceId};
@@ -69,6 +71,8 @@ pub(crate) struct Overlays {
     names: Vec<(StructureOffset, NameId)>,
     /// Properties that a later one of the same node replaces.
     duplicates: Vec<Duplicate>,
+    /// Whether the lists are kept for another merge.
+    pub(crate) kept: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,15 +126,14 @@ pub(crate) struct Overlay<'o> {
 
 impl Overlays {
     /// Finds the parts of all overlays.
-    pub(crate) fn of(live: &mut Live<'_>) -> Self {
+    pub(crate) fn of(memory: &mut Memory, live: &mut Live<'_>) -> Self {
         let added = live.sources.get(2..).unwrap_or_default();
         let nodes: usize = added.iter().map(|source| source.tree.nodes().len()).sum();
-        let mut overlays = Self {
-            parts: Vec::with_capacity(added.len()),
-            // A fragment has two nodes at least; what is not needed is not touched.
-            fragments: Vec::with_capacity(nodes / 2),
-            ..Self::default()
-        };
+        let mut overlays = mem::take(&mut memory.overlays).emptied();
+        overlays.kept = memory.kept;
+        overlays.parts.reserve_exact(added.len());
+        // A fragment has two nodes at least; what is not needed is not touched.
+        overlays.fragments.reserve_exact(nodes / 2);
         for (index, source) in added.iter().enumerate() {
             let parts = Parts::find(SourceId::of_overlay(index), source, &mut overlays.fragments);
             overlays.parts.push(parts);
@@ -145,6 +148,16 @@ impl Overlays {
             }
         }
         overlays
+    }
+
+    /// No parts, in the same memory.
+    fn emptied(mut self) -> Self {
+        self.parts.clear();
+        self.fragments.clear();
+        self.labels.clear();
+        self.names.clear();
+        self.duplicates.clear();
+        self
     }
 
     /// Interns the names that the merge needs, places them in the merged strings block, and copies the fragments
@@ -164,21 +177,24 @@ impl Overlays {
         live.names.locate_in_base();
         // A fragment mostly changes properties, or appends one run of nodes; what is not needed is not touched.
         live.links.reserve(self.names.len() + self.fragments.len() + SPARE_LINKS);
-        let (names, mut placed) = (core::mem::take(&mut self.names), 0);
-        let mut duplicates = core::mem::take(&mut self.duplicates).into_iter().peekable();
+        let mut placed = 0;
+        let mut duplicates = mem::take(&mut self.duplicates).into_iter().peekable();
         for parts in &self.parts {
-            live.source_mut(parts.source).copy_up_to(parts.end);
+            let memory = live.spare.copies.pop().unwrap_or_default();
+            live.source_mut(parts.source).copy_up_to(parts.end, memory);
             while let Some(duplicate) = duplicates.next_if(|duplicate| duplicate.source == parts.source) {
                 duplicate.drop(live);
             }
             let Live { sources, names: merged, .. } = &mut *live;
             let copy = sources[parts.source.0 as usize].bytes.to_mut();
-            for &(at, id) in &names[placed..parts.names as usize] {
+            for &(at, id) in &self.names[placed..parts.names as usize] {
                 write_name(copy, at, merged.offset(id).0);
             }
             placed = parts.names as usize;
         }
-        drop(names);
+        if !self.kept {
+            self.names = Vec::new();
+        }
         if let Some(ids) = live.names.forget_others() {
             self.labels.iter_mut().for_each(|label| label.name = ids[label.name.0 as usize]);
         }
@@ -187,7 +203,7 @@ impl Overlays {
 
     /// Gives the overlays one after the other to `merge`.
     pub(crate) fn merge_each(
-        mut self,
+        &mut self,
         mut merge: impl FnMut(Overlay<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (mut fragments, mut labels) = (0, 0);
@@ -315,7 +331,7 @@ impl Overlays {
         fragments: Range<usize>,
         start: u32,
     ) -> Result<(), Error> {
-        let Self { parts, fragments: all_fragments, labels, names, duplicates } = self;
+        let Self { parts, fragments: all_fragments, labels, names, duplicates, .. } = self;
         let parts = &mut parts[number];
         let source = live.source(parts.source);
         names.reserve(source.original.bytes().len() / BYTES_A_PROPERTY);

@@ -1,12 +1,14 @@
 //! Which node has a phandle, and how an overlay's phandles are moved out of the way.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use kbt_fdt::NodeIndex;
 
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
 use crate::lookup::Slots;
+use crate::merger::zeros;
 use crate::source::{NodeId, Source, SourceId};
 use crate::table::Seed;
 
@@ -17,9 +19,11 @@ pub(crate) const MAX: u32 = 0xffff_fffe;
 ///
 /// A fragment's target is mostly a label, which leads to its node without this: so the base's phandles are put into a
 /// table only when one of them is asked for. All others are above the largest of those.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Phandles {
-    base: Option<Numbers>,
+    base: Numbers,
+    /// Whether they are in it.
+    knows_base: bool,
     base_max: u32,
     /// Under what a phandle is above `base_max`.
     added: Numbers,
@@ -30,9 +34,10 @@ pub(crate) struct Phandles {
 }
 
 impl Phandles {
-    /// `max`: the largest of the base; `more`: how many the overlays have.
-    pub(crate) fn new(max: u32, more: usize) -> Self {
-        Self { base: None, base_max: max, added: Numbers::new(more + NEW), max, in_tree: max }
+    /// Starts a merge. `max`: the largest of the base; `more`: how many the overlays have.
+    pub(crate) fn start(&mut self, max: u32, more: usize) {
+        self.added.start(more + NEW);
+        (self.knows_base, self.base_max, self.max, self.in_tree) = (false, max, max, max);
     }
 
     /// Notes that a node of the tree, which is given by its number among all sources, has a phandle.
@@ -68,24 +73,17 @@ impl Live<'_> {
     pub(crate) fn node_with_phandle(&mut self, phandle: u32) -> Option<NodeId> {
         let Self { sources, phandles, .. } = self;
         let found = match phandle.checked_sub(phandles.base_max) {
-            None | Some(0) => phandles.base.get_or_insert_with(|| base_numbers(&sources[0])).get(phandle),
+            None | Some(0) => {
+                if !phandles.knows_base {
+                    phandles.knows_base = true;
+                    phandles.base.note_all(&sources[0]);
+                }
+                phandles.base.get(phandle)
+            }
             Some(above) => phandles.added.get(above),
         };
         found.checked_sub(1).map(|node| self.numbered(node))
     }
-}
-
-fn base_numbers(base: &Source<'_>) -> Numbers {
-    // Some numbers of a real tree are not in use.
-    let bound = base.tree.nodes().len() * 2 + NEW;
-    let mut numbers = Numbers::new(bound.min(base.tree.largest_phandle() as usize + 1));
-    let nodes = (0..).zip(base.tree.nodes()).map(|(node, _)| (base.phandle(NodeIndex(node)), node));
-    for (phandle, node) in nodes.filter(|(phandle, _)| *phandle != 0) {
-        if numbers.get(phandle) == 0 {
-            numbers.set(phandle, node + 1);
-        }
-    }
-    numbers
 }
 
 /// So many phandles may be new without being an overlay's.
@@ -93,7 +91,7 @@ const NEW: usize = 64;
 
 /// From number to a node's number among all sources. Real trees number from 1 up, so a vector serves; what lies beyond it
 /// goes to a list with a table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Numbers {
     /// A node's number plus one; 0 for none.
     dense: Vec<u32>,
@@ -104,9 +102,24 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn new(dense: usize) -> Self {
-        let (sparse, slots) = (Vec::new(), Slots::default());
-        Self { dense: alloc::vec![0; dense], sparse, slots, seed: Seed::default() }
+    /// Forgets all and makes room for numbers below `dense`.
+    fn start(&mut self, dense: usize) {
+        self.dense = zeros(mem::take(&mut self.dense), dense);
+        self.sparse.clear();
+        self.slots = mem::take(&mut self.slots).emptied();
+    }
+
+    /// Notes the phandles of the base.
+    fn note_all(&mut self, base: &Source<'_>) {
+        // Some numbers of a real tree are not in use.
+        let bound = base.tree.nodes().len() * 2 + NEW;
+        self.start(bound.min(base.tree.largest_phandle() as usize + 1));
+        let nodes = (0..).zip(base.tree.nodes()).map(|(node, _)| (base.phandle(NodeIndex(node)), node));
+        for (phandle, node) in nodes.filter(|(phandle, _)| *phandle != 0) {
+            if self.get(phandle) == 0 {
+                self.set(phandle, node + 1);
+            }
+        }
     }
 
     /// The node's number plus one; 0 for none.

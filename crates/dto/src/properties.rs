@@ -1,6 +1,7 @@
 //! The live tree's properties: looking them up, setting them, making new ones.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use kbt_fdt::{Property, StringsOffset, StructureOffset, Tag};
 
@@ -172,8 +173,8 @@ impl Live<'_> {
     fn index_properties(&mut self, node: NodeId) {
         let number = self.lookup(node);
         let list = self.list(node);
+        let mut table = mem::take(&mut self.lookups[number].properties).emptied();
         let added = || self.added_slots(list);
-        let mut table = Slots::default();
         table.reserve(self.own_properties(node).count() + added().count(), |_| 0);
         let links = self.overridden_links(node);
         for slot in self.own_properties(node).map(|property| own_slot(&links, property.at)).chain(added()) {

@@ -5,9 +5,11 @@
 //! it is.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use kbt_fdt::{
     Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tag, Tree,
+    TreeMemory,
 };
 
 use crate::error::{Error, ErrorKind, Input, Place};
@@ -80,22 +82,25 @@ impl<'a> Source<'a> {
     }
 
     /// An overlay, of which nothing is copied yet.
-    pub(crate) fn overlay(blob: &Blob<'a>, input: Input) -> Result<Self, Error> {
-        let tree = blob.tree().map_err(|error| malformed(error, input))?;
+    pub(crate) fn overlay(blob: &Blob<'a>, input: Input, memory: TreeMemory) -> Result<Self, Error> {
+        let tree = blob.tree_in(memory, true).map_err(|error| malformed(error, input))?;
         Ok(Self::new(blob, Cow::Borrowed(&[]), tree))
     }
 
     /// Copies the structure block up to `end`, to be changed in place: what stands behind the last fragment does not
     /// go into the output.
-    pub(crate) fn copy_up_to(&mut self, end: StructureOffset) {
-        self.bytes = Cow::Owned(self.original.bytes().get(..end.index()).unwrap_or_default().to_vec());
+    pub(crate) fn copy_up_to(&mut self, end: StructureOffset, mut memory: Vec<u8>) {
+        memory.clear();
+        memory.extend_from_slice(self.original.bytes().get(..end.index()).unwrap_or_default());
+        self.bytes = Cow::Owned(memory);
     }
 
     /// What the merge makes: a node `__symbols__` and, behind its tree, properties.
-    pub(crate) fn made() -> Result<Self, Error> {
+    pub(crate) fn made(memory: TreeMemory) -> Result<Self, Error> {
         let original = StructureBlock::new(MADE);
         let strings = StringsBlock::default();
-        let tree = Tree::scan(original, strings).map_err(|error| malformed(error, Input::Base))?;
+        let tree =
+            Tree::scan_in(memory, original, strings, false).map_err(|error| malformed(error, Input::Base))?;
         Ok(Self {
             original,
             strings,

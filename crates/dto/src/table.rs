@@ -8,9 +8,12 @@
 
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
+use core::mem;
 use core::ops::{Index, IndexMut};
 
 use foldhash::fast::RandomState;
+
+use crate::merger::zeros;
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
@@ -29,6 +32,13 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// No entry, in the same memory.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.slots.clear();
+        self.entries.clear();
+        self
     }
 
     /// All entries with their hashes.
@@ -50,8 +60,8 @@ impl<T> Table<T> {
     /// The number of the entry under `hash` that `is` accepts; where there is none, `entry` is put there.
     #[inline(always)]
     pub(crate) fn find_or_insert(&mut self, hash: u32, is: impl FnMut(&T) -> bool, entry: T) -> Option<u32> {
-        // There are twice as many slots as there is room for entries.
-        if self.entries.len() == self.entries.capacity() {
+        // At most half full.
+        if self.entries.len() * 2 >= self.slots.len() {
             self.reserve(1);
         }
         match self.probe(hash, is) {
@@ -89,7 +99,7 @@ impl<T> Table<T> {
             return;
         }
         self.entries.reserve_exact(wanted / 2 - self.entries.len());
-        self.slots = alloc::vec![0; wanted];
+        self.slots = zeros(mem::take(&mut self.slots), wanted);
         for (number, (hash, _)) in (1..).zip(&self.entries) {
             let mut at = *hash as usize & (wanted - 1);
             while self.slots[at] != 0 {

@@ -5,7 +5,7 @@ use crate::header::Header;
 use crate::reservations::MemoryReservations;
 use crate::strings::StringsBlock;
 use crate::structure::StructureBlock;
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeMemory};
 
 /// A flattened device tree whose header and blocks are sound; its tokens are checked by [`Blob::tree`].
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,15 @@ impl<'a> Blob<'a> {
     /// As [`Blob::tree`].
     pub fn nodes(&self) -> Result<Tree, Error> {
         Tree::scan_nodes(self.structure, self.strings).map_err(|error| self.locate(error))
+    }
+
+    /// The same in the memory of another tree ([`Tree::scan_in`]).
+    ///
+    /// # Errors
+    /// As [`Blob::tree`].
+    pub fn tree_in(&self, memory: TreeMemory, lists_phandles: bool) -> Result<Tree, Error> {
+        Tree::scan_in(memory, self.structure, self.strings, lists_phandles)
+            .map_err(|error| self.locate(error))
     }
 
     /// An error in the structure block, at its place in the blob.

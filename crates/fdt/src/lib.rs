@@ -30,6 +30,7 @@ mod blob;
 mod error;
 mod header;
 mod reservations;
+mod scan;
 mod search;
 mod strings;
 mod structure;
@@ -45,4 +46,4 @@ pub use strings::{StringsBlock, StringsOffset, is_string};
 pub use structure::{
     Properties, PropertiesBelow, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded,
 };
-pub use tree::{MAX_DEPTH, Node, NodeIndex, PhandleProperty, Tree};
+pub use tree::{MAX_DEPTH, Node, NodeIndex, PhandleProperty, Tree, TreeMemory};

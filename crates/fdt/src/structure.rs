@@ -2,9 +2,10 @@
 
 use core::ops::Range;
 
+use crate::scan::{offset, words_of_name, words_of_value};
 use crate::search::{find_byte, nul_bits_of_word};
 use crate::strings::{StringsOffset, is_string};
-use crate::tree::{Node, offset, words_of_name, words_of_value};
+use crate::tree::Node;
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

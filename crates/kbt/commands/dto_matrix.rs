@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use kbt_dto::{Base, Error, Options};
+use kbt_dto::{Base, Error, Merger, Options};
 
 use crate::args::dto::{Matrix as Arguments, Pairs};
 use crate::depfile;
@@ -158,12 +158,13 @@ impl<'t> Trial<'t> {
         };
         let done = workers::map_pieces(jobs, report, "merges tried", &tasks, Range::len, cost, |task| {
             let runs = self.runs.get(task.clone()).unwrap_or_default();
-            Ok(runs.iter().map(|run| self.try_one(run, parsed)).collect::<Vec<_>>())
+            let mut merger = Merger::default();
+            Ok(runs.iter().map(|run| self.try_one(&mut merger, run, parsed)).collect::<Vec<_>>())
         })?;
         Ok(done.into_iter().flatten().collect())
     }
 
-    fn try_one(&self, run: &Run, parsed: &Parsed<'_>) -> Outcome {
+    fn try_one(&self, merger: &mut Merger, run: &Run, parsed: &Parsed<'_>) -> Outcome {
         let options = Options { loose_names: self.args.names.loose_names, ..Options::default() };
         let bytes: Vec<&[u8]> = run
             .overlays
@@ -171,7 +172,7 @@ impl<'t> Trial<'t> {
             .filter_map(|&index| Some(self.overlays.get(index)?.bytes.as_slice()))
             .collect();
         let result = match parsed.get(run.base).and_then(Option::as_ref) {
-            Some(Ok(base)) => base.check(&bytes, &options),
+            Some(Ok(base)) => merger.check(base, &bytes, &options),
             Some(Err(error)) => Err(error.clone()),
             None => Ok(Vec::new()),
         };

@@ -12,7 +12,7 @@ mod single;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use kbt_dto::{Input, Options};
+use kbt_dto::{Input, Merger, Options};
 use kbt_dts::{Dts, Error, IndexedTree};
 use kbt_fdt::{NodeIndex, Property};
 
@@ -35,11 +35,11 @@ pub fn lint(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Vec<Fi
     for (index, bytes) in overlays.iter().enumerate() {
         read.push(Dts::parse(bytes).map_err(|error| (Input::Overlay(index), error))?);
     }
-    let mut tree = base.to_vec();
+    let (mut tree, mut merger) = (base.to_vec(), Merger::default());
     for (index, (bytes, own)) in overlays.iter().zip(&read).enumerate() {
         let input = Input::Overlay(index);
         single::overlay(own, input, &mut found);
-        let merged = match kbt_dto::apply(&tree, &[bytes], options) {
+        let merged = match merger.apply(&tree, &[bytes], options) {
             Ok(merged) => merged,
             Err(error) => {
                 found.refused(error, index);

@@ -32,13 +32,19 @@ impl Effort {
 /// Who merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
+    /// In memory that the last merge left.
     Kbt,
+    /// All memory is new.
+    KbtOnce,
     Dtoolkit,
     Libfdt,
 }
 
 /// All of them.
-pub const ALL: [Engine; 3] = [Engine::Kbt, Engine::Dtoolkit, Engine::Libfdt];
+pub const ALL: [Engine; 4] = [Engine::Kbt, Engine::KbtOnce, Engine::Dtoolkit, Engine::Libfdt];
+
+/// One of each project.
+pub const PROJECTS: [Engine; 3] = [Engine::Kbt, Engine::Dtoolkit, Engine::Libfdt];
 
 /// The built programs.
 pub struct Engines {
@@ -108,6 +114,7 @@ impl Engines {
     fn command(&self, engine: Engine, verb: &'static str) -> (&Path, Vec<&'static str>) {
         match engine {
             Engine::Kbt => (&self.rust, vec![verb, "kbt"]),
+            Engine::KbtOnce => (&self.rust, vec![verb, "kbt-once"]),
             Engine::Dtoolkit => (&self.rust, vec![verb, "dtoolkit"]),
             Engine::Libfdt => (&self.libfdt, vec![verb]),
         }
@@ -128,10 +135,9 @@ impl Times {
         median(self.rounds.iter().filter_map(|round| round.get(&engine).copied()).collect())
     }
 
-    /// How many times as long as kbt the engine takes: the median over the rounds that it took part in.
-    pub fn ratio(&self, engine: Engine) -> Option<f64> {
-        let ratios =
-            self.rounds.iter().filter_map(|round| Some(round.get(&engine)? / round.get(&Engine::Kbt)?));
+    /// How many times as long as `own` the engine takes: the median over the rounds that it took part in.
+    pub fn ratio(&self, engine: Engine, own: Engine) -> Option<f64> {
+        let ratios = self.rounds.iter().filter_map(|round| Some(round.get(&engine)? / round.get(&own)?));
         median(ratios.collect())
     }
 }
@@ -214,8 +220,8 @@ mod tests {
         let round = |kbt, dtoolkit| HashMap::from([(Engine::Kbt, kbt), (Engine::Dtoolkit, dtoolkit)]);
         let rounds = vec![round(1.0, 10.0), round(2.0, 40.0), round(10.0, 300.0)];
         let times = Times { rounds, peaks: HashMap::new() };
-        assert_eq!(times.ratio(Engine::Dtoolkit), Some(20.0));
+        assert_eq!(times.ratio(Engine::Dtoolkit, Engine::Kbt), Some(20.0));
         assert_eq!(times.median(Engine::Kbt), Some(2.0));
-        assert_eq!(times.ratio(Engine::Libfdt), None);
+        assert_eq!(times.ratio(Engine::Libfdt, Engine::Kbt), None);
     }
 }

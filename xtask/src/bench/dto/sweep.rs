@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Case;
-use super::engine::{ALL, Effort, Engine, Engines};
+use super::engine::{Effort, Engine, Engines, PROJECTS};
 use crate::bench::plots::{Numbers, Sweep, digits};
 use crate::run::Result;
 use crate::{files, place};
@@ -39,7 +39,7 @@ fn sweep(scratch: &Path) -> Result<Vec<Sweep>> {
     engines.write_cases(scratch, &["base"])?;
     let mut time = Numbers::new(&["nodes", "bytes in", "kbt", "dtoolkit", "libfdt"]);
     let mut memory = Numbers::new(&["nodes", "files", "kbt", "dtoolkit", "libfdt"]);
-    let mut asked = ALL.to_vec();
+    let mut asked = PROJECTS.to_vec();
     for size in files::names(&scratch.join("base"))? {
         let directory = scratch.join("base").join(&size);
         let nodes: u32 = size.parse().map_err(|_| format!("a case called {size}"))?;
@@ -51,9 +51,9 @@ fn sweep(scratch: &Path) -> Result<Vec<Sweep>> {
         let times = engines.times(&case, &asked, &EFFORT)?;
         let milliseconds = |engine: Engine| digits(times.median(engine).map(|time| time / 1e6));
         let mebibytes = |engine: Engine| digits(times.peaks.get(&engine).map(|&peak| peak as f64 / MEBIBYTE));
-        time.row([nodes.to_string(), case.size.to_string()].into_iter().chain(ALL.map(milliseconds)));
+        time.row([nodes.to_string(), case.size.to_string()].into_iter().chain(PROJECTS.map(milliseconds)));
         let files = digits(Some(case.size as f64 / MEBIBYTE));
-        memory.row([nodes.to_string(), files].into_iter().chain(ALL.map(mebibytes)));
+        memory.row([nodes.to_string(), files].into_iter().chain(PROJECTS.map(mebibytes)));
         asked.retain(|&engine| times.median(engine).is_some_and(|time| time < TOO_LONG));
         // The largest are tens of megabytes.
         fs::remove_dir_all(&directory).map_err(|error| files::cannot("remove", &directory, &error))?;

@@ -1,0 +1,151 @@
+//! Merges one after the other in the same memory.
+//!
+//! A merge makes a dozen lists, of nodes, names, fragments and changes, as long as its trees are large. Who merges many
+//! trees has them made once: each merge empties them for the next one.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::mem;
+
+use kbt_fdt::{Blob, Tree, TreeMemory};
+
+use crate::base::Base;
+use crate::error::{Error, Input, Warning};
+use crate::links::Links;
+use crate::live::Live;
+use crate::lookup::Lookup;
+use crate::names::NamesMemory;
+use crate::overlay::Overlays;
+use crate::phandles::Phandles;
+use crate::source::{SourceId, malformed};
+use crate::{Merge, Merged, Options};
+
+/// Merges again and again. It holds as much memory as its largest merges needed.
+#[derive(Debug)]
+pub struct Merger {
+    memory: Memory,
+}
+
+impl Default for Merger {
+    fn default() -> Self {
+        Self { memory: Memory { kept: true, ..Memory::default() } }
+    }
+}
+
+impl Merger {
+    /// Merges `overlays` into `base`, as [`apply`](crate::apply()) does. Only the tree that comes out is new memory.
+    ///
+    /// # Errors
+    /// As there. What was merged before, or could not be, makes no difference.
+    pub fn apply(&mut self, base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
+        let (blob, tree) = read_base(base, &mut self.memory)?;
+        self.merge(&blob, tree, overlays, options, |merge| merge.finish(&blob, overlays))
+    }
+
+    /// Merges `overlays` into a base that is read already.
+    ///
+    /// # Errors
+    /// As [`apply`](crate::apply()).
+    pub fn apply_to(
+        &mut self,
+        base: &Base<'_>,
+        overlays: &[&[u8]],
+        options: &Options,
+    ) -> Result<Merged, Error> {
+        let tree = base.tree().copied_to(self.memory.tree());
+        self.merge(base.blob(), tree, overlays, options, |merge| merge.finish(base.blob(), overlays))
+    }
+
+    /// Says whether `overlays` could be merged into `base`, and warns as a merge does, but writes no tree.
+    ///
+    /// # Errors
+    /// As there; a tree that would be too large to write is not noticed.
+    pub fn check(
+        &mut self,
+        base: &Base<'_>,
+        overlays: &[&[u8]],
+        options: &Options,
+    ) -> Result<Vec<Warning>, Error> {
+        let tree = base.tree().copied_to(self.memory.tree());
+        self.merge(base.blob(), tree, overlays, options, |merge| Ok(mem::take(&mut merge.live.warnings)))
+    }
+
+    fn merge<T>(
+        &mut self,
+        base: &Blob<'_>,
+        tree: Tree,
+        overlays: &[&[u8]],
+        options: &Options,
+        finish: impl FnOnce(&mut Merge<'_, '_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut merge = Merge::new(&mut self.memory, base, tree, overlays, options)?;
+        let result = merge.run().and_then(|()| finish(&mut merge));
+        self.memory.keep(merge.live, merge.overlays);
+        result
+    }
+}
+
+/// Reads a base in memory that was kept.
+pub(crate) fn read_base<'a>(base: &'a [u8], memory: &mut Memory) -> Result<(Blob<'a>, Tree), Error> {
+    let blob = Blob::parse(base).map_err(|error| malformed(error, Input::Base))?;
+    let tree = blob.tree_in(memory.tree(), false).map_err(|error| malformed(error, Input::Base))?;
+    Ok((blob, tree))
+}
+
+/// Lists of merges that are done.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Whether there will be another merge.
+    pub(crate) kept: bool,
+    /// Of the sources' trees, in the order in which a merge reads them from the end.
+    trees: Vec<TreeMemory>,
+    pub(crate) overlays: Overlays,
+    pub(crate) names: NamesMemory,
+    pub(crate) changes_of: Vec<u32>,
+    pub(crate) links: Links,
+    pub(crate) phandles: Phandles,
+    pub(crate) spare: Spare,
+}
+
+/// Lists of which a merge needs more or less of a kind.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    pub(crate) lookups: Vec<Lookup>,
+    /// Of copies of overlays.
+    pub(crate) copies: Vec<Vec<u8>>,
+}
+
+impl Memory {
+    /// The memory of a tree.
+    pub(crate) fn tree(&mut self) -> TreeMemory {
+        self.trees.pop().unwrap_or_default()
+    }
+
+    /// Keeps the lists of a merge.
+    fn keep(&mut self, live: Live<'_>, overlays: Overlays) {
+        let Live { sources, names, phandles, links, changes_of, lookups, spare, .. } = live;
+        (self.overlays, self.changes_of, self.phandles) = (overlays, changes_of, phandles);
+        (self.names, self.links, self.spare) = (names.into_memory(), links, spare);
+        self.spare.lookups.extend(lookups);
+        for (id, source) in sources.into_iter().enumerate().rev() {
+            self.trees.push(source.tree.into_memory());
+            // The other copies are made anew.
+            if let Cow::Owned(copy) = source.bytes
+                && id > SourceId::MADE.0 as usize
+            {
+                self.spare.copies.push(copy);
+            }
+        }
+    }
+}
+
+/// As many zeros, in the memory of another list if it is long enough.
+pub(crate) fn zeros(mut memory: Vec<u32>, count: usize) -> Vec<u32> {
+    if memory.capacity() < count {
+        // Not resized: what is not needed is not touched.
+        return alloc::vec![0; count];
+    }
+    memory.clear();
+    memory.resize(count, 0);
+    memory
+}
