@@ -91,6 +91,9 @@ struct Text {
     used: [bool; 256],
     /// How often each pair of neighbours occurs; signed, since every machine compares such vectors.
     counts: Vec<i32>,
+    /// No count of a row, which is the pairs of one second half, is larger than this. Most rows are not looked at for a
+    /// code: only what a code brings makes counts larger.
+    bounds: [i32; 256],
     /// Places of pairs of bytes, ascending for each pair.
     places: Vec<u32>,
     /// Where the places of each pair start in `places`; one more entry ends the last.
@@ -130,22 +133,43 @@ impl Text {
             previous = byte;
         }
         let (places, starts) = sort_places(&cells, &counts);
-        Ok(Self { cells, used, counts, places, starts, widths: [1; 256], learned: vec![Vec::new(); 256] })
+        let mut bounds = [0; 256];
+        bounds.iter_mut().zip(counts.as_chunks().0).for_each(|(bound, row)| *bound = largest(row));
+        Ok(Self {
+            cells,
+            used,
+            counts,
+            bounds,
+            places,
+            starts,
+            widths: [1; 256],
+            learned: vec![Vec::new(); 256],
+        })
     }
 
     /// The pair that occurs most often, the first of them; `None` where none occurs.
-    fn find_best_pair(&self) -> Option<(u8, u8)> {
-        // Row by row: the largest of a row is found without a branch an entry.
-        let (mut most, mut best) = (0, None);
-        for (second, row) in (0..=u8::MAX).zip(self.counts.chunks_exact(256)) {
-            let largest = row.iter().fold(0, |most, &count| count.max(most));
-            if largest > most {
-                (most, best) = (largest, Some((second, row)));
+    fn find_best_pair(&mut self) -> Option<(u8, u8)> {
+        loop {
+            let most = self.bounds.iter().fold(0, |most, &bound| bound.max(most));
+            let second = self.bounds.iter().position(|&bound| bound == most).filter(|_| most > 0)?;
+            let row = self.counts.get(256 * second..)?.first_chunk::<256>()?;
+            // Rows before this one have less, those behind it not more.
+            if let Some(first) = row.iter().position(|&count| count == most) {
+                return Some((u8::try_from(first).ok()?, u8::try_from(second).ok()?));
             }
+            self.bounds[second] = largest(row);
         }
-        let (second, row) = best?;
-        let first = row.iter().position(|&count| count == most)?;
-        Some((u8::try_from(first).ok()?, second))
+    }
+
+    /// Raises the bounds to what a replacement by `code` may have raised: the pairs of that code.
+    fn note_pairs_of(&mut self, code: u8) {
+        let (rows, _) = self.counts.as_chunks::<256>();
+        for (bound, row) in self.bounds.iter_mut().zip(rows) {
+            *bound = row[usize::from(code)].max(*bound);
+        }
+        if let Some(row) = rows.get(usize::from(code)) {
+            self.bounds[usize::from(code)] = largest(row);
+        }
     }
 
     /// Replaces every `first`, `second` by `code`, from left to right.
@@ -175,6 +199,7 @@ impl Text {
             self.learned[usize::from(first)] = list;
         }
         self.learned[usize::from(code)] = new;
+        self.note_pairs_of(code);
     }
 
     /// Puts `code` for the pair at `place`, if it is still there; notes the place.
@@ -227,6 +252,11 @@ impl Text {
         }
         Ok(names)
     }
+}
+
+/// The largest count of a row, found without a branch an entry.
+fn largest(row: &[i32; 256]) -> i32 {
+    row.iter().fold(0, |most, &count| count.max(most))
 }
 
 /// The places of every pair of bytes, and where those of each pair start.
