@@ -16,7 +16,8 @@ pub fn parse_nm(text: &[u8]) -> impl Iterator<Item = SymbolEntry<'_>> {
 pub fn parse_line(line: &[u8]) -> Option<SymbolEntry<'_>> {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let (address, kind, name) = (words.next()?, words.next()?, words.next()?);
-    let &[kind] = kind else { return None };
+    // A NUL is no letter: it stands for a symbol that has none yet.
+    let &[kind @ (1..)] = kind else { return None };
     if words.next().is_some() || name.contains(&0) {
         return None;
     }
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn what_is_no_symbol_is_passed_over() {
         let text = b"\nvmlinux.o:\n                 U printk\n0000000000000010 T start\nffffffff81000000 t \xc3\xa4\r\n\
-            10 T a b\n12345678901234567 T wide\n1g T x\n10 TT x\n10 T\n20 d last";
+            10 T a b\n12345678901234567 T wide\n1g T x\n10 \0 x\n10 TT x\n10 T\n20 d last";
         let symbols: Vec<_> = parse_nm(text).collect();
         let expected = [
             SymbolEntry::new(0x10, b'T', b"start"),
