@@ -10,6 +10,8 @@
 //!
 //! Limits: [`MAX_STEPS`] places are tried in all; between two arrays may lie [`MAX_SLACK`] bytes that are not used.
 
+use std::ops::Range;
+
 use kbt_elf::{Class, Endianness};
 
 use crate::addresses;
@@ -289,6 +291,7 @@ fn find_addresses(
         (CountFirst, Absolute, Class::Elf64),
         (CountFirst, Absolute, Class::Elf32),
     ];
+    let mut seqs = Seqs::of(image, names)?;
     // A table that should have sequence numbers, and has none that are right.
     let mut lame: Option<Located> = None;
     // First without reserves: with them, more places look like addresses.
@@ -301,7 +304,14 @@ fn find_addresses(
             addresses == PlaceRelative || image.class.is_none_or(|known| known == class)
         };
         let found = WAYS.into_iter().filter(may_be).filter_map(|(order, addresses, class)| {
-            place(image, tokens, names, &Way { addresses, class, order, slack }, address_of, steps)
+            place(
+                image,
+                tokens,
+                (names, &mut seqs),
+                &Way { addresses, class, order, slack },
+                address_of,
+                steps,
+            )
         });
         let found: Vec<Located> = found.collect();
         // A way whose sequence numbers were found is right; without them, the first that fits.
@@ -324,7 +334,7 @@ pub fn lacks_seqs(layout: &Layout) -> bool {
 fn place(
     image: &Image<'_>,
     tokens: &Tokens,
-    names: &Names,
+    (names, seqs): (&Names, &mut Seqs<'_>),
     way: &Way,
     address_of: &impl Fn(u64) -> u64,
     steps: &mut usize,
@@ -368,7 +378,7 @@ fn place(
         ArrayOrder::CountFirst => base_at + base_size,
     };
     *steps = steps.saturating_add(names.count.saturating_mul(SEQS_STEPS));
-    let seqs = find_seqs(image, tokens, names, seqs_from.next_multiple_of(align), align);
+    let seqs = seqs.find(image, tokens, seqs_from.next_multiple_of(align), align);
     // An address that is none reads as a base, where a reserve of zeros is.
     if way.order == ArrayOrder::CountFirst && seqs.is_none() && base_size > 0 && base == 0 {
         return None;
@@ -410,23 +420,54 @@ fn ascends(stored: &[u8], layout: &Layout, place: u64, base: u64) -> bool {
     changes > count / 8
 }
 
-/// The first of few places where sequence numbers give names in order.
-fn find_seqs(image: &Image<'_>, tokens: &Tokens, names: &Names, from: usize, align: usize) -> Option<usize> {
-    let layout = Layout { long_lengths: names.long_lengths, ..image.any_layout() };
-    let mut reader = NamesReader::new(image.data.get(names.names..)?, &layout);
-    let codes: Vec<&[u8]> = (0..names.count).map_while(|_| reader.read().ok()).collect();
-    let name = |seq: u32| {
-        let mut name = Vec::new();
-        tokens.strings.expand(codes.get(seq as usize)?, &mut name);
-        Some(name.split_off(name.len().min(1)))
-    };
-    // Names in order are a strong sign: a few suffice.
-    let few = names.count.min(200);
-    (from..=from + MAX_SLACK).step_by(align).find(|&at| {
-        let Some(bytes) = image.bytes(at, 3 * names.count) else { return false };
-        let first: Option<Vec<Vec<u8>>> = seqs::decode(bytes).take(few).map(name).collect();
-        let in_order = first.is_some_and(|first| first.is_sorted());
-        in_order && is_permutation(seqs::decode(bytes), names.count)
+/// What is known of the sequence numbers of some names.
+struct Seqs<'data> {
+    /// The codes of every name.
+    codes: Vec<&'data [u8]>,
+    /// Where there are none at places aligned by 4 and by 8: of two ways of addresses most look at the same places.
+    barren: [Range<usize>; 2],
+}
+
+impl<'data> Seqs<'data> {
+    fn of(image: &Image<'data>, names: &Names) -> Option<Self> {
+        let layout = Layout { long_lengths: names.long_lengths, ..image.any_layout() };
+        let mut reader = NamesReader::new(image.data.get(names.names..)?, &layout);
+        let codes: Option<_> = (0..names.count).map(|_| reader.read().ok()).collect();
+        Some(Self { codes: codes?, barren: [0..0, 0..0] })
+    }
+
+    /// The first of few places where sequence numbers give names in order.
+    fn find(&mut self, image: &Image<'_>, tokens: &Tokens, from: usize, align: usize) -> Option<usize> {
+        let [narrow, wide] = &mut self.barren;
+        let barren = if align == 4 { narrow } else { wide };
+        let end = from + MAX_SLACK + align;
+        let start = if barren.contains(&from) { barren.end } else { from };
+        let (codes, count) = (&self.codes, self.codes.len());
+        let found = (start..end).step_by(align).find(|&at| {
+            let Some(bytes) = image.bytes(at, 3 * count) else { return false };
+            // Names in order are a strong sign: a few suffice.
+            let few = seqs::decode(bytes).take(200);
+            give_order(few, tokens, codes) && is_permutation(seqs::decode(bytes), count)
+        });
+        if found.is_none() {
+            *barren = if start == from { from..end } else { barren.start..end.max(barren.end) };
+        }
+        found
+    }
+}
+
+/// Whether no two neighbours among these numbers are the same or of names that descend. Of most places two or three tell.
+fn give_order(mut numbers: impl Iterator<Item = u32>, tokens: &Tokens, codes: &[&[u8]]) -> bool {
+    let (mut last, mut last_name, mut name) = (None, Vec::new(), Vec::new());
+    numbers.all(|number| {
+        let Some(codes) = codes.get(number as usize).filter(|_| last != Some(number)) else { return false };
+        name.clear();
+        tokens.strings.expand(codes, &mut name);
+        // The first is the letter.
+        let is_in_order = last.is_none() || last_name.get(1..) <= name.get(1..);
+        last = Some(number);
+        std::mem::swap(&mut last_name, &mut name);
+        is_in_order
     })
 }
 
