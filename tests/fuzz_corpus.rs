@@ -32,6 +32,8 @@ mod fdt;
 mod fdt_round_trip;
 #[path = "../fuzz/bodies/kallsyms_nm.rs"]
 mod kallsyms_nm;
+#[path = "../fuzz/bodies/kallsyms_patch.rs"]
+mod kallsyms_patch;
 #[path = "../fuzz/bodies/kallsyms_table.rs"]
 mod kallsyms_table;
 #[path = "../fuzz/bodies/linker_script.rs"]
@@ -44,11 +46,13 @@ mod module;
 mod module_file;
 #[path = "../fuzz/bodies/pad_file.rs"]
 mod pad_file;
+#[path = "../fuzz/bodies/undo.rs"]
+mod undo;
 
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 21] = [
     ("compress", compress::run),
     ("depmod_cache", depmod_cache::run),
     ("depmod_index", depmod_index::run),
@@ -62,12 +66,14 @@ const TARGETS: [Target; 19] = [
     ("fdt", fdt::run),
     ("fdt_round_trip", fdt_round_trip::run),
     ("kallsyms_nm", kallsyms_nm::run),
+    ("kallsyms_patch", kallsyms_patch::run),
     ("kallsyms_table", kallsyms_table::run),
     ("linker_script", linker_script::run),
     ("makeflags", makeflags::run),
     ("module", module::run),
     ("module_file", module_file::run),
     ("pad_file", pad_file::run),
+    ("undo", undo::run),
 ];
 
 #[test]

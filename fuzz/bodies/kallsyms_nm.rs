@@ -2,45 +2,55 @@
 
 use kbt_kallsyms::{Array, Content};
 use kbt_kallsyms::{
-    Choice, Class, Endianness, Greedy, Kernel, NamesReader, Optimal, Origin, SymbolEntry, Tables, addresses,
-    learn, parse_map, parse_nm, select, source,
+    Choice, Class, Endianness, Greedy, Kernel, Learned, NamesReader, Optimal, Origin, Selection, SymbolEntry,
+    Tables, addresses, learn, parse_map, parse_nm, select, source,
 };
 
-/// One input.
+/// One input. What several kernels choose alike is learned once, or most of the time would be spent on that.
 pub fn run(bytes: &[u8]) {
-    check(&parse_nm(bytes).collect::<Vec<_>>());
-    if let Ok(map) = parse_map(bytes) {
-        check(&map);
+    let symbols: Vec<_> = parse_nm(bytes).collect();
+    let map = parse_map(bytes).ok().filter(|map| *map != symbols);
+    for symbols in [Some(symbols), map].into_iter().flatten() {
+        let mut last = None;
+        for kernel in Kernel::ALL {
+            let choice = Choice { all_symbols: true, absolute_percpu: kernel < Kernel::V7_0 };
+            let Ok(selection) = select(symbols.iter().copied(), kernel, choice) else { continue };
+            let learned = match last.filter(|(symbols, _)| *symbols == selection.symbols) {
+                Some((_, learned)) => learned,
+                None => learn_anew(&selection.symbols),
+            };
+            encode(kernel, choice, &selection, &learned);
+            last = Some((selection.symbols, learned));
+        }
     }
 }
 
-fn check(symbols: &[SymbolEntry<'_>]) {
-    for kernel in Kernel::ALL {
-        let choice = Choice { all_symbols: true, absolute_percpu: kernel < Kernel::V7_0 };
-        let Ok(selection) = select(symbols.iter().copied(), kernel, choice) else { continue };
-        let symbols = selection.symbols;
-        let learned = learn(&symbols, b"A").expect("a fuzzer's text is short");
-        let greedy = Greedy::new(&learned.tokens).compress(&symbols).expect("every byte has a code");
-        assert!(greedy == learned.names);
-        let way = kernel.addresses(choice.absolute_percpu, false);
-        let layout = kernel.layout(Class::Elf64, Endianness::Big, way);
-        let origin =
-            Origin { text: selection.text, base: addresses::relative_base(&symbols), cut_names: false };
-        let Ok(tables) = Tables::encode(&symbols, &learned.tokens, &learned.names, layout, origin) else {
-            continue;
-        };
-        let text = source::print(&symbols, &learned.tokens, &learned.names, layout, origin, kernel);
-        assert!(!text.expect("what can be encoded can be printed").is_empty());
-        let Some(Content::Bytes(names)) = tables.get(Array::Names) else { panic!("a table has names") };
-        let mut reader = NamesReader::new(names, &layout);
-        for symbol in &symbols {
-            let mut name = Vec::new();
-            learned.tokens.expand(reader.read().expect("it was written"), &mut name);
-            assert!(name.split_first() == Some((&symbol.kind, symbol.name)));
-        }
-        if let Ok(optimal) = Optimal::new(&learned.tokens) {
-            let shortest = optimal.compress(&symbols).expect("every byte has a code");
-            assert!(shortest.total() <= learned.names.total());
-        }
+fn learn_anew(symbols: &[SymbolEntry<'_>]) -> Learned {
+    let learned = learn(symbols, b"A").expect("a fuzzer's text is short");
+    let greedy = Greedy::new(&learned.tokens).compress(symbols).expect("every byte has a code");
+    assert!(greedy == learned.names);
+    if let Ok(optimal) = Optimal::new(&learned.tokens) {
+        let shortest = optimal.compress(symbols).expect("every byte has a code");
+        assert!(shortest.total() <= learned.names.total());
+    }
+    learned
+}
+
+fn encode(kernel: Kernel, choice: Choice, selection: &Selection<'_>, learned: &Learned) {
+    let Learned { tokens, names } = learned;
+    let symbols = &selection.symbols;
+    let way = kernel.addresses(choice.absolute_percpu, false);
+    let layout = kernel.layout(Class::Elf64, Endianness::Big, way);
+    let base = addresses::relative_base(symbols);
+    let origin = Origin { text: selection.text, base, cut_names: false };
+    let Ok(tables) = Tables::encode(symbols, tokens, names, layout, origin) else { return };
+    let text = source::print(symbols, tokens, names, layout, origin, kernel);
+    assert!(!text.expect("what can be encoded can be printed").is_empty());
+    let Some(Content::Bytes(names)) = tables.get(Array::Names) else { panic!("a table has names") };
+    let mut reader = NamesReader::new(names, &layout);
+    for symbol in symbols {
+        let mut name = Vec::new();
+        tokens.expand(reader.read().expect("it was written"), &mut name);
+        assert!(name.split_first() == Some((&symbol.kind, symbol.name)));
     }
 }
