@@ -79,14 +79,31 @@ impl<'s> SymbolTable<'s> {
 
     /// The modules' symbols in kmod's order: by bucket, then by name.
     pub(crate) fn sorted(&self) -> Vec<Symbol<'s>> {
-        let mut keyed: Vec<(u32, &Symbol<'s>)> = self
-            .symbols
-            .iter()
-            .filter(|symbol| symbol.owner != KERNEL)
-            .map(|symbol| (bucket(symbol.name, SYMBOL_BUCKETS), symbol))
-            .collect();
-        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.name.cmp(b.1.name)));
-        keyed.into_iter().map(|(_, symbol)| *symbol).collect()
+        let symbols = self.symbols.iter().filter(|symbol| symbol.owner != KERNEL);
+        let buckets: Vec<usize> =
+            symbols.clone().map(|symbol| bucket(symbol.name, SYMBOL_BUCKETS) as usize).collect();
+        // Where each bucket begins, and then ends.
+        let mut places = vec![0; SYMBOL_BUCKETS as usize];
+        for bucket in &buckets {
+            places.get_mut(*bucket).into_iter().for_each(|count| *count += 1);
+        }
+        let mut start: usize = 0;
+        places.iter_mut().for_each(|place| start += std::mem::replace(place, start));
+        let mut sorted = vec![Symbol { name: b"", crc: 0, owner: KERNEL }; buckets.len()];
+        for (symbol, bucket) in symbols.zip(buckets) {
+            let Some(place) = places.get_mut(bucket) else { continue };
+            sorted.get_mut(*place).into_iter().for_each(|place| *place = *symbol);
+            *place += 1;
+        }
+        let mut start = 0;
+        for end in places {
+            sorted
+                .get_mut(start..end)
+                .into_iter()
+                .for_each(|bucket| bucket.sort_unstable_by(|a, b| a.name.cmp(b.name)));
+            start = end;
+        }
+        sorted
     }
 
     /// Without the symbol prefix.
