@@ -208,20 +208,41 @@ fn what_is_told_is_told_each_time() {
     }
 }
 
+#[test]
+fn what_a_kernel_exports_does_not_lose_dependencies() {
+    let room = Room::small();
+    let word = format!("--incremental={}", room.root().join("cache").display());
+    thread::sleep(Duration::from_millis(50));
+    let full = room.root().join("full");
+    for words in [&["-E", "/dev/null"][..], &["-F", "/dev/null"], &["-P", "_"]] {
+        room.ok(&[words, &["-o", full.to_str().unwrap()]].concat());
+        for _ in 0..3 {
+            room.ok(&[words, &[word.as_str()]].concat());
+            assert_eq!(room.outputs(), room.outputs_at(&full), "{words:?}");
+        }
+    }
+}
+
+/// A module of the tree that [`change`] changes.
+fn random_module(random: &mut Random) -> Module {
+    let number = random.below(10);
+    // Some export, some want what a later one may export: never each other. Many export one symbol.
+    let own = Module::new(Encoding::X86_64);
+    let own = if random.below(2) == 0 { own } else { own.info("alias", &format!("random:{number}")) };
+    match number % 3 {
+        0 => own.export(["r0", "r3"][number / 6], [1, 2][random.below(2)]).import("from_c"),
+        1 => own.import(["r0", "r3", "r6"][number / 4]).info("softdep", &format!("pre: s{number}")),
+        _ => own.import("from_c").import("from_b"),
+    }
+}
+
 /// Some change of the tree.
 fn change(room: &Room, random: &mut Random) {
     let name = format!("kernel/r{}.ko", random.below(12));
     let path = room.modules().join(&name);
-    let number = random.below(10);
-    // Some export, some want what a later one may export: never each other.
-    let mut own = Module::new(Encoding::X86_64).info("alias", &format!("random:{number}"));
-    own = match number % 3 {
-        0 => own.export(&format!("r{number}"), 1).import("from_c"),
-        1 => own.import(&format!("r{}", 3 * random.below(4))).info("softdep", &format!("pre: s{number}")),
-        _ => own.import("from_c").import("from_b"),
-    };
+    let own = random_module(random);
     let output = room.modules().join(OUTPUTS[random.below(OUTPUTS.len())]);
-    match random.below(10) {
+    match random.below(14) {
         // In place and of the same size; most often within one tick.
         0 | 1 => fs::write(&path, own.write()).unwrap(),
         // The same with the time of before.
@@ -254,8 +275,23 @@ fn change(room: &Room, random: &mut Random) {
             drop(fs::remove_file(&output));
             std::os::unix::fs::symlink("modules.order", &output).unwrap();
         }
+        9 => {
+            let text: String =
+                (0..random.below(4)).map(|number| format!("in{number}.alias=b{number}\0")).collect();
+            room.write("modules.builtin.modinfo", text.as_bytes());
+        }
+        // Which of two counts, and which are looked at.
+        10 => {
+            let lines = ["search updates built-in\n", "search built-in updates\n", "override r3 * updates\n"];
+            let excluded = format!("exclude r{}.ko\n", random.below(12));
+            let text = [lines[random.below(3)], excluded.as_str()][..1 + random.below(2)].concat();
+            fs::write(room.root().join("depmod.conf"), text).unwrap();
+        }
+        // What many want comes, goes, or is another's.
+        11 => drop(fs::remove_file(room.modules().join("kernel/deep/c-c.ko"))),
+        12 => room.module("kernel/deep/c-c.ko", &module("3").export("from_c", 8)),
         _ => {
-            let order: String = (0..5).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
+            let order: String = (0..8).map(|_| format!("kernel/r{}.ko\n", random.below(12))).collect();
             room.write("modules.order", order.as_bytes());
         }
     }
@@ -263,10 +299,16 @@ fn change(room: &Room, random: &mut Random) {
 
 #[test]
 fn incremental_gives_the_bytes_of_a_full_run() {
-    for (seed, verify) in [(1, false), (2, false), (3, true)] {
+    for (seed, verify) in [(1, false), (2, false), (3, true), (4, false)] {
         let room = Room::small();
         let cache = format!("--incremental={}", room.root().join("cache").display());
-        let words: &[&str] = if verify { &[&cache, "--verify"] } else { &[&cache] };
+        let config = room.root().join("depmod.conf");
+        let config = ["-C", config.to_str().unwrap()];
+        let words: &[&str] = if verify {
+            &[config[0], config[1], &cache, "--verify"]
+        } else {
+            &[config[0], config[1], &cache]
+        };
         let full = room.root().join("full");
         let mut random = Random::new(seed);
         // So many that a few changes go to the small file.
@@ -274,7 +316,7 @@ fn incremental_gives_the_bytes_of_a_full_run() {
             room.module(&format!("kernel/f{number}.ko"), &module("f").import(&format!("r{}", number % 12)));
         }
         let mut changes = 0;
-        for step in 0..30 {
+        for step in 0..40 {
             for _ in 0..random.below(4) {
                 change(&room, &mut random);
             }
@@ -286,7 +328,7 @@ fn incremental_gives_the_bytes_of_a_full_run() {
                 change(&room, &mut random);
             }
             room.ok(words);
-            room.ok(&["-o", full.to_str().unwrap()]);
+            room.ok(&["-o", full.to_str().unwrap(), config[0], config[1]]);
             assert!(room.outputs() == room.outputs_at(&full), "seed {seed}, step {step}");
             let mut files = fs::read_dir(room.root().join("cache")).unwrap();
             changes +=

@@ -1,14 +1,14 @@
 //! From the facts of all modules to the eleven files.
 
-use crate::cache::Resolution;
 use crate::cycles;
 use crate::dependencies::{Dependencies, Reports};
-use crate::facts::{Checksums, Facts, Kind};
+use crate::facts::Facts;
 use crate::index::Layout;
 use crate::kernel::KernelSymbols;
 use crate::message::Messages;
 use crate::modules::Modules;
 use crate::outputs::{Join, Output, Outputs};
+use crate::resolution::Carried;
 use crate::symbols::SymbolTable;
 
 /// What shapes the outputs beside the modules.
@@ -60,18 +60,8 @@ pub struct Reuse<'o> {
     pub files: &'o [Output],
     /// `modules.dep.bin` is one of them, if it would be made of what has this checksum.
     pub dep_index: Option<u128>,
-    /// Dependencies that were resolved from the exported symbols of now, and the checksums of each module's facts: those
-    /// of a module that wants what it wanted then are the same.
-    pub resolved: Option<(&'o Resolution, &'o [Checksums])>,
-}
-
-impl<'o> Reuse<'o> {
-    /// The direct dependencies of a module, where they are known.
-    pub fn dependencies(&self, module: usize) -> Option<&'o [u32]> {
-        let (resolution, checksums) = self.resolved?;
-        let same = *resolution.imports.get(module)? == checksums.get(module)?.of(Kind::Import);
-        same.then(|| u32::try_from(module).ok().map(|module| resolution.dependencies.of(module))).flatten()
-    }
+    /// Dependencies that hold; those of the other modules are resolved.
+    pub resolved: Option<&'o Carried>,
 }
 
 /// What came of it.

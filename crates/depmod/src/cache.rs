@@ -4,40 +4,48 @@
 //! index (8). The index, in which lengths and counts take 4 bytes:
 //!
 //! - what the cache is for: a length, text;
-//! - of each kind of facts the length (8) and the checksum (16) of its region;
+//! - of each region the length (8) and the checksum (16);
 //! - the known files: a count, then of each its number (4), two checksums (16 each) and its identity;
-//! - the resolution: its context (16), how many symbols there are, how many modules; of each module the checksum of what
-//!   it wants (16) and where its list ends (4); the lists, 4 a module in them;
+//! - the resolution: how many symbols there are, how many modules; of each module the checksums of what it exports and of
+//!   what it wants (16 each) and where its list ends (4); the lists, 4 a module in them; how long the names are; the names;
 //! - how many entries there are, then of each a record: where its path ends among the paths, where each of its pieces ends
 //!   in its region (4 each), the file's identity (device, inode, size, modified and changed as seconds and nanoseconds; 7
-//!   times 8), the content's checksum (16), those of its pieces (16 each);
+//!   times 8), the content's checksum (16), those of its facts (16 each);
 //! - the paths.
 //!
-//! Behind the index comes a region for each kind of facts, with the pieces of all entries. A run reads the index, and of
-//! the regions those that it needs.
+//! Behind the index comes a region for each kind of facts, with the pieces of all entries, and one for the hashes of what
+//! they want. A run reads the index, and of the regions those that it needs, or single pieces.
 //!
 //! **Limits.** A cache is thrown away whole: for a wrong checksum, another purpose, a byte too many. Whether an entry may
 //! be believed is for who knows the clock of the file system; only entries that may are written.
 
 use std::cell::OnceCell;
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::dependencies::Dependencies;
 use crate::digest::Digest;
 use crate::facts::{Checksums, Facts, KINDS, Kind};
 use crate::outputs::Output;
+use crate::resolution::Resolution;
+use crate::wants::WantHasher;
 
 /// To be changed with the layout, that of [`Facts`], what a reader takes out of a module, or how files are made of it.
-const MAGIC: [u8; 8] = *b"KBTDEP02";
+const MAGIC: [u8; 8] = *b"KBTDEP03";
 
 /// Bytes at the front of a cache, which tell it from every other and how long its index is.
 pub const CACHE_HEAD: usize = MAGIC.len() + 16 + 8;
 
+/// Regions of a cache: one for each kind of facts, whose number it has, and [`WANTS`].
+pub const REGIONS: usize = KINDS + 1;
+
+/// The region of the hashes of wanted symbols, which [`Exported`](crate::Exported) takes.
+pub const WANTS: usize = KINDS;
+
 /// Bytes of an entry without its path and its facts.
-const RECORD: usize = 4 * (1 + KINDS) + IDENTITY + 16 + 16 * KINDS;
+const RECORD: usize = 4 * (1 + REGIONS) + IDENTITY + 16 + 16 * KINDS;
 
 const IDENTITY: usize = 7 * 8;
 
@@ -82,27 +90,7 @@ pub struct KnownFile {
     pub identity: FileIdentity,
 }
 
-/// The direct dependencies of all modules, and what they were resolved from.
-#[derive(Debug, Clone, Default)]
-pub struct Resolution {
-    /// The checksum of all exported symbols.
-    pub context: u128,
-    /// How many there are.
-    pub symbols: usize,
-    /// Of each module the checksum of what it wants.
-    pub imports: Vec<u128>,
-    /// Of each module whom it needs.
-    pub dependencies: Dependencies,
-}
-
-impl Resolution {
-    /// Whether this and `other` were resolved from the same.
-    pub fn is_of(&self, other: &Self) -> bool {
-        self.context == other.context && self.imports == other.imports
-    }
-}
-
-/// The facts of one kind of all entries.
+/// The pieces of all entries that are of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Region {
     /// Where they begin in the cache.
@@ -121,7 +109,7 @@ impl Region {
 
 /// The index of a cache.
 pub struct Cache<'c> {
-    regions: [Region; KINDS],
+    regions: [Region; REGIONS],
     known: Vec<KnownFile>,
     resolution: Resolution,
     records: &'c [[u8; RECORD]],
@@ -152,23 +140,33 @@ impl<'c> Cache<'c> {
             return None;
         }
         let mut start = bytes.len() as u64;
-        let mut regions = [Region::default(); KINDS];
+        let mut regions = [Region::default(); REGIONS];
         for region in &mut regions {
             *region = Region { start, size: rest.u64()?, checksum: rest.u128()? };
             start = start.checked_add(region.size)?;
         }
         let count = rest.length()?;
         let known = (0..count).map(|_| rest.known()).collect::<Option<_>>()?;
-        let resolution = rest.resolution()?;
+        let resolution = Resolution::take(&mut rest)?;
         let count = rest.length()?;
         let records = rest.bytes(count.checked_mul(RECORD)?)?.as_chunks().0;
         let (by_path, seed) = (OnceCell::new(), RandomState::default());
         (start == size).then_some(Self { regions, known, resolution, records, paths: rest.0, by_path, seed })
     }
 
-    /// Where the facts of one kind lie.
-    pub fn region(&self, kind: Kind) -> Region {
-        self.regions[kind as usize]
+    /// Where the pieces of one kind lie.
+    pub fn region(&self, region: usize) -> Region {
+        self.regions.get(region).copied().unwrap_or_default()
+    }
+
+    /// Where in a region the piece of an entry is.
+    pub fn piece(&self, index: usize, region: usize) -> Option<Range<usize>> {
+        let end = |index: usize| {
+            let ends = self.records.get(index)?.as_chunks::<4>().0;
+            Some(u32::from_le_bytes(*ends.get(1 + region).filter(|_| region < REGIONS)?) as usize)
+        };
+        let start = index.checked_sub(1).and_then(end).unwrap_or(0);
+        Some(start..end(index)?)
     }
 
     /// The entry of this path; `hint` is where it may be.
@@ -198,7 +196,7 @@ impl<'c> Cache<'c> {
 
     /// One entry.
     pub fn entry(&self, index: usize) -> Option<CacheEntry<'c>> {
-        let mut rest = Rest(self.records.get(index)?.get(4 * (1 + KINDS)..)?);
+        let mut rest = Rest(self.records.get(index)?.get(4 * (1 + REGIONS)..)?);
         let (identity, content) = (rest.identity()?, rest.u128()?);
         let mut checksums = Checksums::default();
         for checksum in &mut checksums.0 {
@@ -209,14 +207,7 @@ impl<'c> Cache<'c> {
 
     /// The facts of one entry. Those of a kind whose region is empty are missing.
     pub fn facts<'r>(&self, index: usize, regions: [&'r [u8]; KINDS]) -> Facts<'r> {
-        let end = |index: usize, kind: Kind| {
-            let ends = self.records.get(index)?.as_chunks::<4>().0;
-            Some(u32::from_le_bytes(*ends.get(1 + kind as usize)?) as usize)
-        };
-        let piece = |kind: Kind| {
-            let start = index.checked_sub(1).and_then(|before| end(before, kind)).unwrap_or(0);
-            regions[kind as usize].get(start..end(index, kind)?)
-        };
+        let piece = |kind: Kind| regions[kind as usize].get(self.piece(index, kind as usize)?);
         Facts::from_pieces(Kind::ALL.map(|kind| piece(kind).unwrap_or_default()))
     }
 
@@ -255,10 +246,12 @@ pub fn write_cache(
     for kind in Kind::ALL {
         let start = regions.len();
         entries.iter().for_each(|(_, facts)| regions.extend_from_slice(facts.piece(kind)));
-        let region = regions.get(start..).unwrap_or_default();
-        index.extend((region.len() as u64).to_le_bytes());
-        index.extend(Digest::of(region).to_le_bytes());
+        put_region(&mut index, regions.get(start..).unwrap_or_default());
     }
+    let start = regions.len();
+    let hasher = WantHasher::default();
+    entries.iter().for_each(|(_, facts)| regions.extend(hasher.wants(*facts).flatten()));
+    put_region(&mut index, regions.get(start..).unwrap_or_default());
     put_length(&mut index, known.len())?;
     for file in known {
         put_length(&mut index, Output::ALL.iter().position(|output| *output == file.output)?)?;
@@ -266,7 +259,7 @@ pub fn write_cache(
         index.extend(file.bytes.to_le_bytes());
         put_identity(&mut index, &file.identity);
     }
-    put_resolution(&mut index, resolution)?;
+    resolution.put(&mut index)?;
     put_entries(&mut index, entries)?;
     let mut bytes = Vec::with_capacity(CACHE_HEAD + index.len() + regions.len());
     bytes.extend(MAGIC);
@@ -277,31 +270,21 @@ pub fn write_cache(
     Some(bytes)
 }
 
-fn put_resolution(index: &mut Vec<u8>, resolution: &Resolution) -> Option<()> {
-    let Resolution { context, symbols, imports, dependencies } = resolution;
-    index.extend(context.to_le_bytes());
-    put_length(index, *symbols)?;
-    put_length(index, imports.len())?;
-    let mut end = 0;
-    for (module, checksum) in (0..).zip(imports) {
-        end += dependencies.of(module).len();
-        index.extend(checksum.to_le_bytes());
-        put_length(index, end)?;
-    }
-    let modules = (0..).take(imports.len());
-    modules.flat_map(|module| dependencies.of(module)).for_each(|needed| index.extend(needed.to_le_bytes()));
-    Some(())
+fn put_region(index: &mut Vec<u8>, region: &[u8]) {
+    index.extend((region.len() as u64).to_le_bytes());
+    index.extend(Digest::of(region).to_le_bytes());
 }
 
 fn put_entries(index: &mut Vec<u8>, entries: &[(CacheEntry<'_>, Facts<'_>)]) -> Option<()> {
     put_length(index, entries.len())?;
     let mut path_end = 0;
-    let mut ends = [0_usize; KINDS];
+    let mut ends = [0_usize; REGIONS];
     for (entry, facts) in entries {
         path_end += entry.path.len();
         put_length(index, path_end)?;
-        for (kind, end) in Kind::ALL.into_iter().zip(&mut ends) {
-            *end += facts.piece(kind).len();
+        let sizes = Kind::ALL.into_iter().map(|kind| facts.piece(kind).len());
+        for (size, end) in sizes.chain([4 * facts.imports().len()]).zip(&mut ends) {
+            *end += size;
             put_length(index, *end)?;
         }
         put_identity(index, &entry.identity);
@@ -321,22 +304,26 @@ fn put_identity(index: &mut Vec<u8>, identity: &FileIdentity) {
     }
 }
 
-fn put_length(index: &mut Vec<u8>, length: usize) -> Option<()> {
+pub(crate) fn put_length(index: &mut Vec<u8>, length: usize) -> Option<()> {
     index.extend(u32::try_from(length).ok()?.to_le_bytes());
     Some(())
 }
 
 /// What is still to be read.
-struct Rest<'c>(&'c [u8]);
+pub(crate) struct Rest<'c>(&'c [u8]);
 
 impl<'c> Rest<'c> {
-    fn bytes(&mut self, count: usize) -> Option<&'c [u8]> {
+    pub(crate) fn new(bytes: &'c [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'c [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn length(&mut self) -> Option<usize> {
+    pub(crate) fn length(&mut self) -> Option<usize> {
         Some(u32::from_le_bytes(*self.bytes(4)?.first_chunk()?) as usize)
     }
 
@@ -344,7 +331,7 @@ impl<'c> Rest<'c> {
         Some(u64::from_le_bytes(*self.bytes(8)?.first_chunk()?))
     }
 
-    fn u128(&mut self) -> Option<u128> {
+    pub(crate) fn u128(&mut self) -> Option<u128> {
         Some(u128::from_le_bytes(*self.bytes(16)?.first_chunk()?))
     }
 
@@ -362,27 +349,16 @@ impl<'c> Rest<'c> {
         let output = *Output::ALL.get(self.length()?)?;
         Some(KnownFile { output, inputs: self.u128()?, bytes: self.u128()?, identity: self.identity()? })
     }
-
-    fn resolution(&mut self) -> Option<Resolution> {
-        let (context, symbols, count) = (self.u128()?, self.length()?, self.length()?);
-        let mut rows = Rest(self.bytes(count.checked_mul(20)?)?);
-        let (mut imports, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for _ in 0..count {
-            imports.push(rows.u128()?);
-            ends.push(u32::try_from(rows.length()?).ok()?);
-        }
-        let size = ends.last().map_or(0, |&end| end as usize);
-        let lists =
-            self.bytes(size.checked_mul(4)?)?.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
-        let dependencies = Dependencies::from_ends(lists.collect(), ends);
-        Some(Resolution { context, symbols, imports, dependencies })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::dependencies::Dependencies;
     use crate::facts::FactsBuilder;
+    use crate::modules::Modules;
+    use crate::wants::Exported;
 
     const KNOWN: KnownFile = KnownFile {
         output: Output::Devname,
@@ -401,14 +377,17 @@ mod tests {
         let identity = FileIdentity { device: 1, inode: 2, size: 3, modified: (-4, 5), changed: (6, 7) };
         let entry = CacheEntry { path: b"/a.ko", identity, content: 8, checksums: facts.view().checksums() };
         let other = CacheEntry { path: b"/b.ko", checksums: other_facts.view().checksums(), ..entry };
-        let resolution = Resolution {
-            context: 11,
-            symbols: 12,
-            imports: vec![13, 14],
-            dependencies: Dependencies::from_lists([vec![1], vec![]]),
-        };
         let entries = [(entry, facts.view()), (other, other_facts.view())];
-        write_cache(b"me", &[KNOWN], &resolution, &entries).unwrap()
+        write_cache(b"me", &[KNOWN], &resolution(), &entries).unwrap()
+    }
+
+    fn resolution() -> Resolution {
+        let mut modules = Modules::new(b"/");
+        for path in [b"/a.ko", b"/b.ko"] {
+            modules.offer(path, 0, &Config::default());
+        }
+        let checksums = [[0, 0, 0, 1, 2], [0, 0, 0, 0, 3]].map(Checksums);
+        Resolution::new(&modules, &checksums, 12, Dependencies::from_lists([vec![1], vec![]]))
     }
 
     /// Head and index.
@@ -423,9 +402,7 @@ mod tests {
         let cache = Cache::parse(index(&bytes), b"me", bytes.len() as u64).unwrap();
         assert_eq!(cache.len(), 2);
         assert_eq!(cache.known(), [KNOWN]);
-        let Resolution { context, symbols, imports, dependencies } = cache.resolution();
-        assert_eq!((*context, *symbols, imports.as_slice()), (11, 12, &[13, 14][..]));
-        assert_eq!([dependencies.of(0), dependencies.of(1)], [&[1][..], &[]]);
+        assert_eq!(*cache.resolution(), resolution());
         for hint in 0..3 {
             assert_eq!(cache.find(b"/a.ko", hint), Some(0));
             assert_eq!(cache.find(b"/b.ko", hint), Some(1));
@@ -434,13 +411,19 @@ mod tests {
         let entry = cache.entry(0).unwrap();
         assert_eq!((entry.path, entry.content), (&b"/a.ko"[..], 8));
         assert_eq!((entry.identity.modified, entry.identity.changed), ((-4, 5), (6, 7)));
-        let regions = Kind::ALL.map(|kind| {
-            let Region { start, size, .. } = cache.region(kind);
+        let region = |number: usize| {
+            let Region { start, size, .. } = cache.region(number);
             let (start, size) = (usize::try_from(start).unwrap(), usize::try_from(size).unwrap());
-            assert!(cache.region(kind).holds(&bytes[start..start + size]));
-            assert!(!cache.region(kind).holds(b"other bytes"));
+            assert!(cache.region(number).holds(&bytes[start..start + size]));
+            assert!(!cache.region(number).holds(b"other bytes"));
             &bytes[start..start + size]
-        });
+        };
+        let regions = Kind::ALL.map(|kind| region(kind as usize));
+        let mut builder = FactsBuilder::new();
+        builder.push_export(b"other", 1);
+        let exported = Exported::by([builder.finish().unwrap().view()]);
+        let meets = |entry| exported.meet(&region(WANTS)[cache.piece(entry, WANTS).unwrap()]);
+        assert_eq!([meets(0), meets(1)], [false, true]);
         let facts = cache.facts(0, regions);
         assert_eq!(facts.aliases().collect::<Vec<_>>(), [b"x"]);
         assert_eq!(facts.checksums(), entry.checksums);

@@ -13,7 +13,7 @@ use crate::modules::Modules;
 use crate::symbols::SymbolTable;
 
 /// The direct dependencies of every module, each once, in the order of their first use.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependencies {
     lists: Vec<u32>,
     /// Where each module's list ends.
@@ -32,8 +32,9 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
+    /// Versions alone are not told.
     fn none(self) -> bool {
-        !(self.unknown || self.versions || self.needs)
+        !(self.unknown || self.needs)
     }
 }
 
@@ -51,7 +52,9 @@ impl Dependencies {
         let mut last_user = vec![u32::MAX; modules.len()];
         for ((index, file), facts) in (0..).zip(modules.iter()).zip(facts) {
             // Reports are made of the symbols themselves.
-            if let Some(known) = reuse.dependencies(index as usize).filter(|_| reports.none()) {
+            if let Some(known) =
+                reuse.resolved.and_then(|resolved| resolved.of(index as usize)).filter(|_| reports.none())
+            {
                 all.lists.extend_from_slice(known);
                 all.end_list();
                 continue;
@@ -95,6 +98,12 @@ impl Dependencies {
     /// The lists one behind the other, and where each ends.
     pub(crate) fn from_ends(lists: Vec<u32>, ends: Vec<u32>) -> Self {
         Self { lists, ends }
+    }
+
+    /// Appends the list of one more module.
+    pub(crate) fn push(&mut self, list: impl Iterator<Item = u32>) {
+        self.lists.extend(list);
+        self.end_list();
     }
 
     fn end_list(&mut self) {

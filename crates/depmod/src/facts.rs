@@ -50,7 +50,8 @@ const HEADER: usize = 8;
 
 const WEAK: u32 = 1 << 31;
 
-/// A checksum of each kind of a module's facts; 0 where there are none.
+/// A checksum of each kind of a module's facts; 0 where there are none. Those of symbols are of their names alone: no output
+/// has a symbol's checksum, and a module that is built again may have others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checksums(pub [u128; KINDS]);
 
@@ -146,7 +147,21 @@ impl<'f> Facts<'f> {
 
     /// The checksums of the pieces.
     pub fn checksums(self) -> Checksums {
-        Checksums(self.pieces.map(|piece| if piece.is_empty() { 0 } else { Digest::of(piece) }))
+        Checksums(Kind::ALL.map(|kind| self.checksum(kind)))
+    }
+
+    /// That of one piece.
+    pub fn checksum(self, kind: Kind) -> u128 {
+        let piece = self.piece(kind);
+        if piece.is_empty() {
+            return 0;
+        }
+        let Some(Records { lengths, text, .. }) = self.try_records(kind) else { return Digest::of(piece) };
+        let mut digest = Digest::default();
+        digest.update(&(lengths.len() as u64).to_le_bytes());
+        digest.update(lengths);
+        digest.update(text);
+        digest.finish()
     }
 
     /// Values of `alias=` in `.modinfo`, raw.
@@ -479,13 +494,15 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_checksum_of_its_own() {
-        let checksums = |alias: &[u8], import: &[u8], weak: bool| {
+        let checksums_with = |alias: &[u8], import: &[u8], weak: bool, crc: u64| {
             let mut builder = FactsBuilder::new();
             builder.push_alias(alias);
-            builder.push_import(import, 7, weak);
+            builder.push_import(import, crc, weak);
             builder.finish().unwrap().view().checksums()
         };
+        let checksums = |alias: &[u8], import: &[u8], weak: bool| checksums_with(alias, import, weak, 7);
         let first = checksums(b"a", b"printk", false);
+        assert_eq!(first, checksums_with(b"a", b"printk", false, 1 << 40), "only names count");
         assert_eq!(first, checksums(b"a", b"printk", false));
         assert_eq!(first.of(Kind::Softdep), 0);
         let other = checksums(b"b", b"printk", false);

@@ -54,10 +54,14 @@ mod order;
 mod outputs;
 mod pattern;
 mod read;
+mod resolution;
 mod symbols;
+mod wants;
 
 pub use build::{Built, Options, Reuse, build, dependencies};
-pub use cache::{CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, Region, Resolution, write_cache};
+pub use cache::{
+    CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, REGIONS, Region, WANTS, write_cache,
+};
 pub use config::Config;
 pub use dependencies::Dependencies;
 pub use digest::Digest;
@@ -73,3 +77,5 @@ pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
 pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};
 pub use outputs::{InputChecksums, Output, Outputs};
 pub use read::{MAX_SECTIONS, ModuleReader, ReadError, ReadErrorKind, SourceError, read_module};
+pub use resolution::{Carried, Drift, Resolution};
+pub use wants::Exported;

@@ -88,13 +88,13 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         }
     };
     let (gathered, plan) = gathered;
-    let reuse = plan.as_ref().map(|plan| plan.reuse(&gathered)).unwrap_or_default();
+    let reuse = plan.as_ref().map(Plan::reuse).unwrap_or_default();
     let built = build(&found.modules, &gathered.views(), &Options { reuse, ..options }, &mut log.messages);
     let symbols = plan.as_ref().map_or_else(|| gathered.symbols(), |plan| plan.symbols(&gathered));
     log.report.field("symbols", symbols);
     finish(args, &settings, &found, &built, log)?;
     if let (Some(incremental), Some(plan), false) = (&incremental, &plan, args.show) {
-        let learnt = plan.learnt(&gathered, built, options.layout);
+        let learnt = plan.learnt(&found.modules, &gathered, built, &options);
         incremental.keep(&found, gathered, &learnt, log);
     }
     Ok(())
@@ -127,17 +127,16 @@ fn gather<'c>(
 ) -> Result<(Gathered<'c>, Option<Plan>), Stop> {
     // Where more is told than files.
     let all = args.show || args.warn || args.errsyms || args.verbose > 0;
-    let plan =
-        |gathered: &Gathered<'_>| incremental.plan(&found.modules, gathered, options, &settings.output, all);
-    let mut gathered = incremental.gather(found, args.strict, jobs, log)?;
-    let mut planned = plan(&gathered);
-    if !gathered.load(&planned.kinds) {
-        // What it told is told again.
+    for anew in [false, true] {
+        // What was told is told again.
         log.messages.clear();
-        gathered = incremental.gather_anew(found, args.strict, jobs, log)?;
-        planned = plan(&gathered);
+        let mut gathered = incremental.gather(found, (args.strict, anew), jobs, log)?;
+        let plan = incremental.plan(&found.modules, &mut gathered, options, &settings.output, all);
+        if plan.is_some() {
+            return Ok((gathered, plan));
+        }
     }
-    Ok((gathered, Some(planned)))
+    Err(Stop::fatal("io", "what was read anew is not there"))
 }
 
 /// What any look at modules reads beside the modules: the configuration, modules.order.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use kbt_depmod::{Level, ModuleFacts, ModuleFile};
+use kbt_depmod::{Facts, Level, ModuleFacts, ModuleFile};
 
 use super::Stop;
 use super::log::Log;
@@ -24,6 +24,15 @@ pub enum Reading {
     Whole(ModuleFacts),
     /// It could not be read, which was told; these are the facts that kmod still finds in it.
     Broken(ModuleFacts),
+}
+
+impl Reading {
+    /// What is there of the facts.
+    pub fn facts(&self) -> Facts<'_> {
+        match self {
+            Self::Whole(facts) | Self::Broken(facts) => facts.view(),
+        }
+    }
 }
 
 /// Reads each file, most of which lie below `directory`. With `strict` one that cannot be read ends the run.

@@ -1,4 +1,6 @@
 //! Checksums of what each file is made of: a file of the same inputs has the same bytes.
+//!
+//! That is the modules that have facts of a kind, in their order, and for an index of values with priorities their numbers.
 
 use super::Output;
 use crate::build::Options;
@@ -20,19 +22,24 @@ impl InputChecksums {
             u8::from(options.symbol_prefix.is_some()),
             options.symbol_prefix.unwrap_or_default(),
         ];
-        let mut of = |kind: Kind| {
+        let mut of = |kind: Kind, is_numbered: bool| {
             piece.clear();
             piece.extend(shape);
-            for (file, checksums) in modules.iter().zip(checksums) {
+            let modules = (0_u32..).zip(modules.iter()).zip(checksums);
+            for ((number, file), checksums) in modules.filter(|(_, checksums)| checksums.of(kind) != 0) {
                 // No name holds a NUL, so that this cannot be read in two ways.
                 piece.extend_from_slice(file.name);
                 piece.push(0);
                 piece.extend(checksums.of(kind).to_le_bytes());
+                if is_numbered {
+                    piece.extend(number.to_le_bytes());
+                }
             }
             Digest::of(&piece)
         };
-        let (aliases, exports) = (of(Kind::Alias), of(Kind::Export));
-        let (softdeps, weakdeps) = (of(Kind::Softdep), of(Kind::Weakdep));
+        let (alias, alias_index) = (of(Kind::Alias, false), of(Kind::Alias, true));
+        let (symbols, symbols_index) = (of(Kind::Export, false), of(Kind::Export, true));
+        let (softdeps, weakdeps) = (of(Kind::Softdep, false), of(Kind::Weakdep, false));
         let text = |text: Result<&[u8], &[u8]>| {
             let mut digest = Digest::default();
             digest.update(&shape);
@@ -41,10 +48,12 @@ impl InputChecksums {
         };
         Self(Output::ALL.map(|output| match output {
             Output::Dep | Output::DepBin => None,
-            Output::Alias | Output::AliasBin | Output::Devname => Some(aliases),
+            Output::Alias | Output::Devname => Some(alias),
+            Output::AliasBin => Some(alias_index),
             Output::Softdep => Some(softdeps),
             Output::Weakdep => Some(weakdeps),
-            Output::Symbols | Output::SymbolsBin => Some(exports),
+            Output::Symbols => Some(symbols),
+            Output::SymbolsBin => Some(symbols_index),
             Output::BuiltinBin => text(options.builtin),
             Output::BuiltinAliasBin => text(options.builtin_modinfo),
         }))
@@ -56,11 +65,6 @@ impl InputChecksums {
             .iter()
             .position(|other| *other == output)
             .and_then(|index| self.0.get(index).copied().flatten())
-    }
-
-    /// The checksum of the exported symbols: of it and of what a module wants its dependencies are made.
-    pub fn exports(&self) -> u128 {
-        self.of(Output::Symbols).unwrap_or_default()
     }
 
     /// The checksum of what `modules.dep.bin` is made of: the text of `modules.dep`.

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kbt_depmod::{
-    CacheEntry, Checksums, Digest, Facts, FileIdentity, Kind, KnownFile, Level, ModuleFacts, ModuleFile,
-    Modules, Resolution, write_cache,
+    CacheEntry, Checksums, Digest, Exported, Facts, FileIdentity, KnownFile, Level, ModuleFacts, ModuleFile,
+    Modules, REGIONS, Resolution, write_cache,
 };
 
 use super::find::Found;
@@ -85,19 +85,20 @@ impl Incremental {
         Self { file, purpose, large, small, verify, now }
     }
 
-    /// What all modules give: what was kept of a file that is the same, else read anew.
+    /// What all modules give: what was kept of a file that is the same, else read anew; or, if `anew`, because what was kept
+    /// turned out to be broken, all of it.
     pub fn gather(
         &self,
         found: &Found,
-        strict: bool,
+        (strict, anew): (bool, bool),
         jobs: Jobs,
         log: &mut Log<'_>,
     ) -> Result<Gathered<'_>, Stop> {
         let modules = &found.modules;
-        let large = self.large.as_ref().and_then(|stored| stored.part(&self.purpose));
+        let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
+        let large = self.large.as_ref().filter(|_| !anew).and_then(|stored| stored.part(&self.purpose));
         let purpose = self.purpose_of_changes();
         let small = self.small.as_ref().filter(|_| large.is_some()).and_then(|stored| stored.part(&purpose));
-        let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
         let mut gathered = Gathered { pieces: Vec::new(), contents, large, small };
         let mut hint = 0;
         for (index, file) in modules.iter().enumerate() {
@@ -111,27 +112,12 @@ impl Incremental {
         Ok(gathered)
     }
 
-    /// The same without what was kept, because some of it turned out to be broken.
-    pub fn gather_anew(
-        &self,
-        found: &Found,
-        strict: bool,
-        jobs: Jobs,
-        log: &mut Log<'_>,
-    ) -> Result<Gathered<'_>, Stop> {
-        let modules = &found.modules;
-        let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
-        let pieces = modules.iter().map(|_| Piece::none()).collect();
-        let mut gathered = Gathered { pieces, contents, large: None, small: None };
-        gathered.read(modules, strict, jobs, log)?;
-        Ok(gathered)
-    }
-
     /// Keeps what this run has learnt: what modules gave, and what was made of it.
     pub fn keep(&self, found: &Found, mut gathered: Gathered<'_>, learnt: &Learnt, log: &mut Log<'_>) {
         let modules = &found.modules;
         let read = gathered.pieces.iter().any(|piece| matches!(piece, Piece::Read(_)));
-        if !read && gathered.known() == learnt.known && gathered.is_resolved_as(&learnt.resolution) {
+        let resolution = gathered.last().map(|last| last.cache.resolution());
+        if !read && gathered.known() == learnt.known && resolution == Some(&learnt.resolution) {
             return;
         }
         let changed = gathered.pieces.iter().filter(|piece| !matches!(piece, Piece::Large(_))).count();
@@ -275,17 +261,39 @@ impl<'c> Gathered<'c> {
         Ok(())
     }
 
-    /// Reads these kinds of the facts that were kept; `false` where they are not what was written.
-    #[must_use]
-    pub fn load(&mut self, kinds: &[Kind]) -> bool {
+    /// Reads a region of what was kept; `None` where it is not what was written.
+    fn load(&mut self, region: usize) -> Option<()> {
         let mut parts = self.small.iter_mut().chain(&mut self.large);
-        parts.all(|part| kinds.iter().all(|kind| part.load(*kind)))
+        parts.all(|part| part.load(region)).then_some(())
+    }
+
+    /// Reads what one module wants, if that was kept.
+    fn load_imports(&mut self, module: usize) -> Option<()> {
+        let there = match self.pieces.get(module)? {
+            Piece::Small(index) => self.small.as_mut()?.load_imports(*index),
+            Piece::Large(index) => self.large.as_mut()?.load_imports(*index),
+            Piece::Read(_) => true,
+        };
+        there.then_some(())
+    }
+
+    /// Whether a module may want one of these symbols.
+    fn may_want(&self, module: usize, exported: &Exported) -> bool {
+        let meet = |part: &Option<Part<'c>>, index| {
+            part.as_ref().is_none_or(|part| exported.meet(part.wants(index)))
+        };
+        match self.pieces.get(module) {
+            Some(Piece::Small(index)) => meet(&self.small, *index),
+            Some(Piece::Large(index)) => meet(&self.large, *index),
+            Some(Piece::Read(reading)) => exported.meet_facts(reading.facts()),
+            None => true,
+        }
     }
 
     /// Reads all facts of the small file, and if `large` of the large one. Where that cannot be done any more the entries
     /// are not kept any more.
     fn load_whole(&mut self, large: bool) {
-        let is_whole = |part: &mut Part<'c>| Kind::ALL.into_iter().all(|kind| part.load(kind));
+        let is_whole = |part: &mut Part<'c>| (0..REGIONS).all(|region| part.load(region));
         self.small.take_if(|part| !is_whole(part));
         self.large.take_if(|part| large && !is_whole(part));
     }
@@ -295,11 +303,15 @@ impl<'c> Gathered<'c> {
         self.pieces.iter().map(|piece| self.view(piece).unwrap_or_default()).collect()
     }
 
+    fn facts(&self, module: usize) -> Facts<'_> {
+        self.pieces.get(module).and_then(|piece| self.view(piece)).unwrap_or_default()
+    }
+
     fn view<'g>(&'g self, piece: &'g Piece) -> Option<Facts<'g>> {
         Some(match piece {
             Piece::Small(index) => self.small.as_ref()?.facts(*index),
             Piece::Large(index) => self.large.as_ref()?.facts(*index),
-            Piece::Read(Reading::Whole(facts) | Reading::Broken(facts)) => facts.view(),
+            Piece::Read(reading) => reading.facts(),
         })
     }
 
@@ -314,14 +326,9 @@ impl<'c> Gathered<'c> {
         let checksums = |piece: &Piece| match piece {
             Piece::Small(index) => of(&self.small, *index).unwrap_or_default(),
             Piece::Large(index) => of(&self.large, *index).unwrap_or_default(),
-            Piece::Read(Reading::Whole(facts) | Reading::Broken(facts)) => facts.view().checksums(),
+            Piece::Read(reading) => reading.facts().checksums(),
         };
         self.pieces.iter().map(checksums).collect()
-    }
-
-    /// Whether a module's facts were kept, and not read anew.
-    fn is_kept(&self, module: usize) -> bool {
-        matches!(self.pieces.get(module), Some(Piece::Small(_) | Piece::Large(_)))
     }
 
     /// What the last run left.
@@ -332,10 +339,6 @@ impl<'c> Gathered<'c> {
     /// The files that it knew.
     fn known(&self) -> &[KnownFile] {
         self.last().map(|last| last.cache.known()).unwrap_or_default()
-    }
-
-    fn is_resolved_as(&self, resolution: &Resolution) -> bool {
-        self.last().is_some_and(|last| last.cache.resolution().is_of(resolution))
     }
 }
 

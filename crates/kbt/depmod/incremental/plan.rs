@@ -1,8 +1,8 @@
 //! What of the last run's work still holds.
 //!
 //! **Idea.** An output stays if it would be made of what it was made of, by a checksum of that, and if it still has the bytes
-//! that it had, by the state of the file or by a checksum of them. A module's dependencies stay if all exported symbols
-//! and the symbols that it wants do.
+//! that it had, by the state of the file or by a checksum of them. Which modules' dependencies stay, `Resolution` knows: who
+//! wants a symbol that a changed module exports is looked for by hashes, and only what those want is read whole.
 //!
 //! **Limits.** modules.dep is made and written each time: its time tells of this run. An output whose making told
 //! something is made again, to tell it again; and where a run tells more than files, all is made.
@@ -11,11 +11,12 @@ use std::fs;
 use std::path::Path;
 
 use kbt_depmod::{
-    Built, Checksums, Digest, FileIdentity, InputChecksums, Kind, KnownFile, Layout, Modules, Options,
-    Output, Resolution, Reuse,
+    Built, Carried, Checksums, Digest, Drift, FileIdentity, InputChecksums, Kind, KnownFile, Modules,
+    Options, Output, Resolution, Reuse, WANTS,
 };
 
 use super::now::Now;
+use super::stored::Part;
 use super::{Gathered, Incremental, Learnt, identity};
 use crate::depmod::path;
 use crate::depmod::publish::may_stay;
@@ -23,7 +24,10 @@ use crate::depmod::publish::may_stay;
 /// Bytes of the largest output that is compared; an index cannot be larger.
 const MAX_SIZE: u64 = 1 << 28;
 
-/// What stays, and what is to be read for the rest.
+/// From one of so many modules on whose wants are needed all are read at once.
+const FEW: usize = 16;
+
+/// What stays; what is needed of the facts for the rest was read.
 pub struct Plan {
     inputs: InputChecksums,
     checksums: Vec<Checksums>,
@@ -31,34 +35,29 @@ pub struct Plan {
     known: Vec<KnownFile>,
     /// The same without modules.dep.bin, of which only the making of modules.dep tells whether it stays.
     files: Vec<Output>,
-    is_resolved: bool,
-    /// The kinds of facts that are needed of modules that were kept.
-    pub kinds: Vec<Kind>,
+    resolved: Option<Carried>,
+    /// How many symbols the modules export, where their names were not read.
+    symbols: Option<usize>,
 }
 
 impl Incremental {
-    /// What stays of the last run's work in `output`, the directory; nothing, if `all` is to be made.
+    /// What stays of the last run's work in `output`, the directory; nothing, if `all` is to be made. `None` where what was
+    /// kept turns out to be broken.
     pub fn plan(
         &self,
         modules: &Modules,
-        gathered: &Gathered<'_>,
+        gathered: &mut Gathered<'_>,
         options: &Options<'_>,
         output: &[u8],
         all: bool,
-    ) -> Plan {
+    ) -> Option<Plan> {
         let checksums = gathered.checksums();
         let inputs = InputChecksums::new(modules, &checksums, options);
-        let mut plan = Plan {
-            inputs,
-            checksums,
-            known: Vec::new(),
-            files: Vec::new(),
-            is_resolved: false,
-            kinds: Vec::new(),
-        };
+        let mut plan =
+            Plan { inputs, checksums, known: Vec::new(), files: Vec::new(), resolved: None, symbols: None };
         if all {
-            plan.kinds.extend(Kind::ALL);
-            return plan;
+            Kind::ALL.into_iter().try_for_each(|kind| gathered.load(kind as usize))?;
+            return Some(plan);
         }
         for known in gathered.known() {
             let inputs =
@@ -69,10 +68,8 @@ impl Incremental {
         }
         plan.files
             .extend(plan.known.iter().map(|known| known.output).filter(|output| *output != Output::DepBin));
-        plan.is_resolved =
-            gathered.last().is_some_and(|last| last.cache.resolution().context == inputs.exports());
-        plan.kinds = plan.missing_kinds(gathered);
-        plan
+        plan.load(modules, gathered, options)?;
+        Some(plan)
     }
 }
 
@@ -90,47 +87,72 @@ fn still_there(now: &Now, directory: &Path, known: &KnownFile) -> Option<KnownFi
 
 impl Plan {
     /// What need not be made again.
-    pub fn reuse<'p>(&'p self, gathered: &'p Gathered<'_>) -> Reuse<'p> {
+    pub fn reuse(&self) -> Reuse<'_> {
         let dep_index = self.known.iter().find(|known| known.output == Output::DepBin);
-        let resolution = gathered.last().filter(|_| self.is_resolved).map(|last| last.cache.resolution());
-        Reuse {
-            files: &self.files,
-            dep_index: dep_index.map(|known| known.inputs),
-            resolved: resolution.map(|resolution| (resolution, self.checksums.as_slice())),
-        }
+        let dep_index = dep_index.map(|known| known.inputs);
+        Reuse { files: &self.files, dep_index, resolved: self.resolved.as_ref() }
     }
 
-    fn missing_kinds(&self, gathered: &Gathered<'_>) -> Vec<Kind> {
-        let reuse = self.reuse(gathered);
-        let mut unresolved =
-            (0..self.checksums.len()).filter(|module| reuse.dependencies(*module).is_none()).peekable();
+    /// Reads what is needed of the facts that were kept.
+    fn load(&mut self, modules: &Modules, gathered: &mut Gathered<'_>, options: &Options<'_>) -> Option<()> {
+        self.carry(modules, gathered, options)?;
+        let is_unresolved =
+            |module: &usize| self.resolved.as_ref().is_none_or(|resolved| resolved.of(*module).is_none());
+        let unresolved: Vec<usize> = (0..modules.len()).filter(is_unresolved).collect();
         let lacks = |outputs: &[Output]| outputs.iter().any(|output| !self.files.contains(output));
-        let is_needed = |kind: &Kind| match kind {
-            Kind::Alias => lacks(&[Output::Alias, Output::AliasBin, Output::Devname]),
-            Kind::Softdep => lacks(&[Output::Softdep]),
-            Kind::Weakdep => lacks(&[Output::Weakdep]),
-            Kind::Export => lacks(&[Output::Symbols, Output::SymbolsBin]) || unresolved.peek().is_some(),
-            Kind::Import => unresolved.any(|module| gathered.is_kept(module)),
+        let kinds = [
+            (Kind::Alias, lacks(&[Output::Alias, Output::AliasBin, Output::Devname])),
+            (Kind::Softdep, lacks(&[Output::Softdep])),
+            (Kind::Weakdep, lacks(&[Output::Weakdep])),
+            (Kind::Export, lacks(&[Output::Symbols, Output::SymbolsBin]) || !unresolved.is_empty()),
+            (Kind::Import, unresolved.len() > modules.len() / FEW),
+        ];
+        for (kind, _) in kinds.iter().filter(|(_, is_needed)| *is_needed) {
+            gathered.load(*kind as usize)?;
+        }
+        unresolved.iter().try_for_each(|module| gathered.load_imports(*module))?;
+        if unresolved.is_empty() && !lacks(&[Output::Symbols, Output::SymbolsBin]) {
+            self.symbols = gathered.last().map(|last| last.cache.resolution().symbols);
+        }
+        Some(())
+    }
+
+    /// Which dependencies stay.
+    fn carry(&mut self, modules: &Modules, gathered: &mut Gathered<'_>, options: &Options<'_>) -> Option<()> {
+        let is_kept = options.symbol_prefix.is_none();
+        let drift = |last: &Part<'_>| last.cache.resolution().drift(modules, &self.checksums);
+        let Some(drift) = gathered.last().filter(|_| is_kept).and_then(drift) else { return Some(()) };
+        if !drift.gained().is_empty() {
+            gathered.load(Kind::Export as usize)?;
+            gathered.load(WANTS)?;
+        }
+        let carry = |last: &Part<'_>, drift: &Drift| {
+            let may_want = |module, exported: &_| gathered.may_want(module, exported);
+            drift.carry(last.cache.resolution(), &self.checksums, |module| gathered.facts(module), may_want)
         };
-        Kind::ALL.into_iter().filter(is_needed).collect()
+        self.resolved = gathered.last().map(|last| carry(last, &drift));
+        Some(())
     }
 
     /// How many symbols the modules export.
     pub fn symbols(&self, gathered: &Gathered<'_>) -> usize {
-        match gathered.last().filter(|_| !self.kinds.contains(&Kind::Export)) {
-            Some(last) => last.cache.resolution().symbols,
-            None => gathered.symbols(),
-        }
+        self.symbols.unwrap_or_else(|| gathered.symbols())
     }
 
     /// What the next run may know of what this one has made.
-    pub fn learnt(&self, gathered: &Gathered<'_>, built: Built, layout: Layout) -> Learnt {
+    pub fn learnt(
+        &self,
+        modules: &Modules,
+        gathered: &Gathered<'_>,
+        built: Built,
+        options: &Options<'_>,
+    ) -> Learnt {
         let known = |output: Output| {
             let outputs = built.outputs.as_ref()?;
             let Some(bytes) = outputs.get(output) else {
                 return self.known.iter().find(|known| known.output == output).copied();
             };
-            let dep = || Some(InputChecksums::of_dep_index(outputs.get(Output::Dep)?, layout));
+            let dep = || Some(InputChecksums::of_dep_index(outputs.get(Output::Dep)?, options.layout));
             let inputs = if output == Output::DepBin { dep() } else { self.inputs.of(output) };
             // Its state is known when the next run finds it unchanged.
             let file = KnownFile {
@@ -142,11 +164,10 @@ impl Plan {
             outputs.is_silent(output).then_some(file)
         };
         let known = Output::ALL.into_iter().filter_map(known).collect();
-        let resolution = Resolution {
-            context: self.inputs.exports(),
-            symbols: self.symbols(gathered),
-            imports: self.checksums.iter().map(|checksums| checksums.of(Kind::Import)).collect(),
-            dependencies: built.dependencies,
+        let symbols = self.symbols(gathered);
+        let resolution = match options.symbol_prefix {
+            None => Resolution::new(modules, &self.checksums, symbols, built.dependencies),
+            Some(_) => Resolution::of_count(symbols),
         };
         Learnt { known, resolution }
     }

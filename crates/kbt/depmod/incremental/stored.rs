@@ -1,11 +1,12 @@
 //! The cache's files: what is believed to be one, and how one is written.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use kbt_depmod::{CACHE_HEAD, Cache, CacheEntry, Facts, KINDS, Kind, Region};
+use kbt_depmod::{CACHE_HEAD, Cache, CacheEntry, Facts, Kind, REGIONS, Region, WANTS};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::modules_dir::text;
@@ -47,7 +48,7 @@ impl Stored {
     /// With the facts to be read, if it is what was written for `purpose`.
     pub fn part(&self, purpose: &[u8]) -> Option<Part<'_>> {
         let cache = Cache::parse(&self.index, purpose, self.size)?;
-        Some(Part { stored: self, cache, regions: [const { None }; KINDS] })
+        Some(Part { stored: self, cache, regions: [const { None }; REGIONS], imports: HashMap::new() })
     }
 
     fn region(&self, region: Region) -> Option<Vec<u8>> {
@@ -67,18 +68,45 @@ fn read_at(mut file: &File, start: u64, size: u64) -> Option<Vec<u8>> {
 pub struct Part<'c> {
     stored: &'c Stored,
     pub cache: Cache<'c>,
-    regions: [Option<Vec<u8>>; KINDS],
+    regions: [Option<Vec<u8>>; REGIONS],
+    /// Pieces of [`Kind::Import`] that were read alone, by their entries.
+    imports: HashMap<usize, Vec<u8>>,
 }
 
 impl Part<'_> {
-    /// Reads the facts of one kind, unless that was done; `false` where they are not what was written.
+    /// Reads a region, unless that was done; `false` where it is not what was written.
     #[must_use]
-    pub fn load(&mut self, kind: Kind) -> bool {
-        let Some(place) = self.regions.get_mut(kind as usize) else { return false };
+    pub fn load(&mut self, region: usize) -> bool {
+        let Some(place) = self.regions.get_mut(region) else { return false };
         if place.is_none() {
-            *place = self.stored.region(self.cache.region(kind));
+            *place = self.stored.region(self.cache.region(region));
         }
         place.is_some()
+    }
+
+    /// Reads what one module wants, unless that was done; `false` where it is not what was written.
+    #[must_use]
+    pub fn load_imports(&mut self, index: usize) -> bool {
+        const IMPORT: usize = Kind::Import as usize;
+        if self.regions[IMPORT].is_some() || self.imports.contains_key(&index) {
+            return true;
+        }
+        let (Some(entry), Some(place)) = (self.cache.entry(index), self.cache.piece(index, IMPORT)) else {
+            return false;
+        };
+        let start = self.cache.region(IMPORT).start + place.start as u64;
+        let Some(bytes) = read_at(&self.stored.file, start, place.len() as u64) else { return false };
+        let mut pieces = [&[][..]; Kind::ALL.len()];
+        pieces[IMPORT] = &bytes;
+        let same = Facts::from_pieces(pieces).checksum(Kind::Import) == entry.checksums.of(Kind::Import);
+        self.imports.insert(index, bytes);
+        same
+    }
+
+    /// The hashes of what a module wants, where that region was read.
+    pub fn wants(&self, index: usize) -> &[u8] {
+        let region = self.regions[WANTS].as_deref().unwrap_or_default();
+        self.cache.piece(index, WANTS).and_then(|piece| region.get(piece)).unwrap_or_default()
     }
 
     /// An entry, to be written again.
@@ -88,7 +116,12 @@ impl Part<'_> {
 
     /// What was read of the facts of an entry.
     pub fn facts(&self, index: usize) -> Facts<'_> {
-        self.cache.facts(index, self.regions.each_ref().map(|region| region.as_deref().unwrap_or_default()))
+        let region = |kind: Kind| self.regions[kind as usize].as_deref().unwrap_or_default();
+        let facts = self.cache.facts(index, Kind::ALL.map(region));
+        let Some(imports) = self.imports.get(&index) else { return facts };
+        let mut pieces = Kind::ALL.map(|kind| facts.piece(kind));
+        pieces[Kind::Import as usize] = imports;
+        Facts::from_pieces(pieces)
     }
 }
 
