@@ -149,11 +149,13 @@ fn odd_names_go_through_or_are_left_out() {
     room.objects(&GENERATIONS[3]);
     let (long, longest, utf8) = ("n".repeat(600), "m".repeat(511), "größe_🐧");
     let define = |name: &str| format!("\t.globl \"{name}\"\n\"{name}\":\n\t.long 1\n");
-    room.assemble("odd", &[long.as_str(), &longest, utf8, "b\\377\\200"].map(define).concat());
-    let objects = ["vmlinux.o", "odd.o", "kallsyms.o"];
-    let words =
-        "kallsyms pad vmlinux.o odd.o --lds vmlinux.lds --all-symbols --pad-file kallsyms.pad -o kallsyms.o";
-    room.ok(words);
+    room.assemble("odd", &[long.as_str(), &longest, utf8].map(define).concat());
+    let bytes = b"\t.globl \"b\xff\x80\"\n\"b\xff\x80\":\n\t.long 1\n";
+    fs::write(room.path("bytes.s"), bytes).unwrap();
+    room.tool("as", &["--64", "-o", "bytes.o", "bytes.s"]);
+    let objects = ["vmlinux.o", "odd.o", "bytes.o", "kallsyms.o"];
+    let words = "--lds vmlinux.lds --all-symbols --pad-file kallsyms.pad -o kallsyms.o";
+    room.ok(&format!("kallsyms pad vmlinux.o odd.o bytes.o {words}"));
     room.link(&objects);
     let output = room.kbt("kallsyms patch vmlinux --pad-file kallsyms.pad --in-place");
     let warning = String::from_utf8(output.stderr).unwrap();
@@ -161,13 +163,20 @@ fn odd_names_go_through_or_are_left_out() {
     room.ok("kallsyms verify vmlinux");
     let dump = room.kbt("kallsyms dump vmlinux").stdout;
     let has = |name: &[u8]| dump.windows(name.len()).any(|window| window == name);
-    assert!(has(longest.as_bytes()) && has(utf8.as_bytes()) && !has(long.as_bytes()));
+    assert!(has(longest.as_bytes()) && has(utf8.as_bytes()) && !has(long.as_bytes()) && has(b" b\xff\x80\n"));
+    // Where JSON has no character for a byte, it has the bytes.
+    let records: Vec<serde_json::Value> =
+        serde_json::from_str(&room.ok("kallsyms dump vmlinux --format json")).unwrap();
+    let record = |name: &str| records.iter().find(|record| record["name"] == name).unwrap();
+    assert_eq!(record("b\u{fffd}\u{fffd}")["name_bytes"], "62ff80");
+    assert!(record(utf8).get("name_bytes").is_none());
     // What no pad has waiting is parsed: a name of the last link alone.
     room.assemble("odd", &define("other"));
     room.link(&objects);
     room.ok("kallsyms patch vmlinux --pad-file kallsyms.pad");
     room.ok("kallsyms verify vmlinux");
-    assert!(room.ok("kallsyms dump vmlinux").contains(" other\n"));
+    let dump = room.kbt("kallsyms dump vmlinux").stdout;
+    assert!(dump.windows(7).any(|window| window == b" other\n"));
     // A byte without a code.
     room.assemble("odd", &define("ÿ_new"));
     room.link(&objects);
@@ -365,6 +374,13 @@ fn what_is_no_regular_file_is_not_patched_in_place() {
 }
 
 #[test]
+fn a_patched_copy_is_a_file() {
+    let room = padded();
+    let said = "kbt: error: /dev/null: cannot write: a changed copy takes a regular file, and this is none\n";
+    assert_eq!(room.refused("kallsyms patch vmlinux --pad-file kallsyms.pad -o /dev/null"), said);
+}
+
+#[test]
 fn a_second_patch_needs_no_record_either() {
     let room = padded();
     room.ok("kallsyms patch vmlinux");
@@ -429,6 +445,18 @@ fn devices_and_streams_without_end_are_not_read() {
     ] {
         let stderr = room.refused(&format!("kallsyms {command}"));
         assert!(stderr.contains("/dev/zero") && stderr.contains(said), "{command}: {stderr}");
+    }
+    // A terabyte of holes: told before a byte of it is read.
+    fs::File::create(room.path("holes")).unwrap().set_len(1 << 40).unwrap();
+    let script = format!("ulimit -v 2000000; exec {KBT} kallsyms dump holes");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(room.path("")).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "kbt: error: holes: cannot read: larger than 4 GiB\n  hint: of what is larger, a vmlinux that has symbols is read\n"
+    );
+    for command in ["verify", "generate --kernel 6.1", "patch", "pad -o out"] {
+        let stderr = room.refused(&format!("kallsyms {command} holes"));
+        assert!(stderr.contains("holes: not an ELF file"), "{command}: {stderr}");
     }
     for command in ["verify", "offset --size=1 - .text", "generate --kernel 6.1"] {
         // What writes for ever ends when nobody reads.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use kbt_elf::{Image, Pieces};
-use kbt_kallsyms::{Error, ErrorKind, Located, Table, address_digits, lacks_seqs, search};
+use kbt_kallsyms::{Entry, Error, ErrorKind, Located, Table, address_digits, lacks_seqs, search};
 use serde_json::json;
 
 use crate::args::kallsyms::{Dump, DumpFormat};
@@ -99,25 +99,35 @@ fn print(table: &Table<'_>, format: DumpFormat) -> Result<Vec<u8>, Error> {
         let Some(entry) = table.entry(index, &mut room)? else { break };
         // Writing to a Vec cannot fail.
         let _ = match format {
-            DumpFormat::Nm => write!(text, "{:0digits$x} {} ", entry.address, char::from(entry.kind)),
+            DumpFormat::Nm => {
+                let _ = write!(text, "{:0digits$x} ", entry.address);
+                text.extend([entry.kind, b' ']);
+                text.extend_from_slice(entry.name);
+                writeln!(text)
+            }
             DumpFormat::Json => {
                 let start = if index == 0 { "[\n" } else { ",\n" };
-                let line = json!({
-                    "address": entry.address,
-                    "type": char::from(entry.kind).to_string(),
-                    "name": String::from_utf8_lossy(entry.name),
-                    "absolute": entry.absolute,
-                });
-                write!(text, "{start}{line}")
+                write!(text, "{start}{}", record(&entry))
             }
         };
-        if format == DumpFormat::Nm {
-            text.extend_from_slice(entry.name);
-            text.push(b'\n');
-        }
     }
     if format == DumpFormat::Json {
         text.extend_from_slice(if table.is_empty() { b"[]\n" } else { b"\n]\n" });
     }
     Ok(text)
+}
+
+/// A symbol in JSON. A name that is no UTF-8 has its bytes beside it, or two such names would be one.
+fn record(entry: &Entry<'_>) -> serde_json::Value {
+    let mut record = json!({
+        "address": entry.address,
+        "type": char::from(entry.kind).to_string(),
+        "name": String::from_utf8_lossy(entry.name),
+        "absolute": entry.absolute,
+    });
+    if std::str::from_utf8(entry.name).is_err() {
+        let digits: String = entry.name.iter().map(|byte| format!("{byte:02x}")).collect();
+        record["name_bytes"] = digits.into();
+    }
+    record
 }

@@ -92,15 +92,19 @@ impl KernelFile {
         read.map_err(|error| Failure::io("read", &self.name, &error))
     }
 
-    /// All bytes of the file.
+    /// All bytes of the file; of one that is larger than 4 GiB not one is read.
     pub fn read_all(self) -> Result<Vec<u8>, Failure> {
         match self.source {
             Source::Memory(bytes) => Ok(bytes),
-            Source::File(mut file) => {
-                let mut bytes = Vec::new();
-                let read = std::io::Read::read_to_end(&mut file, &mut bytes);
-                read.map_err(|error| Failure::io("read", &self.name, &error))?;
-                Ok(bytes)
+            Source::File(file) => {
+                let is_large = file.metadata().is_ok_and(|file| file.len() > input::MAX_FILE);
+                input::read_opened(file).map_err(|error| {
+                    let failure = Failure::io("read", &self.name, &error);
+                    match is_large {
+                        true => failure.hint("of what is larger, a vmlinux that has symbols is read"),
+                        false => failure,
+                    }
+                })
             }
         }
     }

@@ -250,7 +250,9 @@ impl Content {
     }
 
     fn edited(place: Place, source: &Path, edits: &[Edit]) -> io::Result<Self> {
-        let Place::File { target, old } = place else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Place::File { target, old } = place else {
+            return Err(io::Error::other("a changed copy takes a regular file, and this is none"));
+        };
         let mut source = File::open(source)?;
         let old = old.map_or_else(|| source.metadata(), Ok)?;
         let temporary = Temporary::beside(&target, Access::Old(&old))?;
