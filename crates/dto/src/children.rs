@@ -74,9 +74,14 @@ impl<'a> Live<'a> {
     /// Notes that children of `parent` will be looked up again and again: if they may be many, the next look-up makes a
     /// table of them.
     pub(crate) fn expect_look_ups(&mut self, parent: NodeId) {
-        if (self.node(parent).subtree_end.0 - parent.node.0) as usize > WIDE {
+        if self.is_wide(parent) {
             self.change_state(parent, |state| state.walks = WALKS);
         }
+    }
+
+    /// Whether the node was read with so many nodes below it that many may be its children.
+    pub(crate) fn is_wide(&self, parent: NodeId) -> bool {
+        (self.node(parent).subtree_end.0 - parent.node.0) as usize > WIDE
     }
 
     /// Compares the children one by one; says whether there may be many.
@@ -392,6 +397,10 @@ struct Matcher<'n> {
 
 impl<'n> Matcher<'n> {
     fn new(name: &'n [u8], loose: bool) -> Self {
+        if let Some(last) = name.last_chunk::<8>().filter(|_| !loose) {
+            let (value, end) = (u64::from_le_bytes(*last) >> 8, Tag::SIZE as usize + name.len() + 1);
+            return Self { name, loose, end, value, mask: u64::MAX };
+        }
         let loose = loose && !name.contains(&b'@');
         let nul: &[u8] = if loose { b"" } else { b"\0" };
         let (mut value, mut mask) = ([0; 8], [0; 8]);
@@ -399,7 +408,7 @@ impl<'n> Matcher<'n> {
         for ((value, mask), byte) in value.iter_mut().zip(&mut mask).rev().zip(ends) {
             (*value, *mask) = (*byte, 0xff);
         }
-        let (value, mask) = (u64::from_ne_bytes(value), u64::from_ne_bytes(mask));
+        let (value, mask) = (u64::from_le_bytes(value), u64::from_le_bytes(mask));
         Self { name, loose, end: Tag::SIZE as usize + name.len() + nul.len(), value, mask }
     }
 
@@ -421,7 +430,7 @@ impl<'n> Matcher<'n> {
     #[inline(always)]
     fn accepts(&self, block: StructureBlock<'_>, node: &Node) -> bool {
         let last = block.bytes().get(..node.begin.index() + self.end).and_then(<[u8]>::last_chunk);
-        last.is_some_and(|last| u64::from_ne_bytes(*last) & self.mask == self.value) && self.is(block, node)
+        last.is_some_and(|last| u64::from_le_bytes(*last) & self.mask == self.value) && self.is(block, node)
     }
 
     #[inline(never)]

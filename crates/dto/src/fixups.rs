@@ -35,15 +35,15 @@ fn find_labelled<'a>(
     label: LabelId,
     siblings: &mut Siblings<'a>,
 ) -> Option<(u32, NodeId)> {
-    let Symbol { property, .. } = live.names.symbol(label)?;
-    let node = if property.source == SourceId::MADE {
+    let Symbol { property, node, .. } = live.names.symbol(label)?;
+    let node = if let Some(number) = node.checked_sub(1) {
+        live.numbered(number)
+    } else if property.source == SourceId::MADE {
         // What was made moves when it grows; the inputs outlive the merge.
         let made = live.value_of(property).to_vec();
         Siblings::default().resolve(live, path_in(&made)?)?
     } else {
-        let bytes = live.source(property.source).original.bytes().get(property.at.index()..)?;
-        let [_, _, _, _, length @ .., _, _, _, _] = bytes.first_chunk::<12>()?;
-        match path_in(bytes.get(12..)?.get(..u32::from_be_bytes(*length) as usize)?)? {
+        match path_in(live.source(property.source).original.value_at(property.at)?)? {
             path @ [b'/', ..] => siblings.resolve(live, path)?,
             path => resolve_alias(live, path)?,
         }
@@ -71,7 +71,7 @@ fn why_not_found(live: &mut Live<'_>, label: Label) -> ErrorKind {
 }
 
 /// The path in a symbol's value; it may have a NUL.
-fn path_in(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn path_in(value: &[u8]) -> Option<&[u8]> {
     let (nul, path) = value.split_last()?;
     (*nul == 0 && !path.is_empty()).then_some(path)
 }

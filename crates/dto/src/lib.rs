@@ -42,6 +42,7 @@ mod lookup;
 mod merge;
 mod merger;
 mod names;
+mod ordered;
 mod overlay;
 mod paths;
 mod phandles;

@@ -154,7 +154,7 @@ fn merge_properties(live: &mut Live<'_>, target: NodeId, content: NodeId) {
         let slot = live.set_property(target, property.name, reference);
         if live.symbols == Some(target) {
             let text = live.names.get(property.name).to_vec();
-            live.names.note_symbol_set(&text, Symbol { property: reference, slot });
+            live.names.note_symbol_set(&text, Symbol { property: reference, slot, node: 0 });
         }
     }
 }

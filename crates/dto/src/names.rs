@@ -40,6 +40,8 @@ pub(crate) struct Symbol {
     pub(crate) property: PropertyRef,
     /// Where the node keeps it.
     pub(crate) slot: Slot,
+    /// The number among all sources, plus one, of the node that its path leads to; 0 as long as that was not looked for.
+    pub(crate) node: u32,
 }
 
 /// A longer name of an overlay's property or label is refused: many properties can end in one long string.
@@ -249,7 +251,7 @@ impl<'a> Names<'a> {
             };
             if let Some(id) = id {
                 let property = PropertyRef { source: SourceId::BASE, at: entry.at };
-                let symbol = Symbol { property, slot: Slot::Source(entry.at) };
+                let symbol = Symbol { property, slot: Slot::Source(entry.at), node: 0 };
                 if let Some(label) = self.label_mut(id) {
                     label.get_or_insert(symbol);
                 }
@@ -300,6 +302,24 @@ impl<'a> Names<'a> {
     #[inline]
     pub(crate) fn symbol(&self, label: LabelId) -> Option<Symbol> {
         self.labels.get(label.0 as usize).copied().flatten()
+    }
+
+    /// The label that is the base's string of this number among those that are of the overlays' names, and its property, if
+    /// it is a symbol; none behind the last one.
+    #[inline]
+    #[expect(clippy::option_option, reason = "not every name is a label")]
+    pub(crate) fn label_in_base(&self, index: usize) -> Option<Option<(LabelId, PropertyRef)>> {
+        let (_, id) = self.in_base.get(index)?;
+        let label = self.table[id.0].label.checked_sub(1).map(LabelId);
+        Some(label.and_then(|label| Some((label, self.symbol(label)?.property))))
+    }
+
+    /// Notes the number of the node that a label's symbol leads to.
+    pub(crate) fn set_symbol_node(&mut self, label: LabelId, node: u32) {
+        if let Some(Some(symbol)) = self.labels.get_mut(label.0 as usize) {
+            // Nodes take 12 bytes of less than 2^32.
+            symbol.node = node + 1;
+        }
     }
 
     pub(crate) fn set_symbol(&mut self, label: LabelId, symbol: Symbol) {

@@ -7,6 +7,7 @@ use kbt_fdt::NodeIndex;
 use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
 use crate::names::Symbol;
+use crate::ordered;
 use crate::overlay::{Label, Overlay};
 use crate::paths::components;
 use crate::source::{MADE_SYMBOLS, NodeId, SourceId};
@@ -55,7 +56,7 @@ pub(crate) fn update_symbols(live: &mut Live<'_>, overlay: &Overlay<'_>) -> Resu
             Some(symbol) => live.replace_property(node, symbol.slot, Some(made)),
             None => live.append_property(node, made),
         };
-        live.names.set_symbol(label, Symbol { property: made, slot });
+        live.names.set_symbol(label, Symbol { property: made, slot, node: 0 });
     }
     Ok(())
 }
@@ -119,10 +120,11 @@ pub(crate) fn find(live: &mut Live<'_>) {
     let Some(node) = live.symbols.filter(|_| live.names.has_labels()) else { return };
     if node.source == SourceId::BASE && live.list(node).is_empty() {
         let Live { sources, names, .. } = live;
-        return names.note_symbols(sources[0].properties(node.node));
+        names.note_symbols(sources[0].properties(node.node));
+        return ordered::resolve_symbols(live);
     }
     for (slot, property) in live.properties(node) {
         let name = live.names.get(live.property_at(property).name).to_vec();
-        live.names.note_symbol_set(&name, Symbol { property, slot });
+        live.names.note_symbol_set(&name, Symbol { property, slot, node: 0 });
     }
 }

@@ -41,7 +41,7 @@ pub use blob::Blob;
 pub use error::{Block, Error, ErrorKind};
 pub use header::{Header, LAST_COMPATIBLE_VERSION, MAGIC, OLDEST_VERSION, VERSION};
 pub use reservations::{MemoryReservation, MemoryReservations};
-pub use search::{find_byte, first_nul, same};
+pub use search::{find_byte, first_nul, same, unit_address};
 pub use strings::{StringsBlock, StringsOffset, is_string};
 pub use structure::{
     Properties, PropertiesBelow, Property, StructureBlock, StructureOffset, Tag, Token, Tokens, padded,

@@ -47,6 +47,22 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// The unit address in the name from `start` to `end` of `bytes`, as a number that grows with its length, then with its
+/// text. 0 where there is none, where it has more than eight bytes, or where less than nine bytes end with it.
+#[inline(always)]
+pub fn unit_address(bytes: &[u8], start: usize, end: usize) -> u64 {
+    const AT_SIGNS: u64 = u64::from_ne_bytes([b'@'; 8]);
+    let Some([before, tail @ ..]) = bytes.get(..end).and_then(<[u8]>::last_chunk::<9>) else { return 0 };
+    let tail = u64::from_be_bytes(*tail);
+    // The lowest bits are the last byte's: how many are behind the last `@`. What stands in front of the name is not its.
+    let found = nul_bits(tail ^ AT_SIGNS);
+    if found != 0 {
+        let bits = found.trailing_zeros() & !7;
+        return if start + (bits as usize) / 8 < end { tail & !(u64::MAX << bits) } else { 0 };
+    }
+    if *before == b'@' && start + 8 < end { tail } else { 0 }
+}
+
 /// Which of the eight bytes of a word in little-endian order is the first that is 0.
 #[inline(always)]
 pub fn first_nul(word: u64) -> Option<usize> {
@@ -68,7 +84,9 @@ pub(crate) fn nul_bits_of_word(word: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
     use std::vec;
+    use std::vec::Vec;
 
     use super::*;
 
@@ -103,5 +121,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn unit_addresses_are_in_order() {
+        let address = |name: &str| {
+            let text = format!("/a-bus@5/{name}");
+            unit_address(text.as_bytes(), 9, text.len())
+        };
+        let names = ["a@0", "long-name@9", "b@a", "c@10", "d@1f", "d@20", "uart@fe201000", "z@fe201001"];
+        let addresses: Vec<u64> = names.into_iter().map(address).collect();
+        assert!(addresses[0] > 0 && addresses.is_sorted_by(|one, other| one < other), "{addresses:x?}");
+        for name in ["none", "n", "", "a@", "a@123456789", "@"] {
+            assert_eq!(address(name), 0, "{name}");
+        }
+        assert_eq!(address("i2c@1"), address("spi@1"));
+        assert_eq!(unit_address(b"bus/a@1", 4, 9), 0);
     }
 }

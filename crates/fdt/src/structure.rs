@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::scan::{offset, words_of_name, words_of_value};
-use crate::search::{find_byte, nul_bits_of_word};
+use crate::search::{find_byte, nul_bits_of_word, unit_address};
 use crate::strings::{StringsOffset, is_string};
 use crate::tree::Node;
 
@@ -144,6 +144,17 @@ impl<'a> StructureBlock<'a> {
         tail.map_or(0, |tail| u64::from_ne_bytes(*tail))
     }
 
+    /// The unit address in a node's name, as [`unit_address`] gives it.
+    #[inline(always)]
+    pub fn unit_address(self, node: &Node) -> u64 {
+        let Some(last) = self.0.get(..node.body.index()).and_then(<[u8]>::last_chunk::<4>) else { return 0 };
+        // The first NUL is in the last word, which is more than padding.
+        let padding = 4 - (nul_bits_of_word(u32::from_le_bytes(*last)).trailing_zeros() >> 3);
+        // The tag stands in front of the name.
+        let start = node.begin.index() + Tag::SIZE as usize;
+        unit_address(self.0, start, node.body.index().saturating_sub(padding as usize))
+    }
+
     /// A node's name with its NUL and padding.
     #[inline]
     fn padded_name(self, node: &Node) -> &'a [u8] {
@@ -162,6 +173,14 @@ impl<'a> StructureBlock<'a> {
     #[inline]
     pub fn value(self, property: &Property) -> &'a [u8] {
         self.0.get(property.value()).unwrap_or_default()
+    }
+
+    /// The value of the property whose `FDT_PROP` stands at `at`.
+    #[inline]
+    pub fn value_at(self, at: StructureOffset) -> Option<&'a [u8]> {
+        let (header, behind) = self.0.get(at.index()..)?.split_first_chunk::<12>()?;
+        let [_, _, _, _, length @ .., _, _, _, _] = header;
+        behind.get(..u32::from_be_bytes(*length) as usize)
     }
 
     /// The properties of a node of the checked block, those in front of its first child.
