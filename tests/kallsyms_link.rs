@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kbt_testkit::require;
-use small_kernel::{CROSS, GENERATIONS, Generation, I386, Machine, Room, X86_64, has_tools};
+use small_kernel::{CROSS, GENERATIONS, Generation, I386, Machine, Room, X86_64, X86_64_PIE, has_tools};
 
 /// One link, its patch, and all that must hold of it.
 fn one_link(machine: Machine, generation: &Generation, options: &str) {
@@ -52,6 +52,8 @@ fn one_link_is_enough_in_every_layout() {
     for generation in &GENERATIONS {
         one_link(X86_64, generation, "");
         one_link(I386, generation, "");
+        // The linker makes _DYNAMIC and _GLOBAL_OFFSET_TABLE_.
+        one_link(X86_64_PIE, generation, "");
     }
     // CONFIG_RELOCATABLE.
     one_link(I386, &GENERATIONS[4], "--pc-relative");

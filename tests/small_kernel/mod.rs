@@ -31,6 +31,10 @@ pub const X86_64: Machine = Machine {
     text_address: "0xffffffff81000000",
 };
 
+/// As no kernel is linked today.
+pub const X86_64_PIE: Machine =
+    Machine { ld_options: &["-m", "elf_x86_64", "-pie", "-z", "notext"], ..X86_64 };
+
 pub const I386: Machine = Machine {
     name: "i386",
     as_options: &["--32"],
@@ -123,6 +127,9 @@ pub struct Room {
     pub machine: Machine,
 }
 
+/// What a position-independent kernel keeps.
+const DYNAMIC: &str =
+    ".dynamic : { *(.dynamic) *(.dynsym) *(.dynstr) *(.hash) *(.gnu.hash) *(.interp) *(.got) *(.got.plt) }\n";
 /// Symbols of each kind in the made kernel.
 const EACH: usize = 150;
 
@@ -241,6 +248,10 @@ impl Room {
 
     /// Read-only and written data share a section, so that the letters of the objects turn at the link.
     fn script(&self) -> String {
+        // A kernel of x86 says nothing of such sections.
+        let is_plain = matches!(self.machine.name, "x86_64" | "i386");
+        let is_plain = is_plain && !self.machine.ld_options.contains(&"-pie");
+        let dynamic = if is_plain { "" } else { DYNAMIC };
         format!(
             "jiffies = variable_alias;\n\
              SECTIONS {{\n\
@@ -250,7 +261,7 @@ impl Room {
              .rodata : {{ *(.rodata) *(.data.ro) . = ALIGN(16); }}\n\
              sorted : {{ __start_sorted = .; *(sorted) __stop_sorted = .; }}\n\
              .rela.dyn : {{ *(.rela*) }}\n\
-             .dynamic : {{ *(.dynamic) *(.dynsym) *(.dynstr) *(.hash) *(.gnu.hash) *(.interp) *(.got) *(.got.plt) }}\n\
+             {dynamic}\
              .data : {{ variable_alias = .; *(.data) PROVIDE(unused_alias = .); }}\n\
              .bss : {{ *(.bss) }}\n\
              _end = .;\n\

@@ -23,7 +23,8 @@ use crate::select::is_border;
 
 /// What ld makes where the link needs it, asked for by name or not.
 const MADE: [&[u8]; 3] = [b"_GLOBAL_OFFSET_TABLE_", b"_DYNAMIC", b"_PROCEDURE_LINKAGE_TABLE_"];
-/// `EM_386` and `EM_X86_64`, whose kernels have none of these: their linker scripts refuse such sections.
+/// `EM_386` and `EM_X86_64`, whose kernels have none of these: their linker scripts refuse such sections. One that says where
+/// `.dynamic` goes is made for `-pie`, and has the first two.
 const X86: [u16; 2] = [3, 62];
 /// `EM_S390`, `EM_ARM` and `EM_AARCH64`, for which ld names no table of procedures.
 const NO_PLT: [u16; 3] = [22, 40, 183];
@@ -203,9 +204,12 @@ impl<'a> Superset<'a> {
 /// What the linker may make for a machine: not what it has no name for, or what stands in a section that goes.
 fn made<'n>(machine: Option<u16>, script: &LinkerScript<'_>) -> impl Iterator<Item = &'n [u8]> + use<'n> {
     let is_one = move |machines: &[u16]| machine.is_some_and(|machine| machines.contains(&machine));
-    let is_dynamic = script.placement(b".dynamic") != Placement::Discarded;
+    let dynamic = script.placement(b".dynamic");
+    let is_dynamic = dynamic != Placement::Discarded;
+    let is_placed = matches!(dynamic, Placement::Output(_));
     MADE.into_iter().filter(move |name| match *name {
-        _ if is_one(&X86) => false,
+        b"_PROCEDURE_LINKAGE_TABLE_" if is_one(&X86) => false,
+        _ if is_one(&X86) => is_placed,
         b"_DYNAMIC" => is_dynamic,
         b"_PROCEDURE_LINKAGE_TABLE_" => !is_one(&NO_PLT),
         _ => true,

@@ -210,7 +210,10 @@ fn what_the_linker_makes_has_room() {
     // What is thrown away has no name; where it is not sure, it has.
     let thrown_away = "SECTIONS { /DISCARD/ : { *(.interp .dynamic) } }";
     assert_eq!(padded_for(S390, thrown_away).symbols, x86.symbols + 1);
+    let kept = "SECTIONS { .dynamic : { *(.dynamic) } }";
+    assert_eq!(padded_for(62, kept).symbols, x86.symbols + 2);
     let of_one_file = "SECTIONS { /DISCARD/ : { some.o(.dynamic) } }";
+    assert_eq!(padded_for(62, of_one_file).symbols, x86.symbols);
     assert_eq!(padded_for(S390, of_one_file).symbols, x86.symbols + 2);
 }
 
