@@ -18,6 +18,8 @@
 //! how many bytes it wanted and aborts, and the abort becomes the same exit code.
 //!
 //! To end at once leaves what SIGKILL leaves, for which the writers of files and the holders of tokens are made anyway.
+//!
+//! Beside that, [`prefer_large_pages`]: what a command works in may lie on pages that cost a five-hundredth of the faults.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::mem::MaybeUninit;
