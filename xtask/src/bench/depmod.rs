@@ -5,11 +5,11 @@
 //!
 //! What several threads may share is reading, decoding, and taking the facts out; `benches/depmod.rs --read` does only that.
 
+mod changed;
 pub mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bench::build;
@@ -53,9 +53,6 @@ const NOISE: f64 = 1.05;
 /// What two threads may leave of the part that they share.
 const OF_SHARED: f64 = 0.6;
 
-/// Of one module that changed, --incremental: seconds of a processor.
-const OF_ONE: f64 = 0.040;
-
 /// Peak memory: kmod's, and what each worker may add, in MiB.
 const MEMORY: u64 = 78;
 const OF_WORKER: u64 = 8;
@@ -90,34 +87,6 @@ impl Programs {
         [vec![text(&self.kbt)], words.map(ToOwned::to_owned).to_vec()].concat()
     }
 
-    /// Runs of --incremental, each after one module of 216 KiB, such as DKMS builds, was put in its own place again; or, if it
-    /// `differs`, another one in its place, with other aliases and other wants, and it again.
-    fn one_changed(&self, root: &Path, version: &str, rounds: usize, differs: bool) -> Result<Vec<Usage>> {
-        let mut words = self.kbt(root, version, 1);
-        words.insert(2, format!("--incremental={}", text(&root.join("cache"))));
-        let net = root.join("lib/modules").join(version).join("kernel/drivers/net");
-        let module = one_of(&net.join("wireguard"), "wireguard.ko")?;
-        let (own, new) = (root.join("own"), root.join("new"));
-        let copy = |from: &Path, to: &Path| {
-            fs::copy(from, to).map(drop).map_err(|error| files::cannot("copy", from, &error))
-        };
-        copy(&module, &own)?;
-        let contents = if differs { vec![one_of(&net, "gtp.ko")?, own] } else { vec![own] };
-        let mut usages = Vec::new();
-        // The first run fills the cache, the second sees what the first has written.
-        for (round, content) in contents.iter().cycle().enumerate().take(rounds.next_multiple_of(2) + 2) {
-            copy(content, &new)?;
-            files::rename(&new, &module)?;
-            // What changes within a tick of the clock is read again.
-            thread::sleep(Duration::from_millis(50));
-            let usage = measure(&words)?;
-            if round > 1 {
-                usages.push(usage);
-            }
-        }
-        Ok(usages)
-    }
-
     fn kmod(&self, program: &Path, root: &Path, version: &str) -> Vec<String> {
         [&text(program), "-b", &text(root), version].map(ToOwned::to_owned).to_vec()
     }
@@ -150,12 +119,6 @@ fn link_all(from: &Path, to: &Path) -> Result {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// The module of this name in a directory, however it is compressed.
-fn one_of(directory: &Path, name: &str) -> Result<PathBuf> {
-    let found = files::names(directory)?.into_iter().find(|other| other.starts_with(name));
-    Ok(directory.join(found.ok_or_else(|| format!("no {name} in {}", directory.display()))?))
 }
 
 /// The area. `--rounds N` makes it shorter or longer; `--quick` takes few rounds and counts nothing of compressed modules
@@ -201,7 +164,7 @@ fn tables(programs: &Programs, rounds: usize, counts_all: bool) -> Result<Vec<St
     ]);
     let mut walls =
         Table::new(&["modules", "1 thread, s", "2", "4", "8", "what they share, s", "limit of 2"]);
-    let mut changed = Table::new(&["modules", "one rewritten, s", "one differs, s", "limit"]);
+    let mut changed = changed::table();
     let mut costs = Table::new(&[
         "modules",
         "kbt, MiB",
@@ -225,29 +188,6 @@ fn tables(programs: &Programs, rounds: usize, counts_all: bool) -> Result<Vec<St
 }
 
 impl Programs {
-    /// One module that changed.
-    fn judge_changed(
-        &self,
-        format: &Format,
-        (root, version): (&Path, &str),
-        rounds: usize,
-        table: &mut Table,
-    ) -> Result<Vec<String>> {
-        let mut over = Vec::new();
-        let mut figures = Vec::new();
-        for (differs, what) in [(false, "was rewritten"), (true, "differs")] {
-            let one = median(&self.one_changed(root, version, rounds, differs)?);
-            if one > OF_ONE {
-                over.push(format!("{}: {one:.3} s where one module {what}", format.name));
-            }
-            figures.push(seconds(one));
-        }
-        let differs = figures.pop().unwrap_or_default();
-        let rewritten = figures.pop().unwrap_or_default();
-        table.row([format.name.to_owned(), rewritten, differs, seconds(OF_ONE)]);
-        Ok(over)
-    }
-
     /// Memory, and what valgrind counts.
     fn judge_costs(
         &self,
