@@ -14,6 +14,11 @@ use crate::report::{Failure, Report};
 /// Makes the links, after everything that can be told to be in their way was looked at.
 pub fn run(args: &InstallLinks, report: &mut Report) -> Result<(), Failure> {
     let names = names(&args.only)?;
+    if !args.directory.is_dir() {
+        let place = args.directory.display().to_string();
+        let failure = Failure::new("io", "there is no such directory").at_file(&place);
+        return Err(failure.hint(format!("make it first: mkdir -p {place}")));
+    }
     let target = match &args.target {
         Some(target) => target.clone(),
         None => this_program(&args.directory)?,

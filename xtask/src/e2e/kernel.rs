@@ -180,6 +180,9 @@ fn story(source: &Source, (machine, variant): (&Machine, Variant)) -> Result<Str
             .or(theirs.iter().find(|name| !ours.contains(name)));
         return Err(format!("the two kernels show other symbols, for one {only:?}"));
     }
+    if one.types != stock.types {
+        return Err(format!("{} bytes of types instead of {}", one.types, stock.types));
+    }
     if one.links.len() != variant.links() || stock.links.len() < 3 {
         return Err(format!("links {:?} instead of {:?}", one.links, stock.links));
     }

@@ -41,6 +41,8 @@ pub struct Linked {
     pub seconds: f64,
     /// Bytes of kallsyms_names.
     pub names: u64,
+    /// Bytes of the types (BTF), 0 where it has none. Their order is pahole's threads'.
+    pub types: usize,
     /// The directory with what boots and `System.map`.
     pub place: PathBuf,
 }
@@ -123,10 +125,22 @@ impl<'a> Build<'a> {
 
     /// With one link.
     pub fn one_link(&self) -> Result<Linked> {
+        let before = self.scripts()?;
         self.integration("on")?;
         let linked = self.linked("kbt");
         self.integration("off")?;
+        if self.scripts()? != before {
+            return Err(format!("{} is not as it was", self.tree.display()));
+        }
         linked
+    }
+
+    /// What the integration may touch: the names of the tree's scripts, and the one that links.
+    fn scripts(&self) -> Result<(Vec<String>, Vec<u8>)> {
+        let scripts = self.tree.join("scripts");
+        let link = scripts.join("link-vmlinux.sh");
+        let bytes = fs::read(&link).map_err(|error| cannot("read", &link, &error))?;
+        Ok((names(&scripts)?, bytes))
     }
 
     fn integration(&self, verb: &str) -> Result {
@@ -162,7 +176,20 @@ impl<'a> Build<'a> {
         let kernel = names(&self.directory)?.iter().any(|name| name == "vmlinux.unstripped");
         let kernel = self.directory.join(if kernel { "vmlinux.unstripped" } else { "vmlinux" });
         self.check_map(&kernel, &place.join("System.map"))?;
-        Ok(Linked { links, seconds, names: names_size(&kernel, self.machine.prefix)?, place })
+        let names = names_size(&kernel, self.machine.prefix)?;
+        Ok(Linked { links, seconds, names, types: self.types_size(&kernel)?, place })
+    }
+
+    fn types_size(&self, kernel: &Path) -> Result<usize> {
+        if !self.variant.btf {
+            return Ok(0);
+        }
+        let section = self.directory.join("checked.btf");
+        let mut objcopy = Command::new(format!("{}objcopy", self.machine.prefix));
+        objcopy.arg(format!("--dump-section=.BTF={}", section.display())).arg(kernel).arg("/dev/null");
+        run::output(&mut objcopy)?;
+        let types = fs::read(&section).map_err(|error| cannot("read", &section, &error))?;
+        if types.is_empty() { Err(format!("{} has no types", kernel.display())) } else { Ok(types.len()) }
     }
 
     /// System.map must be what nm and the tree's own filter make of the kernel, when all is done.
