@@ -84,6 +84,23 @@ fn the_room_is_tight() {
     }
 }
 
+/// Where a name stays away, the base has to fit behind the last offset, whatever the number of symbols.
+#[test]
+fn the_room_of_the_offsets_is_whole_words() {
+    let mut rooms = Vec::new();
+    for more in 0..2 {
+        let room = Room::new(X86_64);
+        room.objects(&GENERATIONS[3]);
+        room.assemble("more", &"\t.globl more\nmore:\n\t.long 1\n".repeat(more));
+        room.ok("kallsyms pad vmlinux.o more.o --lds vmlinux.lds --all-symbols --pad-file p -o k.o");
+        let record = String::from_utf8(room.bytes("p")).unwrap();
+        let size = record.split("slot kallsyms_offsets ").nth(1).unwrap().lines().next().unwrap();
+        rooms.push(size.parse::<u64>().unwrap());
+    }
+    // 4 bytes an offset: one of the two has an odd number.
+    assert!(rooms.iter().all(|size| size % 8 == 0), "{rooms:?}");
+}
+
 #[test]
 fn in_place_a_copy_and_another_file_are_the_same() {
     let room = Room::padded(X86_64, &GENERATIONS[4]);

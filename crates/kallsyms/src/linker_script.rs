@@ -338,8 +338,8 @@ fn is_number(expression: &[u8]) -> bool {
     words.peek().is_some() && words.all(|word| word.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// Whether an expression is `ABSOLUTE(...)`, alone or with one name or number added. Of others, such as those with `.`, only
-/// ld knows.
+/// Whether an expression is `ABSOLUTE(...)`, alone or with one number added. `ABSOLUTE(...) + name` is absolute for ld and in
+/// the name's section for ld.lld; of others, such as those with `.`, only ld knows.
 fn is_absolute(expression: &[u8]) -> bool {
     let Some(rest) = expression.strip_prefix(b"ABSOLUTE").map(<[u8]>::trim_ascii_start) else { return false };
     let mut depth = 0_usize;
@@ -355,7 +355,7 @@ fn is_absolute(expression: &[u8]) -> bool {
     let tail = tail.trim_ascii();
     let Some((b'+' | b'-', term)) = tail.split_first() else { return tail.is_empty() };
     let term = term.trim_ascii();
-    term != b"." && term.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte))
+    term.first().is_some_and(u8::is_ascii_digit) && term.iter().all(u8::is_ascii_alphanumeric)
 }
 
 #[cfg(test)]

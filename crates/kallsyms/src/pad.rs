@@ -134,6 +134,10 @@ fn slots(count: usize, bytes: usize, tokens: &TokenTable, layout: &Layout, slack
     let (count, slack) = (count as u64, u64::from(slack));
     let size = |array| match array {
         Array::Addresses => count * layout.word() as u64 + slack,
+        // With the bytes that the base's alignment costs anyway: `patch` writes the base behind the last offset, too.
+        Array::Offsets if layout.addresses.has_base() => {
+            (count * 4 + slack).next_multiple_of(layout.word() as u64)
+        }
         Array::Offsets => count * 4 + slack,
         Array::RelativeBase => layout.word() as u64,
         Array::NumSyms => 4,

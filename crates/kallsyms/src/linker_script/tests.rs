@@ -137,13 +137,14 @@ fn deep_parentheses_take_no_stack() {
 #[test]
 fn absolute_names() {
     let script = "a = ABSOLUTE(x - 1); b = ABSOLUTE (y) + z; c = 1 + ABSOLUTE(x); d = ABSOLUTEx; e = ABSOLUTE(1); e = .; \
-         f = ABSOLUTE(y) + (. - .); g = ABSOLUTE(0) ? . : x; h = ABSOLUTE(.) - y + .; i = ABSOLUTE(x) - .; j = ABSOLUTE((1));";
+         f = ABSOLUTE(y) + (. - .); g = ABSOLUTE(0) ? . : x; h = ABSOLUTE(.) - y + .; i = ABSOLUTE(x) - .; j = ABSOLUTE((1)); \
+         k = ABSOLUTE(x) + 0x10; l = ABSOLUTE(x) - x;";
     let script = LinkerScript::parse(script.as_bytes()).unwrap();
-    let names: Vec<&str> = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "x"]
+    let names: Vec<&str> = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "x"]
         .into_iter()
         .filter(|name| script.is_absolute(name.as_bytes()))
         .collect();
-    assert_eq!(names, ["a", "b", "j"]);
+    assert_eq!(names, ["a", "j", "k"]);
 }
 
 #[test]
