@@ -173,6 +173,24 @@ fn alignment_and_pages() {
     assert_eq!(room.read("o.img").len(), 4096);
 }
 
+/// No packer makes one, `kbt dtbo pack` neither; but who has one gets it back.
+#[test]
+fn an_image_without_entries_comes_back() {
+    let room = Room::new();
+    let image = [0xd7b7_ab1e_u32, 32, 32, 32, 0, 32, 2048, 0].map(u32::to_be_bytes);
+    room.write("a.img", image.as_flattened());
+    assert_eq!(room.kbt(&["dtbo", "unpack", "-q", "a.img", "d"]), Ended::quiet(""));
+    assert_eq!(pack(&room, "--manifest d/manifest.json -o b.img"), Ended::quiet(""));
+    assert!(room.read("b.img") == image.as_flattened());
+    room.write("empty.cfg", "");
+    let ended = pack(&room, "--config empty.cfg -o c.img");
+    let expected = "kbt: error: empty.cfg: line 0: the configuration names no file (at byte 0)\n  \
+                    hint: name at least one file, at the margin\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, expected));
+    assert_eq!(pack(&room, "-o c.img").code, 2);
+    assert!(!room.path("c.img").exists());
+}
+
 #[test]
 fn refusals_of_pack() {
     let room = Room::with_inputs();

@@ -101,6 +101,19 @@ fn a_symbol_that_leads_nowhere() {
 }
 
 #[test]
+fn a_symbol_that_is_no_path() {
+    let mut base = board();
+    base.node_mut("__symbols__").properties.push(("odd".into(), b"\0\0\0\x01".to_vec()));
+    refuses(
+        &write(&base.into()),
+        &write(&overlay(Target::label("odd"), Node::default()).finish()),
+        &[],
+        "kbt: error: over.dtbo: property 'odd': the symbol of label 'odd' is not a path (at byte 136)\n\
+         \x20 hint: the symbols do not fit the tree: build the base again with 'dtc -@'\n",
+    );
+}
+
+#[test]
 fn a_target_path_that_does_not_exist() {
     refuses_overlay(
         overlay(Target::path("/soc/spi@3000"), Node::default()),

@@ -1,5 +1,6 @@
 //! A system without memory for the run: one line and an exit code, whatever was being done, and nothing is half written.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Output};
 
@@ -75,4 +76,29 @@ fn no_memory_is_one_line_and_an_exit_code() {
         }
     }
     assert!(refused > 20, "only {refused} runs had too little");
+}
+
+#[test]
+fn overlays_that_do_not_fit_together_are_told_of() {
+    const SIZE: u32 = 24 << 20;
+    let scratch = tempfile::tempdir().unwrap();
+    // As much is read as the header states.
+    let tree = scratch.path().join("large.dtbo");
+    let header = [0xd00d_feed_u32, SIZE, 56, 56, 40, 17, 16, 0, 0, 0].map(u32::to_be_bytes);
+    fs::write(&tree, header.as_flattened()).unwrap();
+    fs::OpenOptions::new().write(true).open(&tree).unwrap().set_len(SIZE.into()).unwrap();
+    let out = scratch.path().join("out.dtb");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    command.args(["dto", "apply", "-o"]).arg(&out).args([&tree; 4]);
+    let least = least();
+    let told = |kib: usize| {
+        let output = within(kib, &command);
+        assert_eq!(output.status.code(), Some(1), "{kib} KiB: {}", output.status);
+        assert!(!out.exists());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let all: Vec<String> = (least..least + (208 << 10)).step_by(16 << 10).map(told).collect();
+    let wanted = "kbt: error: there is no memory for all of the overlays\n";
+    assert!(all.iter().any(|text| text == wanted), "{all:?}");
+    assert!(all.last().is_some_and(|text| text.contains("large.dtbo")), "{all:?}");
 }
