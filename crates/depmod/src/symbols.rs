@@ -24,6 +24,8 @@ impl Symbol<'_> {
     }
 }
 
+const NOBODYS: Symbol<'static> = Symbol { name: b"", crc: 0, owner: KERNEL };
+
 /// All symbols by their names; of two with one name the later counts.
 pub(crate) struct SymbolTable<'s> {
     symbols: Vec<Symbol<'s>>,
@@ -78,7 +80,7 @@ impl<'s> SymbolTable<'s> {
     }
 
     /// The modules' symbols in kmod's order: by bucket, then by name.
-    pub(crate) fn sorted(&self) -> Vec<Symbol<'s>> {
+    pub(crate) fn sorted(&self) -> Vec<&Symbol<'s>> {
         let symbols = self.symbols.iter().filter(|symbol| symbol.owner != KERNEL);
         let buckets: Vec<usize> =
             symbols.clone().map(|symbol| bucket(symbol.name, SYMBOL_BUCKETS) as usize).collect();
@@ -89,10 +91,10 @@ impl<'s> SymbolTable<'s> {
         }
         let mut start: usize = 0;
         places.iter_mut().for_each(|place| start += std::mem::replace(place, start));
-        let mut sorted = vec![Symbol { name: b"", crc: 0, owner: KERNEL }; buckets.len()];
+        let mut sorted = vec![&NOBODYS; buckets.len()];
         for (symbol, bucket) in symbols.zip(buckets) {
             let Some(place) = places.get_mut(bucket) else { continue };
-            sorted.get_mut(*place).into_iter().for_each(|place| *place = *symbol);
+            sorted.get_mut(*place).into_iter().for_each(|place| *place = symbol);
             *place += 1;
         }
         let mut start = 0;

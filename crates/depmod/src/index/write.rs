@@ -154,28 +154,29 @@ struct Writer<'w, 't> {
 
 impl<'t> Writer<'_, 't> {
     fn write(&self, layout: Layout) -> Result<Vec<u8>, WriteError> {
-        let sizes: Vec<usize> = self.nodes.iter().map(|node| self.size(node)).collect();
-        let total = HEADER + sizes.iter().sum::<usize>();
+        // One that does not fit makes the sum too large as well.
+        let size = |node| u32::try_from(self.size(node)).unwrap_or(u32::MAX);
+        let sizes: Vec<u32> = self.nodes.iter().map(size).collect();
+        let total = HEADER + sizes.iter().map(|size| *size as usize).sum::<usize>();
         if total > OFFSET as usize {
             return Err(WriteError::TooLarge);
         }
         let offsets = match layout {
-            Layout::PreOrder => pre_order(&sizes),
+            Layout::PreOrder => pre_order(sizes),
             Layout::PostOrder => self.post_order(&sizes),
         };
         let mut bytes = vec![0; total];
         put(&mut bytes, 0, MAGIC);
         put(&mut bytes, 4, VERSION);
         // Where each node's table of children begins, less the first child's byte.
-        let mut tables = vec![0_usize; self.nodes.len()];
+        let mut tables = vec![0_u32; self.nodes.len()];
         for (index, (node, &offset)) in self.nodes.iter().zip(&offsets).enumerate() {
             let slot = match tables.get(node.parent as usize) {
-                Some(&table) => table.wrapping_add(4 * usize::from(node.byte)),
+                Some(&table) => table.wrapping_add(4 * u32::from(node.byte)) as usize,
                 None => 8,
             };
-            // Below OFFSET, as all of the index.
-            put(&mut bytes, slot, u32::try_from(offset).unwrap_or_default() | flags(node));
-            let table = self.put_node(&mut bytes, offset, node);
+            put(&mut bytes, slot, offset | flags(node));
+            let table = self.put_node(&mut bytes, offset as usize, node);
             if let Some(place) = tables.get_mut(index) {
                 *place = table;
             }
@@ -203,7 +204,7 @@ impl<'t> Writer<'_, 't> {
     }
 
     /// Writes the node at its offset, but for its children's; says where the child of byte 0 would have its.
-    fn put_node(&self, bytes: &mut [u8], offset: usize, node: &Node) -> usize {
+    fn put_node(&self, bytes: &mut [u8], offset: usize, node: &Node) -> u32 {
         let mut at = offset;
         let prefix = self.prefix(node);
         if !prefix.is_empty() {
@@ -213,7 +214,7 @@ impl<'t> Writer<'_, 't> {
         if let Some((first, last)) = node.children {
             put_text(bytes, at, &[first, last]);
             // May wrap below 0; adding the byte of a child that is there brings it back.
-            table = (at + 2).wrapping_sub(4 * usize::from(first));
+            table = u32::try_from(at + 2).unwrap_or_default().wrapping_sub(4 * u32::from(first));
             at += 2 + 4 * (usize::from(last - first) + 1);
         }
         if node.values {
@@ -229,7 +230,7 @@ impl<'t> Writer<'_, 't> {
     }
 
     /// Offsets that put each node behind its children.
-    fn post_order(&self, sizes: &[usize]) -> Vec<usize> {
+    fn post_order(&self, sizes: &[u32]) -> Vec<u32> {
         let mut totals = sizes.to_vec();
         for (index, node) in self.nodes.iter().enumerate().skip(1).rev() {
             let total = totals.get(index).copied().unwrap_or_default();
@@ -238,12 +239,12 @@ impl<'t> Writer<'_, 't> {
             }
         }
         // Where the next subtree below each node begins.
-        let mut next = vec![HEADER; self.nodes.len()];
+        let mut next = vec![first(); self.nodes.len()];
         let mut offsets = Vec::with_capacity(sizes.len());
         for (index, ((node, size), total)) in self.nodes.iter().zip(sizes).zip(&totals).enumerate() {
             let start = match next.get_mut(node.parent as usize) {
                 Some(next) => std::mem::replace(next, *next + total),
-                None => HEADER,
+                None => first(),
             };
             if let Some(next) = next.get_mut(index) {
                 *next = start;
@@ -254,10 +255,16 @@ impl<'t> Writer<'_, 't> {
     }
 }
 
-/// Offsets that put each node in front of its children.
-fn pre_order(sizes: &[usize]) -> Vec<usize> {
-    let starts = sizes.iter().scan(HEADER, |next, size| Some(std::mem::replace(next, *next + size)));
-    starts.collect()
+/// The offset of the first node.
+fn first() -> u32 {
+    u32::try_from(HEADER).unwrap_or_default()
+}
+
+/// Offsets that put each node in front of its children, in the place of their sizes.
+fn pre_order(mut sizes: Vec<u32>) -> Vec<u32> {
+    let mut next = first();
+    sizes.iter_mut().for_each(|size| next += std::mem::replace(size, next));
+    sizes
 }
 
 fn flags(node: &Node) -> u32 {

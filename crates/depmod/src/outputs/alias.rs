@@ -19,7 +19,7 @@ pub(super) fn text(join: &Join<'_>) -> Vec<u8> {
 struct Keys<'j> {
     text: Vec<u8>,
     /// Of each key its end in `text` and its module.
-    ends: Vec<(usize, u32)>,
+    ends: Vec<(u32, u32)>,
     /// Aliases with a bracket that has no partner, and how many keys come before each.
     unmatched: Vec<(usize, &'j [u8])>,
 }
@@ -32,7 +32,8 @@ impl<'j> Keys<'j> {
                 match normalize_alias(alias) {
                     Some(normal) => {
                         keys.text.extend_from_slice(&normal);
-                        keys.ends.push((keys.text.len(), module));
+                        // More than that no index addresses.
+                        keys.ends.push((u32::try_from(keys.text.len()).unwrap_or(u32::MAX), module));
                     }
                     None => keys.unmatched.push((keys.ends.len(), alias)),
                 }
@@ -45,8 +46,9 @@ impl<'j> Keys<'j> {
         index.reserve(self.ends.len());
         let mut start = 0;
         for &(end, module) in &self.ends {
-            index.insert(self.text.get(start..end).unwrap_or_default(), join.name(module), module);
-            start = end;
+            let key = self.text.get(start..end as usize).unwrap_or_default();
+            index.insert(key, join.name(module), module);
+            start = end as usize;
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::index::IndexBuilder;
 use crate::message::Messages;
 use crate::symbols::Symbol;
 
-pub(super) fn text(join: &Join<'_>, symbols: &[Symbol<'_>]) -> Vec<u8> {
+pub(super) fn text(join: &Join<'_>, symbols: &[&Symbol<'_>]) -> Vec<u8> {
     let mut text = b"# Aliases for symbols, used by symbol_request().\n".to_vec();
     for symbol in symbols {
         let owner = symbol.owner().map(|owner| join.name(owner)).unwrap_or_default();
@@ -16,7 +16,7 @@ pub(super) fn text(join: &Join<'_>, symbols: &[Symbol<'_>]) -> Vec<u8> {
 
 pub(super) fn index(
     join: &Join<'_>,
-    symbols: &[Symbol<'_>],
+    symbols: &[&Symbol<'_>],
     messages: &mut Messages,
 ) -> Result<Vec<u8>, Failed> {
     let mut keys = Vec::new();
