@@ -24,7 +24,7 @@ enum Change {
     /// macvlan does, which exports symbols, and it again.
     Exports,
     /// It stands in the place of mii, whose symbols dozens of others want, and that again. (What a large module costs in xz is
-    /// its decoding: mac80211 passes the limit by that alone.)
+    /// its decoding: mac80211 takes half of the limit for that.)
     Provider,
     /// A copy of it comes, and goes.
     MoreOrLess,
