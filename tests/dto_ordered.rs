@@ -134,3 +134,27 @@ fn symbols_that_are_no_absolute_paths_change_nothing() {
     let first = "/bus/device@0";
     assert_eq!(paths, [first, "/bus", "/", "/", "/bus/device@1", "/bus/device@1", "/bus/device@2", first]);
 }
+
+/// Symbols that start with an alias lead where the alias does, even if the root node has a child of its name.
+#[test]
+fn an_alias_is_no_name_of_a_bus() {
+    let names: Vec<String> = (16..76).map(|n| format!("uart@{n:x}")).collect();
+    let bus = |name: &str| Node::new(name).children(names.iter().map(|name| Node::new(name.clone())));
+    let aliases = Node::new("aliases").text("bus", "/other");
+    let all: Vec<usize> = (0..names.len()).collect();
+    // All of them, and some between absolute paths.
+    for every in [1, 2, 7] {
+        let start = |n: usize| if n.is_multiple_of(every) { "" } else { "/" };
+        let symbols = all.iter().fold(Node::new("__symbols__"), |symbols, &n| {
+            symbols.text(&format!("label{n}"), &format!("{}bus/{}", start(n), names[n]))
+        });
+        let root = Node::new("").children([aliases.clone(), bus("bus"), bus("other"), symbols]);
+        let merged = kbt_dto::apply(&write(&root.into()), &[&overlay(&all)], &Options::default()).unwrap();
+        let root = read(&merged.bytes).unwrap().root;
+        for &n in &all {
+            let (there, elsewhere) = if start(n) == "/" { ("/bus", "/other") } else { ("/other", "/bus") };
+            let wanted = |bus: &str| root.at(bus).unwrap().children[n].property_cell("wanted");
+            assert_eq!((wanted(there), wanted(elsewhere)), (Some(cell(n)), None), "{every}: {}", names[n]);
+        }
+    }
+}

@@ -12,7 +12,7 @@ use kbt_fdt::{NodeIndex, Property, find_byte, same, unit_address};
 use crate::fixups::path_in;
 use crate::links::Change;
 use crate::live::Live;
-use crate::paths::resolve_absolute;
+use crate::paths::{LONGEST_PATH, resolve_absolute};
 use crate::source::{NodeId, Source, SourceId};
 
 /// Finds the nodes that the wanted symbols of the base lead to, as far as they are in order.
@@ -37,7 +37,7 @@ pub(crate) fn resolve_symbols(live: &mut Live<'_>) {
 
 /// Where the last path led.
 struct Walk<'p> {
-    /// The last path up to its last slash.
+    /// The last path up to its last slash; nothing where that is not absolute.
     above: &'p [u8],
     /// Whether the node there was looked at.
     opened: bool,
@@ -64,10 +64,11 @@ impl<'p> Walk<'p> {
     fn resolve(&mut self, live: &mut Live<'_>, path: &'p [u8], at: usize) -> Option<NodeIndex> {
         let (start, name) = path.split_at_checked(self.above.len()).unwrap_or_default();
         let goes_on = !start.is_empty() && same(start, self.above);
-        if !goes_on || name.is_empty() || find_byte(name, b'/').is_some() {
+        if !goes_on || name.is_empty() || path.len() > LONGEST_PATH || find_byte(name, b'/').is_some() {
             self.leave(live);
-            let end = path.iter().rposition(|&byte| byte == b'/')?;
-            (self.above, self.opened) = (&path[..=end], false);
+            // What starts with an alias is never gone on from.
+            let end = path.iter().rposition(|&byte| byte == b'/').filter(|_| path.starts_with(b"/"));
+            (self.above, self.opened) = (end.map_or(&[][..], |end| &path[..=end]), false);
             return None;
         }
         // A second path to a child of the same node: there will be more.

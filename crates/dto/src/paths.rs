@@ -6,7 +6,7 @@ use crate::live::Live;
 use crate::source::NodeId;
 
 /// Longer paths, in bytes, lead nowhere: one label or alias of a byte may stand for a path again and again.
-const LONGEST_PATH: usize = 1 << 16;
+pub(crate) const LONGEST_PATH: usize = 1 << 16;
 
 /// The node at an absolute path; `/` is the root node.
 pub(crate) fn resolve_absolute(live: &mut Live<'_>, path: &[u8]) -> Option<NodeId> {
