@@ -14,6 +14,7 @@ mod inputs;
 mod jobserver;
 mod kallsyms;
 mod matrix;
+mod memory;
 mod module_file;
 mod modules_dir;
 mod multicall;

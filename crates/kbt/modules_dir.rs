@@ -3,13 +3,8 @@
 //! **Idea.** Each directory's entries are read at once into one list for all that are open, then worked on one by one; a
 //! directory among them is gone into at once. That is the order in which kmod's recursion meets them.
 //!
-//! A directory whose entries an earlier walk has read, and that has the same state, is opened as a place only (`O_PATH`) and
-//! not read.
-//!
 //! **Limits.** A link that leads back to a directory above is not followed (kmod follows it until it runs out of
 //! descriptors). An open directory is a descriptor, so the depth is what the process may have of them.
-
-mod entries;
 
 use std::ffi::CStr;
 use std::io;
@@ -17,15 +12,14 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use kbt_depmod::{Messages, has_module_extension};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use crate::input;
 use crate::report::Failure;
-use entries::Entries;
-pub use entries::Listings;
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+/// Bytes of directory entries that are asked for at once.
+const ENTRIES: usize = 32 << 10;
 
 /// How a directory is gone through.
 pub struct Walk<'w> {
@@ -35,8 +29,6 @@ pub struct Walk<'w> {
     pub by_name: bool,
     /// Ask for the status of every file that is named like a module.
     pub status: bool,
-    /// Directories that need not be read again.
-    pub listings: Option<&'w dyn Listings>,
 }
 
 /// A regular file that was met.
@@ -49,14 +41,23 @@ pub struct Met<'m> {
     pub status: Option<Stat>,
 }
 
-/// A directory that is gone through.
+/// An open directory.
 struct Open {
     directory: OwnedFd,
     /// How long its path is, with the slash.
     path: usize,
-    /// Its entries that are left, in `Entries`, and where its part of those begins.
+    /// Its entries that are left, in `Entries::list`, and where its part of that begins.
     next: usize,
     start: usize,
+}
+
+/// The entries of all open directories.
+#[derive(Default)]
+struct Entries {
+    names: Vec<u8>,
+    /// Where each name begins (it ends with a NUL), and of what kind it is.
+    list: Vec<(usize, FileType)>,
+    buffer: Vec<u8>,
 }
 
 impl Walk<'_> {
@@ -74,10 +75,10 @@ impl Walk<'_> {
         let directory = open_directory(CWD, &c_string(root)?)?;
         let mut path = [root, b"/"].concat();
         let mut entries = Entries::default();
-        let mut open = vec![self.read(directory, None, &path, &mut entries, messages)];
+        let mut open = vec![self.read(directory, path.len(), &path, &mut entries, messages)];
         while let Some(here) = open.last_mut() {
-            let Some((name, kind)) = entries.get(here.next) else {
-                entries.close(here.start);
+            let Some(&(name, kind)) = entries.list.get(here.next) else {
+                entries.close(here);
                 open.pop();
                 continue;
             };
@@ -89,10 +90,10 @@ impl Walk<'_> {
                 continue;
             };
             if kind == FileType::Directory {
-                if let Some(below) =
-                    self.enter(&open, (name, status.as_ref()), &mut path, &mut entries, messages)
-                {
-                    open.push(below);
+                let below = self.enter(&open, entries.name(name), status.as_ref(), &path, messages);
+                if let Some(below) = below {
+                    path.push(b'/');
+                    open.push(self.read(below, path.len(), &path, &mut entries, messages));
                 }
                 continue;
             }
@@ -104,31 +105,23 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads the entries of a directory that was opened; where its status is given they may be learnt.
+    /// Reads the entries of a directory that was opened.
     fn read(
         &self,
         directory: OwnedFd,
-        status: Option<Stat>,
+        path_length: usize,
         path: &[u8],
         entries: &mut Entries,
         messages: &mut Messages,
     ) -> Open {
-        let start = entries.len();
-        let mut raw = status.map(|_| Vec::new());
-        let done = entries.read(&directory, self.skip, raw.as_mut());
-        if let Err(error) = done {
+        let start = entries.list.len();
+        if let Err(error) = entries.read(&directory, self.skip) {
             messages.tell(kbt_depmod::Level::Error, &[b"cannot read ", path, b": ", text(error).as_bytes()]);
-        } else if let (Some(listings), Some(status), Some(raw)) = (self.listings, &status, raw) {
-            listings.learn(path.strip_suffix(b"/").unwrap_or(path), status, raw);
         }
-        self.opened(directory, path, start, entries)
-    }
-
-    fn opened(&self, directory: OwnedFd, path: &[u8], start: usize, entries: &mut Entries) -> Open {
         if self.by_name {
             entries.sort(start);
         }
-        Open { directory, path: path.len(), next: start, start }
+        Open { directory, path: path_length, next: start, start }
     }
 
     /// What an entry is: a regular file or a directory, or nothing that matters.
@@ -163,15 +156,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Enters a directory below the last one; `path` is its own and gets a slash. One with a status was met behind a link.
+    /// Opens a directory below the last open one. One with a status was met behind a link.
     fn enter(
         &self,
         open: &[Open],
-        (name, status): (usize, Option<&Stat>),
-        path: &mut Vec<u8>,
-        entries: &mut Entries,
+        name: &CStr,
+        status: Option<&Stat>,
+        path: &[u8],
         messages: &mut Messages,
-    ) -> Option<Open> {
+    ) -> Option<OwnedFd> {
         let same = |status: &Stat| {
             open.iter()
                 .filter_map(|above| fstat(&above.directory).ok())
@@ -181,24 +174,8 @@ impl Walk<'_> {
             tell(messages, &[path, b" leads back to a directory above it; it is not followed"]);
             return None;
         }
-        let above = open.last()?.directory.as_fd();
-        let name = entries.name(name);
-        if let Some(listings) = self.listings
-            && let Ok(directory) = openat(above, name, OFlags::PATH | DIRECTORY, Mode::empty())
-            && let Ok(status) = fstat(&directory)
-            && let Some(known) = listings.entries(path, &status)
-        {
-            let start = entries.len();
-            entries.take(known, self.skip);
-            path.push(b'/');
-            return Some(self.opened(directory, path, start, entries));
-        }
-        match open_directory(above, name) {
-            Ok(directory) => {
-                path.push(b'/');
-                let status = self.listings.and_then(|_| fstat(&directory).ok());
-                Some(self.read(directory, status, path, entries, messages))
-            }
+        match open_directory(open.last()?.directory.as_fd(), name) {
+            Ok(directory) => Some(directory),
             Err(error) => {
                 tell(messages, &[b"openat(", path, b"): ", text(error).as_bytes()]);
                 None
@@ -207,8 +184,47 @@ impl Walk<'_> {
     }
 }
 
+impl Entries {
+    fn read(&mut self, directory: &OwnedFd, skip: &dyn Fn(&[u8]) -> bool) -> Result<(), Errno> {
+        self.buffer.reserve(ENTRIES);
+        let mut raw = RawDir::new(directory, self.buffer.spare_capacity_mut());
+        while let Some(entry) = raw.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") || skip(name.to_bytes()) {
+                continue;
+            }
+            self.list.push((self.names.len(), entry.file_type()));
+            self.names.extend_from_slice(name.to_bytes_with_nul());
+        }
+        Ok(())
+    }
+
+    fn sort(&mut self, start: usize) {
+        let names = &self.names;
+        if let Some(list) = self.list.get_mut(start..) {
+            list.sort_unstable_by_key(|&(name, _)| name_at(names, name));
+        }
+    }
+
+    fn name(&self, at: usize) -> &CStr {
+        name_at(&self.names, at)
+    }
+
+    /// Forgets the entries of the directory that was opened last.
+    fn close(&mut self, open: &Open) {
+        let names = self.list.get(open.start..).unwrap_or_default().iter().map(|&(name, _)| name).min();
+        self.names.truncate(names.unwrap_or(self.names.len()));
+        self.list.truncate(open.start);
+    }
+}
+
+fn name_at(names: &[u8], at: usize) -> &CStr {
+    CStr::from_bytes_until_nul(names.get(at..).unwrap_or_default()).unwrap_or_default()
+}
+
 fn open_directory(above: impl std::os::fd::AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    openat(above, name, OFlags::RDONLY | DIRECTORY, Mode::empty())
+    openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn c_string(path: &[u8]) -> io::Result<std::ffi::CString> {
@@ -242,87 +258,4 @@ pub fn read_beside(directory: &[u8], name: &str) -> Result<Result<Vec<u8>, Vec<u
         }
     };
     input::read_opened(file).map(Ok).map_err(|error| Failure::io("read", path.display(), &error))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::collections::HashMap;
-    use std::fs;
-    use std::os::unix::ffi::OsStrExt as _;
-
-    use super::*;
-
-    /// A time of change, and entries.
-    type Learnt = ((i64, u64), &'static [u8]);
-
-    /// Believes every directory of the same time of change.
-    #[derive(Default)]
-    struct Memory {
-        learnt: RefCell<HashMap<Vec<u8>, Learnt>>,
-        used: RefCell<Vec<Vec<u8>>>,
-    }
-
-    impl Listings for Memory {
-        fn entries(&self, path: &[u8], status: &Stat) -> Option<&[u8]> {
-            let learnt = self.learnt.borrow();
-            let (changed, entries) = learnt.get(path)?;
-            self.used.borrow_mut().push(path.to_vec());
-            (*changed == (status.st_ctime, status.st_ctime_nsec)).then_some(*entries)
-        }
-
-        fn learn(&self, path: &[u8], status: &Stat, entries: Vec<u8>) {
-            let changed = (status.st_ctime, status.st_ctime_nsec);
-            self.learnt.borrow_mut().insert(path.to_vec(), (changed, entries.leak()));
-        }
-    }
-
-    fn visited(root: &std::path::Path, by_name: bool, listings: Option<&dyn Listings>) -> Vec<String> {
-        let walk = Walk { skip: &|name| name == b"skipped", by_name, status: true, listings };
-        let (mut visited, mut messages) = (Vec::new(), Messages::default());
-        let done = walk.run(root.as_os_str().as_bytes(), &mut messages, |met, _| {
-            let size = met.status.map(|status| status.st_size);
-            visited.push(format!("{} {} {size:?}", met.path.escape_ascii(), met.name.escape_ascii()));
-            ControlFlow::Continue(())
-        });
-        done.unwrap();
-        let told = messages.iter().map(|(_, text)| text.escape_ascii().to_string());
-        visited.extend(told.collect::<Vec<_>>());
-        visited
-    }
-
-    #[test]
-    fn what_was_read_before_is_met_in_the_same_order() {
-        let room = tempfile::tempdir().unwrap();
-        let root = room.path().join("root");
-        let deep = "d".repeat(250);
-        let deep = format!("kernel/{deep}/{deep}/{deep}/{deep}/{deep}");
-        for directory in ["kernel/a", "kernel/b/c", "skipped/x", "kernel/skipped", &deep] {
-            fs::create_dir_all(root.join(directory)).unwrap();
-            for name in ["m.ko", "n.ko.xz", "text"] {
-                fs::write(root.join(directory).join(name), directory).unwrap();
-            }
-        }
-        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, root.join(name)).unwrap();
-        link("../../elsewhere", "kernel/link");
-        link("nowhere", "kernel/dangling.ko");
-        link("..", "kernel/a/loop");
-        link("b/c/m.ko", "kernel/file.ko");
-        fs::create_dir(room.path().join("elsewhere")).unwrap();
-        fs::write(room.path().join("elsewhere/e.ko"), "").unwrap();
-        for by_name in [false, true] {
-            let memory = Memory::default();
-            let plain = visited(&root, by_name, None);
-            assert!(plain.len() > 10, "{plain:?}");
-            assert_eq!(visited(&root, by_name, Some(&memory)), plain);
-            assert!(memory.used.borrow().is_empty());
-            assert_eq!(visited(&root, by_name, Some(&memory)), plain);
-            assert!(memory.used.borrow().len() >= 7);
-            fs::write(root.join("kernel/b/c").join(format!("{by_name}.ko")), "new").unwrap();
-            fs::write(root.join("kernel/a/m.ko"), "another size").unwrap();
-            let changed = visited(&root, by_name, None);
-            assert_ne!(changed, plain);
-            assert_eq!(visited(&root, by_name, Some(&memory)), changed);
-        }
-    }
 }

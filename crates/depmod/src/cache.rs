@@ -8,7 +8,6 @@
 //! - the known files: a count, then of each its number (4), two checksums (16 each) and its identity;
 //! - the resolution: how many symbols there are, how many modules; of each module the checksums of what it exports and of
 //!   what it wants (16 each) and where its list ends (4); the lists, 4 a module in them; how long the names are; the names;
-//! - the listings of directories: a count, of each two lengths, path and entries behind theirs, and its identity;
 //! - how many entries there are, then of each a record: where its path ends among the paths, where each of its pieces ends
 //!   in its region (4 each), the file's identity (device, inode, size, modified and changed as seconds and nanoseconds; 7
 //!   times 8), the content's checksum (16), those of its facts (16 each);
@@ -29,13 +28,12 @@ use hashbrown::HashTable;
 
 use crate::digest::Digest;
 use crate::facts::{Checksums, Facts, KINDS, Kind};
-use crate::listing::{self, Listing};
 use crate::outputs::Output;
 use crate::resolution::Resolution;
 use crate::wants::WantHasher;
 
 /// To be changed with the layout, that of [`Facts`], what a reader takes out of a module, or how files are made of it.
-const MAGIC: [u8; 8] = *b"KBTDEP03";
+const MAGIC: [u8; 8] = *b"KBTDEP04";
 
 /// Bytes at the front of a cache, which tell it from every other and how long its index is.
 pub const CACHE_HEAD: usize = MAGIC.len() + 16 + 8;
@@ -114,7 +112,6 @@ pub struct Cache<'c> {
     regions: [Region; REGIONS],
     known: Vec<KnownFile>,
     resolution: Resolution,
-    listings: Vec<Listing<'c>>,
     records: &'c [[u8; RECORD]],
     paths: &'c [u8],
     /// Made when it is first asked.
@@ -151,20 +148,10 @@ impl<'c> Cache<'c> {
         let count = rest.length()?;
         let known = (0..count).map(|_| rest.known()).collect::<Option<_>>()?;
         let resolution = Resolution::take(&mut rest)?;
-        let listings = listing::take(&mut rest)?;
         let count = rest.length()?;
         let records = rest.bytes(count.checked_mul(RECORD)?)?.as_chunks().0;
         let (by_path, seed) = (OnceCell::new(), RandomState::default());
-        (start == size).then_some(Self {
-            regions,
-            known,
-            resolution,
-            listings,
-            records,
-            paths: rest.0,
-            by_path,
-            seed,
-        })
+        (start == size).then_some(Self { regions, known, resolution, records, paths: rest.0, by_path, seed })
     }
 
     /// Where the pieces of one kind lie.
@@ -234,11 +221,6 @@ impl<'c> Cache<'c> {
         &self.resolution
     }
 
-    /// The directories that are known.
-    pub fn listings(&self) -> &[Listing<'c>] {
-        &self.listings
-    }
-
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.records.len()
@@ -255,7 +237,6 @@ pub fn write_cache(
     purpose: &[u8],
     known: &[KnownFile],
     resolution: &Resolution,
-    listings: &[Listing<'_>],
     entries: &[(CacheEntry<'_>, Facts<'_>)],
 ) -> Option<Vec<u8>> {
     let mut index = Vec::with_capacity(entries.len() * (RECORD + 20 + 100) + 1024);
@@ -279,7 +260,6 @@ pub fn write_cache(
         put_identity(&mut index, &file.identity);
     }
     resolution.put(&mut index)?;
-    listing::put(&mut index, listings)?;
     put_entries(&mut index, entries)?;
     let mut bytes = Vec::with_capacity(CACHE_HEAD + index.len() + regions.len());
     bytes.extend(MAGIC);
@@ -315,7 +295,7 @@ fn put_entries(index: &mut Vec<u8>, entries: &[(CacheEntry<'_>, Facts<'_>)]) -> 
     Some(())
 }
 
-pub(crate) fn put_identity(index: &mut Vec<u8>, identity: &FileIdentity) {
+fn put_identity(index: &mut Vec<u8>, identity: &FileIdentity) {
     let FileIdentity { device, inode, size, modified, changed } = *identity;
     let (modified, changed) =
         ((modified.0.cast_unsigned(), modified.1), (changed.0.cast_unsigned(), changed.1));
@@ -355,7 +335,7 @@ impl<'c> Rest<'c> {
         Some(u128::from_le_bytes(*self.bytes(16)?.first_chunk()?))
     }
 
-    pub(crate) fn identity(&mut self) -> Option<FileIdentity> {
+    fn identity(&mut self) -> Option<FileIdentity> {
         Some(FileIdentity {
             device: self.u64()?,
             inode: self.u64()?,
@@ -387,9 +367,6 @@ mod tests {
         identity: FileIdentity { device: 9, inode: 8, size: 7, modified: (6, 5), changed: (4, 3) },
     };
 
-    const LISTING: Listing<'static> =
-        Listing { path: b"/d", identity: KNOWN.identity, entries: b"fa.ko\0db\0" };
-
     fn sample() -> Vec<u8> {
         let mut builder = FactsBuilder::new();
         builder.push_alias(b"x");
@@ -401,7 +378,7 @@ mod tests {
         let entry = CacheEntry { path: b"/a.ko", identity, content: 8, checksums: facts.view().checksums() };
         let other = CacheEntry { path: b"/b.ko", checksums: other_facts.view().checksums(), ..entry };
         let entries = [(entry, facts.view()), (other, other_facts.view())];
-        write_cache(b"me", &[KNOWN], &resolution(), &[LISTING], &entries).unwrap()
+        write_cache(b"me", &[KNOWN], &resolution(), &entries).unwrap()
     }
 
     fn resolution() -> Resolution {
@@ -426,7 +403,6 @@ mod tests {
         assert_eq!(cache.len(), 2);
         assert_eq!(cache.known(), [KNOWN]);
         assert_eq!(*cache.resolution(), resolution());
-        assert_eq!(cache.listings(), [LISTING]);
         for hint in 0..3 {
             assert_eq!(cache.find(b"/a.ko", hint), Some(0));
             assert_eq!(cache.find(b"/b.ko", hint), Some(1));

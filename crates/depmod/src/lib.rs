@@ -46,7 +46,6 @@ mod hash;
 mod index;
 mod kernel;
 mod lines;
-mod listing;
 mod message;
 mod modules;
 mod name_hash;
@@ -73,7 +72,6 @@ pub use index::{
     Duplicate, Entries, Entry, Index, IndexBuilder, Layout, ReadError as IndexError, WriteError,
 };
 pub use kernel::KernelSymbols;
-pub use listing::Listing;
 pub use message::{Level, Messages};
 pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
 pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};

@@ -11,7 +11,8 @@ use crate::input;
 use crate::inputs::Inputs;
 use crate::kallsyms::kernel_file::KernelFile;
 use crate::kallsyms::plan::Plan;
-use crate::kallsyms::{keep_memory, read_text, refusal};
+use crate::kallsyms::{read_text, refusal};
+use crate::memory::keep_memory;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 

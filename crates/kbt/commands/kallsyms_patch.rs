@@ -14,8 +14,8 @@ use crate::depfile;
 use crate::in_place::{Change, InPlace, Recovery, stale};
 use crate::input;
 use crate::inputs::Inputs;
-use crate::kallsyms::keep_memory;
 use crate::kallsyms::kernel_file::KernelFile;
+use crate::memory::keep_memory;
 use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report};
 

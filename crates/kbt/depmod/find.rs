@@ -10,7 +10,7 @@ use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, base_name, h
 use super::log::Log;
 use super::settings::{Settings, current_directory};
 use super::{Stop, config_files, incremental};
-use crate::modules_dir::{Listings, Walk, read_beside, text};
+use crate::modules_dir::{Walk, read_beside, text};
 use crate::report::Failure;
 
 /// Bytes of the longest path that kmod takes, with its NUL: C's `PATH_MAX`.
@@ -26,13 +26,8 @@ pub struct Found {
     pub identities: Vec<FileIdentity>,
 }
 
-/// The modules of the settings' directory, or those that are named; with `listings`, which spare it the reading of
-/// directories, also the state of each file.
-pub fn modules(
-    settings: &Settings,
-    listings: Option<&dyn Listings>,
-    log: &mut Log<'_>,
-) -> Result<Found, Stop> {
+/// The modules of the settings' directory, or those that are named; the state of files only if it `looks` at them.
+pub fn modules(settings: &Settings, looks: bool, log: &mut Log<'_>) -> Result<Found, Stop> {
     let mut modules = Modules::new(&settings.directory);
     let mut identities = Vec::new();
     let mut files = Vec::new();
@@ -41,8 +36,7 @@ pub fn modules(
         None => {
             let config;
             (config, files) = config_files::load(&settings.config, &settings.version, log);
-            let looks = listings.map(|listings| (listings, &mut identities));
-            search(settings, &config, &mut modules, looks, log)?;
+            search(settings, &config, &mut modules, looks.then_some(&mut identities), log)?;
         }
     }
     if modules.len() > MAX_MODULES {
@@ -67,16 +61,11 @@ fn search(
     settings: &Settings,
     config: &Config,
     modules: &mut Modules,
-    looks: Option<(&dyn Listings, &mut Vec<FileIdentity>)>,
+    mut identities: Option<&mut Vec<FileIdentity>>,
     log: &mut Log<'_>,
 ) -> Result<(), Stop> {
-    let (listings, mut identities) = looks.unzip();
-    let walk = Walk {
-        skip: &|name| config.excludes(name),
-        by_name: settings.by_name,
-        status: identities.is_some(),
-        listings,
-    };
+    let walk =
+        Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: identities.is_some() };
     let here = [current_directory()?.as_slice(), b"/"].concat();
     let mut add = |root: &[u8], log: &mut Log<'_>| {
         // The directory of an external module may be relative; the module's path is not.

@@ -24,11 +24,12 @@ use kbt_depmod::{Built, Level, Options, Output, Outputs, build};
 
 use crate::args::depmod::{Compat, Depmod};
 use crate::inputs::Inputs;
-use crate::modules_dir::{Listings, read_beside};
+use crate::memory::keep_memory;
+use crate::modules_dir::read_beside;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 use find::Found;
-use incremental::{Directories, Gathered, Incremental, Kept, Plan};
+use incremental::{Gathered, Incremental, Plan};
 use log::Log;
 use settings::{KernelFile, Settings};
 
@@ -70,9 +71,11 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     }
     let kernel = KernelFile::read(args, log)?;
     let incremental = Incremental::wanted(args, &settings, log);
-    let kept = incremental.as_ref().map(|incremental| (incremental, incremental.kept()));
-    let directories = kept.as_ref().map(|(incremental, kept)| Directories::new(incremental, kept));
-    let found = find::modules(&settings, directories.as_ref().map(|it| it as &dyn Listings), log)?;
+    if incremental.is_some() {
+        // Only here: a full run is held to kmod's memory.
+        keep_memory();
+    }
+    let found = find::modules(&settings, incremental.is_some(), log)?;
     log.flush();
     let beside = |name| read_beside(&settings.directory, name).map_err(Stop::Fatal);
     let (builtin, modinfo) = (beside("modules.builtin")?, beside("modules.builtin.modinfo")?);
@@ -82,11 +85,8 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
         builtin_modinfo: modinfo.as_deref().map_err(Vec::as_slice),
         ..options(args, &settings)
     };
-    let nothing = Kept::default();
-    let gathered = match &kept {
-        Some((incremental, kept)) => {
-            gather(incremental, [kept, &nothing], args, (&settings, &found), &options, jobs, log)?
-        }
+    let gathered = match &incremental {
+        Some(incremental) => gather(incremental, args, (&settings, &found), &options, jobs, log)?,
         None => {
             let files: Vec<_> = found.modules.iter().collect();
             (Gathered::all(read::facts(&settings.directory, &files, args.strict, jobs, log)?), None)
@@ -98,11 +98,9 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     let symbols = plan.as_ref().map_or_else(|| gathered.symbols(), |plan| plan.symbols(&gathered));
     log.report.field("symbols", symbols);
     finish(args, &settings, &found, &built, log)?;
-    if let (Some(incremental), Some(directories), Some(plan), false) =
-        (&incremental, &directories, &plan, args.show)
-    {
+    if let (Some(incremental), Some(plan), false) = (&incremental, &plan, args.show) {
         let learnt = plan.learnt(&found.modules, &gathered, built, &options);
-        incremental.keep((&found, directories), gathered, &learnt, log);
+        incremental.keep(&found, gathered, &learnt, log);
     }
     Ok(())
 }
@@ -125,8 +123,7 @@ fn options<'o>(args: &Depmod, settings: &Settings) -> Options<'o> {
 
 /// What all modules give, and what stays of the last run's work.
 fn gather<'c>(
-    incremental: &Incremental,
-    kept: [&'c Kept<'c>; 2],
+    incremental: &'c Incremental,
     args: &Depmod,
     (settings, found): (&Settings, &Found),
     options: &Options<'_>,
@@ -135,11 +132,10 @@ fn gather<'c>(
 ) -> Result<(Gathered<'c>, Option<Plan>), Stop> {
     // Where more is told than files.
     let all = args.show || args.warn || args.errsyms || args.verbose > 0;
-    // Where some of what was kept turns out to be broken, none of it counts.
-    for kept in kept {
+    for anew in [false, true] {
         // What was told is told again.
         log.messages.clear();
-        let mut gathered = incremental.gather(kept, found, args.strict, jobs, log)?;
+        let mut gathered = incremental.gather(found, (args.strict, anew), jobs, log)?;
         let plan = incremental.plan(&found.modules, &mut gathered, options, &settings.output, all);
         if plan.is_some() {
             return Ok((gathered, plan));

@@ -23,8 +23,7 @@ pub fn check(directory: &[u8], log: &mut Log<'_>) -> bool {
             return false;
         }
     };
-    let skip = |name: &[u8]| name == b"build" || name == b"source";
-    let walk = Walk { skip: &skip, by_name: false, status: true, listings: None };
+    let walk = Walk { skip: &|name| name == b"build" || name == b"source", by_name: false, status: true };
     let mut newer = false;
     let done = walk.run(directory, &mut log.messages, |met, _| {
         newer = has_module_extension(met.name)

@@ -18,8 +18,8 @@ pub(super) fn text(join: &Join<'_>) -> Vec<u8> {
 /// The aliases as the index holds them.
 struct Keys<'j> {
     text: Vec<u8>,
-    /// Of each key its end in `text` and its module.
-    ends: Vec<(u32, u32)>,
+    /// Of each key its end in `text`, which equal keys may take beyond what an index addresses, and its module.
+    ends: Vec<(usize, u32)>,
     /// Aliases with a bracket that has no partner, and how many keys come before each.
     unmatched: Vec<(usize, &'j [u8])>,
 }
@@ -32,8 +32,7 @@ impl<'j> Keys<'j> {
                 match normalize_alias(alias) {
                     Some(normal) => {
                         keys.text.extend_from_slice(&normal);
-                        // More than that no index addresses.
-                        keys.ends.push((u32::try_from(keys.text.len()).unwrap_or(u32::MAX), module));
+                        keys.ends.push((keys.text.len(), module));
                     }
                     None => keys.unmatched.push((keys.ends.len(), alias)),
                 }
@@ -46,9 +45,8 @@ impl<'j> Keys<'j> {
         index.reserve(self.ends.len());
         let mut start = 0;
         for &(end, module) in &self.ends {
-            let key = self.text.get(start..end as usize).unwrap_or_default();
-            index.insert(key, join.name(module), module);
-            start = end as usize;
+            index.insert(self.text.get(start..end).unwrap_or_default(), join.name(module), module);
+            start = end;
         }
     }
 }

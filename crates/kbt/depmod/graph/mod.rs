@@ -56,7 +56,7 @@ fn read_graph(args: &Args, inputs: &mut Inputs, jobs: Jobs, report: &mut Report)
     let mut log = Log::new(report, 0);
     let settings = Settings::of_place(&args.place, args.kernel.as_deref(), &mut log);
     let graph = settings.and_then(|settings| {
-        let Found { modules, config, .. } = find::modules(&settings, None, &mut log)?;
+        let Found { modules, config, .. } = find::modules(&settings, false, &mut log)?;
         name_inputs(inputs, &settings, &config);
         inputs.files(modules.iter().map(|module| path(module.path)));
         let files: Vec<_> = modules.iter().collect();

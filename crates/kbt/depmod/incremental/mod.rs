@@ -15,7 +15,6 @@
 //! There are two files. What changed since the cache was written goes to a small one beside it, which names the large
 //! one by its checksum; where it would grow the large one is written anew.
 
-mod directories;
 mod now;
 mod plan;
 mod stored;
@@ -26,8 +25,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kbt_depmod::{
-    Cache, CacheEntry, Checksums, Digest, Exported, Facts, FileIdentity, KnownFile, Level, Listing,
-    ModuleFacts, ModuleFile, Modules, REGIONS, Resolution, write_cache,
+    CacheEntry, Checksums, Digest, Exported, Facts, FileIdentity, KnownFile, Level, ModuleFacts, ModuleFile,
+    Modules, REGIONS, Resolution, write_cache,
 };
 
 use super::find::Found;
@@ -37,11 +36,10 @@ use super::settings::Settings;
 use super::{Stop, path};
 use crate::args::depmod::Depmod;
 use crate::workers::{self, Jobs};
-pub use directories::Directories;
 use now::Now;
 pub use now::identity;
 pub use plan::Plan;
-use stored::{Believed, Part, Stored};
+use stored::{Part, Stored};
 
 /// Bytes of a file that are read at once for its checksum.
 const PIECE: usize = 1 << 18;
@@ -87,27 +85,20 @@ impl Incremental {
         Self { file, purpose, large, small, verify, now }
     }
 
-    /// What the last run left.
-    pub fn kept(&self) -> Kept<'_> {
-        let large = self.large.as_ref().and_then(|stored| stored.believed(&self.purpose));
-        let purpose = self.purpose_of_changes();
-        let small = self.small.as_ref().filter(|_| large.is_some());
-        Kept { small: small.and_then(|stored| stored.believed(&purpose)), large }
-    }
-
-    /// What all modules give: what was kept of a file that is the same, else read anew.
-    pub fn gather<'c>(
+    /// What all modules give: what was kept of a file that is the same, else read anew; or, if `anew`, because what was kept
+    /// turned out to be broken, all of it.
+    pub fn gather(
         &self,
-        kept: &'c Kept<'c>,
         found: &Found,
-        strict: bool,
+        (strict, anew): (bool, bool),
         jobs: Jobs,
         log: &mut Log<'_>,
-    ) -> Result<Gathered<'c>, Stop> {
+    ) -> Result<Gathered<'_>, Stop> {
         let modules = &found.modules;
         let contents = if self.verify { contents(found, jobs, log)? } else { Vec::new() };
-        let (large, small) =
-            (kept.large.as_ref().map(Believed::part), kept.small.as_ref().map(Believed::part));
+        let large = self.large.as_ref().filter(|_| !anew).and_then(|stored| stored.part(&self.purpose));
+        let purpose = self.purpose_of_changes();
+        let small = self.small.as_ref().filter(|_| large.is_some()).and_then(|stored| stored.part(&purpose));
         let mut gathered = Gathered { pieces: Vec::new(), contents, large, small };
         let mut hint = 0;
         for (index, file) in modules.iter().enumerate() {
@@ -122,13 +113,7 @@ impl Incremental {
     }
 
     /// Keeps what this run has learnt: what modules gave, and what was made of it.
-    pub fn keep(
-        &self,
-        (found, directories): (&Found, &Directories<'_>),
-        mut gathered: Gathered<'_>,
-        learnt: &Learnt,
-        log: &mut Log<'_>,
-    ) {
+    pub fn keep(&self, found: &Found, mut gathered: Gathered<'_>, learnt: &Learnt, log: &mut Log<'_>) {
         let modules = &found.modules;
         let read = gathered.pieces.iter().any(|piece| matches!(piece, Piece::Read(_)));
         let resolution = gathered.last().map(|last| last.cache.resolution());
@@ -139,8 +124,7 @@ impl Incremental {
         let small = gathered.large.is_some() && changed <= modules.len() / CHANGES;
         gathered.load_whole(!small);
         let entries = self.entries(found, &gathered, small);
-        let written = directories.kept(|listings| self.write(small, learnt, listings, &entries));
-        if let Err(why) = written {
+        if let Err(why) = self.write(small, learnt, &entries) {
             log.tell(Level::Warning, format!("cannot keep what was read in {}: {why}", self.file.display()));
         }
     }
@@ -189,14 +173,13 @@ impl Incremental {
         &self,
         small: bool,
         learnt: &Learnt,
-        listings: &[Listing<'_>],
         entries: &[(CacheEntry<'_>, Facts<'_>)],
     ) -> Result<(), String> {
         let (file, purpose) = match small {
             true => (beside(&self.file), self.purpose_of_changes()),
             false => (self.file.clone(), self.purpose.clone()),
         };
-        let bytes = write_cache(&purpose, &learnt.known, &learnt.resolution, listings, entries);
+        let bytes = write_cache(&purpose, &learnt.known, &learnt.resolution, entries);
         stored::write(&file, &bytes.ok_or("it would pass 4 GiB")?)
     }
 
@@ -210,20 +193,6 @@ impl Incremental {
 /// The small file of a large one.
 fn beside(file: &Path) -> PathBuf {
     file.with_added_extension("changes")
-}
-
-/// What the last run left.
-#[derive(Default)]
-pub struct Kept<'c> {
-    large: Option<Believed<'c>>,
-    small: Option<Believed<'c>>,
-}
-
-impl<'c> Kept<'c> {
-    /// The file that was written last.
-    fn last(&self) -> Option<&Cache<'c>> {
-        self.small.as_ref().or(self.large.as_ref()).map(|believed| &believed.cache)
-    }
 }
 
 /// What a run has made of its modules.

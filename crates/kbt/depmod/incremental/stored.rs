@@ -45,9 +45,10 @@ impl Stored {
         self.index.get(..CACHE_HEAD).unwrap_or_default()
     }
 
-    /// What it holds, if it is what was written for `purpose`.
-    pub fn believed(&self, purpose: &[u8]) -> Option<Believed<'_>> {
-        Cache::parse(&self.index, purpose, self.size).map(|cache| Believed { stored: self, cache })
+    /// With the facts to be read, if it is what was written for `purpose`.
+    pub fn part(&self, purpose: &[u8]) -> Option<Part<'_>> {
+        let cache = Cache::parse(&self.index, purpose, self.size)?;
+        Some(Part { stored: self, cache, regions: [const { None }; REGIONS], imports: HashMap::new() })
     }
 
     fn region(&self, region: Region) -> Option<Vec<u8>> {
@@ -63,24 +64,10 @@ fn read_at(mut file: &File, start: u64, size: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 == size).then_some(bytes)
 }
 
-/// A file that is what was written.
-pub struct Believed<'c> {
-    stored: &'c Stored,
-    pub cache: Cache<'c>,
-}
-
-impl Believed<'_> {
-    /// With the facts to be read.
-    pub fn part(&self) -> Part<'_> {
-        let Self { stored, cache } = self;
-        Part { stored, cache, regions: [const { None }; REGIONS], imports: HashMap::new() }
-    }
-}
-
 /// A cache and what was read of its facts.
 pub struct Part<'c> {
     stored: &'c Stored,
-    pub cache: &'c Cache<'c>,
+    pub cache: Cache<'c>,
     regions: [Option<Vec<u8>>; REGIONS],
     /// Pieces of [`Kind::Import`] that were read alone, by their entries.
     imports: HashMap<usize, Vec<u8>>,
