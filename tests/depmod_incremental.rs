@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use depmod_room::{Room, as_user, module, stderr};
+use depmod_room::{Room, VERSION, as_user, module, stderr};
 use kbt_testkit::module::{Encoding, Module, OUTPUTS};
 use kbt_testkit::{peers, random::Random};
 use serde_json::Value;
@@ -220,6 +220,75 @@ fn what_a_kernel_exports_does_not_lose_dependencies() {
             room.ok(&[words, &[word.as_str()]].concat());
             assert_eq!(room.outputs(), room.outputs_at(&full), "{words:?}");
         }
+    }
+}
+
+#[test]
+fn a_layer_below_an_overlay_may_change_without_a_trace() {
+    // A directory of two layers has the state of the upper one, whatever modules the lower one gets while it is not mounted.
+    let room = Room::small();
+    let lower = room.root().join("lower");
+    fs::create_dir(&lower).unwrap();
+    fs::rename(room.root().join("lib"), lower.join("lib")).unwrap();
+    let (new, dkms) = (room.root().join("new.ko"), room.root().join("dkms.ko"));
+    fs::write(&new, module("new").import("from_c").write()).unwrap();
+    fs::write(&dkms, module("dkms").import("from_c").write()).unwrap();
+    let script = format!(
+        "set -e; cd {root}; mkdir upper work lib; \
+         layers() {{ mount -t overlay -o userxattr,lowerdir=lower,upperdir=upper,workdir=work overlay lib; }}; \
+         run() {{ {kbt} depmod -b lib -C /nonexistent --incremental=lib/cache -o incremental {VERSION}; }}; \
+         layers; cp dkms.ko lib/{deep}; sleep .1; run; run; umount lib; \
+         cp new.ko lower/{deep}; layers; run; \
+         {kbt} depmod -b lib -C /nonexistent -o full {VERSION}; umount lib",
+        root = room.root().display(),
+        kbt = env!("CARGO_BIN_EXE_kbt"),
+        deep = format_args!("lib/modules/{VERSION}/kernel/deep"),
+    );
+    let output = Command::new("unshare").args(["-rm", "sh", "-c", &script]).output().unwrap();
+    let told = stderr(&output);
+    if told.contains("unshare") || told.contains("mount:") {
+        peers::skip(
+            "a_layer_below_an_overlay_may_change_without_a_trace",
+            &format!("no overlay by 'unshare -rm': {told}"),
+        );
+        return;
+    }
+    assert!(output.status.success(), "{told}");
+    let outputs = room.outputs_at(&room.root().join("incremental"));
+    assert!(
+        String::from_utf8_lossy(&outputs["modules.dep"]).contains("kernel/deep/new.ko: kernel/deep/c-c.ko")
+    );
+    assert_eq!(outputs, room.outputs_at(&room.root().join("full")));
+}
+
+#[test]
+fn a_directory_that_cannot_be_searched_has_no_modules() {
+    let room = Room::small();
+    for name in ["full", "incremental", "cache"] {
+        fs::create_dir(room.root().join(name)).unwrap();
+        fs::set_permissions(room.root().join(name), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let word = |name: &str| room.root().join(name).to_str().unwrap().to_owned();
+    let (full, incremental) = (["-o", &word("full")], ["-o", &word("incremental")]);
+    let cache = format!("--incremental={}", word("cache"));
+    let deep = room.modules().join("kernel/deep");
+    thread::sleep(Duration::from_millis(50));
+    for mode in [0o755, 0o755, 0o744, 0o744, 0o755] {
+        fs::set_permissions(&deep, fs::Permissions::from_mode(mode)).unwrap();
+        let expected = as_user(&room, &full).output().unwrap();
+        let output = as_user(&room, &[&incremental[..], &[&cache]].concat()).output().unwrap();
+        assert_eq!((expected.status.code(), stderr(&output)), (output.status.code(), stderr(&expected)));
+        assert_eq!(
+            room.outputs_at(&room.root().join("incremental")),
+            room.outputs_at(&room.root().join("full"))
+        );
+        let outputs = room.outputs_at(&room.root().join("full"));
+        let is_there = String::from_utf8_lossy(&outputs["modules.dep"]).contains("kernel/deep/c-c.ko:");
+        assert_eq!(is_there, mode == 0o755);
+        // kmod's words.
+        let path = deep.join("c-c.ko");
+        let told = format!("could not create module {}: Permission denied", path.display());
+        assert_eq!(stderr(&expected).contains(&told), mode == 0o744, "{}", stderr(&expected));
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Met<'m> {
     pub path: &'m [u8],
     /// Its name.
     pub name: &'m [u8],
-    /// Its status, where that was asked for or known anyway.
-    pub status: Option<Stat>,
+    /// Its status, or why it has none, where that was asked for or known anyway.
+    pub status: Option<Result<Stat, Errno>>,
 }
 
 /// An open directory.
@@ -49,6 +49,8 @@ struct Open {
     /// Its entries that are left, in `Entries::list`, and where its part of that begins.
     next: usize,
     start: usize,
+    /// A file of it was looked at, so that its files can be.
+    searchable: bool,
 }
 
 /// The entries of all open directories.
@@ -89,7 +91,9 @@ impl Walk<'_> {
             let Some((kind, status)) = self.look(here, entries.name(name), kind, &path, messages) else {
                 continue;
             };
+            here.searchable |= matches!(status, Some(Ok(_)));
             if kind == FileType::Directory {
+                let status = status.and_then(Result::ok);
                 let below = self.enter(&open, entries.name(name), status.as_ref(), &path, messages);
                 if let Some(below) = below {
                     path.push(b'/');
@@ -121,7 +125,7 @@ impl Walk<'_> {
         if self.by_name {
             entries.sort(start);
         }
-        Open { directory, path: path_length, next: start, start }
+        Open { directory, path: path_length, next: start, start, searchable: false }
     }
 
     /// What an entry is: a regular file or a directory, or nothing that matters.
@@ -132,22 +136,26 @@ impl Walk<'_> {
         kind: FileType,
         path: &[u8],
         messages: &mut Messages,
-    ) -> Option<(FileType, Option<Stat>)> {
+    ) -> Option<(FileType, Option<Result<Stat, Errno>>)> {
         let known = matches!(kind, FileType::RegularFile | FileType::Directory);
-        // What is no module may come and go meanwhile: nobody asks for its status.
-        let asked = self.status && kind == FileType::RegularFile && has_module_extension(name.to_bytes());
+        // What is no module may come and go meanwhile: nobody asks for its status. A directory may be one that can be read
+        // and not searched, which one file tells.
+        let asked = (self.status || !here.searchable)
+            && kind == FileType::RegularFile
+            && has_module_extension(name.to_bytes());
         if known && !asked {
             return Some((kind, None));
         }
         let status = match statat(&here.directory, name, AtFlags::empty()) {
             Ok(status) => status,
+            Err(error) if known => return Some((kind, Some(Err(error)))),
             Err(error) => {
-                tell(messages, &[b"fstatat(", path, b"): ", text(error).as_bytes()]);
+                not_looked_at(messages, path, error);
                 return None;
             }
         };
         match FileType::from_raw_mode(status.st_mode) {
-            kind @ (FileType::RegularFile | FileType::Directory) => Some((kind, Some(status))),
+            kind @ (FileType::RegularFile | FileType::Directory) => Some((kind, Some(Ok(status)))),
             _ => {
                 let kind = format!("{:o}", status.st_mode & 0o170_000);
                 tell(messages, &[b"unsupported file type ", path, b": ", kind.as_bytes()]);
@@ -233,6 +241,11 @@ fn c_string(path: &[u8]) -> io::Result<std::ffi::CString> {
 
 fn tell(messages: &mut Messages, parts: &[&[u8]]) {
     messages.tell(kbt_depmod::Level::Error, parts);
+}
+
+/// Tells, in kmod's way, that the status of a file is not known.
+pub fn not_looked_at(messages: &mut Messages, path: &[u8], error: Errno) {
+    tell(messages, &[b"fstatat(", path, b"): ", text(error).as_bytes()]);
 }
 
 /// The system's text for an error, without its number.

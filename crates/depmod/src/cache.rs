@@ -397,6 +397,13 @@ mod tests {
     }
 
     #[test]
+    fn another_layout_has_another_magic() {
+        // Where this fails the layout has changed: so must MAGIC, and then both here.
+        let layout = Digest::of(sample().get(MAGIC.len()..).unwrap());
+        assert_eq!((&MAGIC, layout), (b"KBTDEP04", 0x98f6454315b6cf56c36d25dcb83fa8d4));
+    }
+
+    #[test]
     fn what_is_written_is_read_again() {
         let bytes = sample();
         let cache = Cache::parse(index(&bytes), b"me", bytes.len() as u64).unwrap();

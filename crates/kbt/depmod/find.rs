@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 
 use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, base_name, has_module_extension};
+use rustix::io::Errno;
 
 use super::log::Log;
 use super::settings::{Settings, current_directory};
@@ -74,8 +75,9 @@ fn search(
             if !has_module_extension(met.name) {
                 return ControlFlow::Continue(());
             }
-            if met.path.len() >= MAX_PATH {
-                let why = text(rustix::io::Errno::NAMETOOLONG);
+            let too_long = (met.path.len() >= MAX_PATH).then_some(Errno::NAMETOOLONG);
+            if let Some(error) = too_long.or(met.status.and_then(Result::err)) {
+                let why = text(error);
                 for what in [&b"could not create module "[..], b"failed "] {
                     messages.tell(Level::Error, &[what, met.path, b": ", why.as_bytes()]);
                 }
@@ -84,7 +86,12 @@ fn search(
             let mut tag = 0;
             if let Some(identities) = &mut identities {
                 tag = u32::try_from(identities.len()).unwrap_or(u32::MAX);
-                identities.push(met.status.as_ref().map(incremental::identity).unwrap_or_default());
+                identities.push(
+                    met.status
+                        .and_then(Result::ok)
+                        .map(|status| incremental::identity(&status))
+                        .unwrap_or_default(),
+                );
             }
             modules.offer_below(above, met.path, tag, config);
             // One too many is enough to refuse.
@@ -114,7 +121,7 @@ fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Re
         let found = fs::metadata(path).map_err(text);
         // What ends with a slash has no name.
         let found = found.and_then(|_| match base_name(path.as_bytes()) {
-            [] => Err(text(rustix::io::Errno::NOENT)),
+            [] => Err(text(Errno::NOENT)),
             _ => Ok(()),
         });
         found.map_err(|why| Stop::fatal("io", format!("could not create module {shown}: {why}")))?;

@@ -7,7 +7,7 @@ use rustix::fs::{Stat, stat};
 
 use super::log::Log;
 use super::path;
-use crate::modules_dir::{Walk, text};
+use crate::modules_dir::{Walk, not_looked_at, text};
 
 /// Whether modules.dep is as new as every module. What cannot be looked at is told, and counts as old.
 pub fn check(directory: &[u8], log: &mut Log<'_>) -> bool {
@@ -25,9 +25,15 @@ pub fn check(directory: &[u8], log: &mut Log<'_>) -> bool {
     };
     let walk = Walk { skip: &|name| name == b"build" || name == b"source", by_name: false, status: true };
     let mut newer = false;
-    let done = walk.run(directory, &mut log.messages, |met, _| {
-        newer = has_module_extension(met.name)
-            && met.status.as_ref().is_some_and(|status| modified(status) > written);
+    let done = walk.run(directory, &mut log.messages, |met, messages| {
+        newer = match met.status.filter(|_| has_module_extension(met.name)) {
+            Some(Ok(status)) => modified(&status) > written,
+            Some(Err(error)) => {
+                not_looked_at(messages, met.path, error);
+                false
+            }
+            None => false,
+        };
         if newer { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     done.is_ok() && !newer
