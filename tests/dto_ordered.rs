@@ -158,3 +158,30 @@ fn an_alias_is_no_name_of_a_bus() {
         }
     }
 }
+
+/// As for libfdt, to which they are C strings.
+#[test]
+fn a_path_ends_at_its_first_nul() {
+    let names: Vec<String> = (16..76).map(|n| format!("uart@{n:x}")).collect();
+    let all: Vec<usize> = (0..names.len()).collect();
+    let aliases = Node::new("aliases").bytes("bus", b"/bus\0\0".to_vec());
+    let bus = Node::new("bus").children(names.iter().map(|name| Node::new(name.clone())));
+    // Hashes have another seed each time.
+    for round in 0..200 {
+        let symbols = all.iter().fold(Node::new("__symbols__"), |symbols, &n| {
+            let name = &names[n];
+            let path = match (n + round) % 9 {
+                0 => format!("/bus/{name}\0\0"),
+                1 => format!("/bus/{name}\0\0\0\0"),
+                2 => format!("/bus/{name}\0/x"),
+                3 => format!("bus/{name}\0x\0"),
+                _ => format!("/bus/{name}\0"),
+            };
+            symbols.bytes(&format!("label{n}"), path.into_bytes())
+        });
+        let root = Node::new("").children([aliases.clone(), bus.clone(), symbols]);
+        let merged = kbt_dto::apply(&write(&root.into()), &[&overlay(&all)], &Options::default()).unwrap();
+        let bus = read(&merged.bytes).unwrap().root.at("/bus").unwrap().clone();
+        assert!(all.iter().all(|&n| bus.children[n].property_cell("wanted") == Some(cell(n))), "{round}");
+    }
+}

@@ -247,6 +247,25 @@ fn symbols() -> Vec<Case> {
             vec![overlay("&{/soc} { r = <&uart>; };")],
         ),
         case(
+            "paths with a NUL in them",
+            Same,
+            base(
+                r#"/ { a: a { b: b {}; }; aliases { c = "/a", "x"; };
+                    __symbols__ { d = "/a", ""; e = "/a/b", "x"; f = "c/b"; g = "c/b", ""; }; };"#,
+            ),
+            vec![overlay("&d { d; }; &e { e; }; &f { f; }; &g { g; };")],
+        ),
+        case(
+            "a symbol that starts with an alias and looks like a path",
+            Same,
+            base(
+                r#"/ { aliases { bus = "/other"; }; bus { a@1 {}; a@2 {}; a@3 {}; };
+                    other { a@1 { phandle = <1>; }; a@2 { phandle = <2>; }; a@3 { phandle = <3>; }; };
+                    __symbols__ { a1 = "bus/a@1"; a2 = "bus/a@2"; a3 = "bus/a@3"; }; };"#,
+            ),
+            vec![overlay("&a1 { x; }; &a2 { x; }; &a3 { x; };")],
+        ),
+        case(
             "an unused symbol that leads nowhere",
             Same,
             base(r#"/ { a: a {}; __symbols__ { lost = "/nowhere"; }; };"#),

@@ -51,6 +51,8 @@ impl<'a> Live<'a> {
 
     #[inline]
     fn look_into_table(&self, table: usize, name: &[u8], loose: bool) -> Option<NodeId> {
+        // Names in a block are compared up to their NUL and, where more is asked for, into the padding.
+        debug_assert!(!name.contains(&0), "whoever looks a name up has cut it at the first NUL");
         let lookup = &self.lookups[table];
         let table = if loose { &lookup.loose_children } else { &lookup.children };
         let hash = self.seed.hash(name);
@@ -86,10 +88,7 @@ impl<'a> Live<'a> {
 
     /// Compares the children one by one; says whether there may be many.
     fn walk_children(&mut self, parent: NodeId, name: &[u8], loose: bool) -> (Option<NodeId>, bool) {
-        // To the names in the block a NUL is an end.
-        if name.contains(&0) {
-            return (None, false);
-        }
+        debug_assert!(!name.contains(&0), "whoever looks a name up has cut it at the first NUL");
         let source = self.source(parent.source);
         let matches = Matcher::new(name, loose);
         let (mut found, mut second) = (None, None);

@@ -63,17 +63,17 @@ fn why_not_found(live: &mut Live<'_>, label: Label) -> ErrorKind {
         };
     };
     let value = live.value_of(property).to_vec();
-    match path_in(&value).filter(|path| !path.contains(&0)) {
+    match path_in(&value) {
         Some(path) if target::resolve(live, path).is_some() => ErrorKind::PhandlesUsedUp,
         Some(path) => ErrorKind::SymbolPathMissing { label, path: text(path) },
         None => ErrorKind::BadSymbol { label },
     }
 }
 
-/// The path in a symbol's value; it may have a NUL.
+/// The path in the value of a symbol or an alias: what stands before the first NUL, as for libfdt.
 pub(crate) fn path_in(value: &[u8]) -> Option<&[u8]> {
-    let (nul, path) = value.split_last()?;
-    (*nul == 0 && !path.is_empty()).then_some(path)
+    let end = find_byte(value, 0)?;
+    (end > 0).then(|| &value[..end])
 }
 
 /// The node at a path that starts with an alias: fdtoverlay writes such symbols.

@@ -9,7 +9,6 @@
 
 use kbt_fdt::{NodeIndex, Property, find_byte, same, unit_address};
 
-use crate::fixups::path_in;
 use crate::links::Change;
 use crate::live::Live;
 use crate::paths::{LONGEST_PATH, resolve_absolute};
@@ -27,7 +26,8 @@ pub(crate) fn resolve_symbols(live: &mut Live<'_>) {
         index += 1;
         let Some((label, property)) = symbol else { continue };
         let block = live.source(SourceId::BASE).original;
-        let Some(path) = block.value_at(property.at).and_then(path_in) else { continue };
+        let value = block.value_at(property.at).unwrap_or_default();
+        let Some((0, path)) = value.split_last() else { continue };
         if let Some(found) = walk.resolve(live, path, property.at.plus(Property::HEADER_SIZE).index()) {
             live.names.set_symbol_node(label, found.0);
         }
@@ -66,8 +66,9 @@ impl<'p> Walk<'p> {
         let goes_on = !start.is_empty() && same(start, self.above);
         if !goes_on || name.is_empty() || path.len() > LONGEST_PATH || find_byte(name, b'/').is_some() {
             self.leave(live);
-            // What starts with an alias is never gone on from.
-            let end = path.iter().rposition(|&byte| byte == b'/').filter(|_| path.starts_with(b"/"));
+            // What starts with an alias is never gone on from, nor what has a NUL.
+            let end = path.iter().rposition(|&byte| byte == b'/');
+            let end = end.filter(|_| path.starts_with(b"/") && find_byte(path, 0).is_none());
             (self.above, self.opened) = (end.map_or(&[][..], |end| &path[..=end]), false);
             return None;
         }

@@ -53,7 +53,7 @@ struct Above<'p> {
 }
 
 impl<'p> Siblings<'p> {
-    /// The node at an absolute path; none where the path has a NUL, which no name has.
+    /// The node at an absolute path.
     pub(crate) fn resolve(&mut self, live: &mut Live<'_>, path: &'p [u8]) -> Option<NodeId> {
         if path.len() > LONGEST_PATH {
             return None;

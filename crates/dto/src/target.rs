@@ -7,6 +7,7 @@ use kbt_fdt::Property;
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
+use crate::fixups::path_in;
 use crate::live::{Live, cell};
 use crate::overlay::Fragment;
 use crate::paths::{components, resolve_absolute};
@@ -167,7 +168,8 @@ fn expand_alias(live: &mut Live<'_>, path: &[u8]) -> Option<Vec<u8>> {
     let (alias, rest) = path.split_at(end);
     let aliases = live.find_child(NodeId::ROOT, b"aliases")?;
     let value = live.value(aliases, alias)?;
-    let mut absolute = value.strip_suffix(b"\0").filter(|path| path.first() == Some(&b'/'))?.to_vec();
+    let value = path_in(value).filter(|path| path.starts_with(b"/") && value.ends_with(b"\0"))?;
+    let mut absolute = value.to_vec();
     absolute.extend_from_slice(rest);
     Some(absolute)
 }
