@@ -71,8 +71,8 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     }
     let kernel = KernelFile::read(args, log)?;
     let incremental = Incremental::wanted(args, &settings, log);
-    if incremental.is_some() {
-        // Only here: a full run is held to kmod's memory.
+    // A run that reads all modules takes little of its time for pages, and is held to kmod's memory.
+    if incremental.as_ref().is_some_and(Incremental::has_cache) {
         keep_memory();
     }
     let found = find::modules(&settings, incremental.is_some(), log)?;

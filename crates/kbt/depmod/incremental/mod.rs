@@ -85,6 +85,11 @@ impl Incremental {
         Self { file, purpose, large, small, verify, now }
     }
 
+    /// Whether there is something that an earlier run has kept.
+    pub fn has_cache(&self) -> bool {
+        self.large.is_some()
+    }
+
     /// What all modules give: what was kept of a file that is the same, else read anew; or, if `anew`, because what was kept
     /// turned out to be broken, all of it.
     pub fn gather(
