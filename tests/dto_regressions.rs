@@ -357,7 +357,7 @@ fn a_tree_written_in_pieces_is_the_same() {
         let options = Options { padding, ..Options::default() };
         let base = write(&base.clone().into());
         let whole = kbt_dto::apply(&base, &overlays, &options).unwrap().bytes;
-        let merged = kbt_dto::merge(&base, &overlays, &options).unwrap();
+        let merged = kbt_dto::merge(&base, overlays.iter().copied(), &options).unwrap();
         let mut pieces = Vec::new();
         merged.write(|piece| pieces.write_all(piece)).unwrap();
         assert_eq!((merged.size(), &pieces), (whole.len(), &whole));

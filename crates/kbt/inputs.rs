@@ -6,41 +6,51 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::dtbo::select::EntryRef;
 use crate::input;
+use crate::packed::{Packed, Words as _};
 use crate::report::Failure;
 
 /// The files that a run reads, as the user named them.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// Each name is kept once, wherever it stands: there may be many thousands.
-    names: Vec<Arc<OsStr>>,
-    known: HashSet<Arc<OsStr>>,
-    /// Files that the run has seen and not read: no depfile names them.
-    unread: Vec<Arc<OsStr>>,
-    /// The one whose place the run's own result may take.
-    changed: Option<Arc<OsStr>>,
+    /// There may be many thousands. A name may stand here more than once.
+    names: Packed,
+    /// What each of them is to the run.
+    uses: Vec<Use>,
     /// Which files these are, asked for when the first result has the name of a file.
-    places: OnceCell<HashMap<Identity, Arc<OsStr>>>,
+    places: OnceCell<HashMap<Identity, Place>>,
+}
+
+/// What a file is to the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Read,
+    /// Seen and not read: no depfile names it.
+    Unread,
+    /// Read; the run's own result may take its place.
+    Changed,
 }
 
 /// Device and inode: the same whatever the spelling, behind links too.
 type Identity = (u64, u64);
 
+/// A file that a run has to do with, by one of its names.
+#[derive(Debug)]
+struct Place {
+    name: usize,
+    /// Whether the result may take it, whatever the name.
+    changed: bool,
+}
+
 impl Inputs {
     /// Adds a file that is read.
     pub fn file(&mut self, name: impl AsRef<OsStr>) {
-        let name = name.as_ref();
-        if !self.known.contains(name) {
-            let name: Arc<OsStr> = name.into();
-            self.known.insert(Arc::clone(&name));
-            self.names.push(name);
-            self.places.take();
-        }
+        self.add(name.as_ref(), Use::Read);
     }
 
     /// Adds files that are read.
@@ -58,14 +68,13 @@ impl Inputs {
 
     /// Adds a file that was not read, and may not be replaced either.
     pub fn unread(&mut self, name: impl AsRef<OsStr>) {
-        self.unread.push(name.as_ref().into());
-        self.places.take();
+        self.add(name.as_ref(), Use::Unread);
     }
 
-    /// Adds a file whose place the result may take, because it is that file changed.
+    /// Adds a file whose place the result may take, because it is that file changed, or because that is what users of the
+    /// replaced tool do.
     pub fn changed(&mut self, name: impl AsRef<OsStr>) {
-        self.file(&name);
-        self.changed = Some(name.as_ref().into());
+        self.add(name.as_ref(), Use::Changed);
     }
 
     /// The same for a tree; but an image is something else than its entry.
@@ -76,9 +85,17 @@ impl Inputs {
         }
     }
 
+    fn add(&mut self, name: &OsStr, is: Use) {
+        self.names.add(name.as_bytes());
+        self.uses.push(is);
+        self.places.take();
+    }
+
     /// The names of what is read, each once and in order. Standard input has none.
     pub fn names(&self) -> impl Iterator<Item = &OsStr> {
-        self.names.iter().map(|name| &**name).filter(|name| *name != "-")
+        let mut known = HashSet::new();
+        let read = self.names.iter().zip(&self.uses).filter(|(_, is)| **is != Use::Unread);
+        read.map(|(name, _)| OsStr::from_bytes(name)).filter(move |name| *name != "-" && known.insert(*name))
     }
 
     /// Refuses a result where `old`, which stands under its name, is an input; `is_change` says whether it is the result
@@ -87,26 +104,30 @@ impl Inputs {
     /// # Errors
     /// A usage failure about `path`.
     pub fn spare(&self, path: &Path, old: &Metadata, is_change: bool) -> Result<(), Failure> {
-        let places = self.places.get_or_init(|| self.find());
-        let Some(name) = identity(old).and_then(|identity| places.get(&identity)) else { return Ok(()) };
-        if is_change && self.changed.as_ref() == Some(name) {
+        let place = |identity| self.places.get_or_init(|| self.find()).get(&identity);
+        let Some(place) = identity(old).and_then(place) else { return Ok(()) };
+        if is_change && place.changed {
             return Ok(());
         }
-        let message = match **name == *path.as_os_str() {
+        let name = self.names.word(place.name).unwrap_or_default();
+        let message = match name == path.as_os_str() {
             true => "this result would replace an input".to_owned(),
             false => format!("this result would replace an input, {}", input::name(name)),
         };
         Err(Failure::usage(message).at_file(path.display()).hint("name another file for the result"))
     }
 
-    fn find(&self) -> HashMap<Identity, Arc<OsStr>> {
-        let mut places = HashMap::new();
-        // What is changed comes first: where the file is an input under another name, too, that one counts.
-        let names =
-            self.changed.iter().chain(self.names.iter().filter(|name| Some(*name) != self.changed.as_ref()));
-        for name in names.chain(&self.unread) {
-            if let Some(identity) = metadata(name).ok().as_ref().and_then(identity) {
-                places.insert(identity, Arc::clone(name));
+    fn find(&self) -> HashMap<Identity, Place> {
+        let mut places: HashMap<Identity, Place> = HashMap::new();
+        for (index, (name, is)) in self.names.iter().zip(&self.uses).enumerate() {
+            let Some(identity) = metadata(OsStr::from_bytes(name)).ok().as_ref().and_then(identity) else {
+                continue;
+            };
+            let changed = *is == Use::Changed;
+            let place = places.entry(identity).or_insert(Place { name: index, changed });
+            // Where the file is an input under another name, too, that may not be replaced, that one counts.
+            if place.changed && !changed {
+                *place = Place { name: index, changed };
             }
         }
         places

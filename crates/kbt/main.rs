@@ -19,6 +19,7 @@ mod module_file;
 mod modules_dir;
 mod multicall;
 mod output;
+mod packed;
 mod progress;
 mod report;
 mod sarif;

@@ -9,38 +9,6 @@ use crate::dtbo::select::EntryRef;
 use crate::input;
 use crate::report::Failure;
 
-/// Many trees one behind the other, so that a small one takes no more than its bytes.
-#[derive(Debug, Default)]
-pub struct Trees {
-    bytes: Vec<u8>,
-    /// Where each of them ends.
-    ends: Vec<usize>,
-}
-
-impl Trees {
-    /// Adds a tree.
-    ///
-    /// # Errors
-    /// Where there is no memory for it.
-    pub fn push(&mut self, tree: Vec<u8>) -> Result<(), Failure> {
-        if self.bytes.is_empty() {
-            self.bytes = tree;
-        } else {
-            let room = self.bytes.try_reserve(tree.len());
-            room.map_err(|_| Failure::new("no-memory", "there is no memory for all of the overlays"))?;
-            self.bytes.extend_from_slice(&tree);
-        }
-        self.ends.push(self.bytes.len());
-        Ok(())
-    }
-
-    /// All of them, in order.
-    pub fn slices(&self) -> Vec<&[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default()).collect()
-    }
-}
-
 /// Reads a command's trees; an image of which several entries are wanted is read once.
 pub struct Reader {
     max_size: usize,

@@ -108,7 +108,8 @@ pub struct Merged {
 pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merged, Error> {
     let mut memory = Memory::default();
     let (blob, tree) = read_base(base, &mut memory)?;
-    let mut merge = Merge::new(&mut memory, &blob, tree, overlays, options)?;
+    let sources = read_overlays(&mut memory, &blob, tree, overlays.iter().copied())?;
+    let mut merge = Merge::new(&mut memory, &blob, sources, options)?;
     merge.run()?;
     merge.finish(&blob, overlays)
 }
@@ -117,12 +118,35 @@ pub fn apply(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Merge
 ///
 /// # Errors
 /// As [`apply`].
-pub fn merge<'a>(base: &'a [u8], overlays: &[&'a [u8]], options: &Options) -> Result<Unwritten<'a>, Error> {
+pub fn merge<'a>(
+    base: &'a [u8],
+    overlays: impl IntoIterator<Item = &'a [u8], IntoIter: ExactSizeIterator>,
+    options: &Options,
+) -> Result<Unwritten<'a>, Error> {
     let mut memory = Memory::default();
     let (blob, tree) = read_base(base, &mut memory)?;
-    let mut merge = Merge::new(&mut memory, &blob, tree, overlays, options)?;
+    let sources = read_overlays(&mut memory, &blob, tree, overlays.into_iter())?;
+    let mut merge = Merge::new(&mut memory, &blob, sources, options)?;
     merge.run()?;
     Unwritten::new(blob, merge.live, options.padding)
+}
+
+/// The sources of a merge: the base, what the merge makes, and the overlays.
+fn read_overlays<'a>(
+    memory: &mut Memory,
+    base: &Blob<'a>,
+    tree: Tree,
+    overlays: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> Result<Vec<Source<'a>>, Error> {
+    let mut sources = Vec::with_capacity(overlays.len() + 2);
+    sources.push(Source::base(base, tree));
+    sources.push(Source::made(memory.tree())?);
+    for (index, bytes) in overlays.enumerate() {
+        let input = Input::Overlay(index);
+        let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
+        sources.push(Source::overlay(&blob, input, memory.tree())?);
+    }
+    Ok(sources)
 }
 
 struct Merge<'a, 'o> {
@@ -133,22 +157,13 @@ struct Merge<'a, 'o> {
 }
 
 impl<'a, 'o> Merge<'a, 'o> {
-    /// Reads all inputs and places the overlays' names in the merged strings block.
+    /// Finds the overlays' parts and places their names in the merged strings block.
     fn new(
         memory: &mut Memory,
         base: &Blob<'a>,
-        tree: Tree,
-        overlays: &[&'a [u8]],
+        sources: Vec<Source<'a>>,
         options: &'o Options,
     ) -> Result<Self, Error> {
-        let mut sources = Vec::with_capacity(overlays.len() + 2);
-        sources.push(Source::base(base, tree));
-        sources.push(Source::made(memory.tree())?);
-        for (index, bytes) in overlays.iter().enumerate() {
-            let input = Input::Overlay(index);
-            let blob = Blob::parse(bytes).map_err(|error| source::malformed(error, input))?;
-            sources.push(Source::overlay(&blob, input, memory.tree())?);
-        }
         // All places in all structure blocks can be counted in 32 bits.
         let bytes: usize = sources.iter().map(Source::counted_bytes).sum();
         let bytes = u32::try_from(bytes).map_err(|_| Error::new(ErrorKind::TooLarge, Input::Base))?;

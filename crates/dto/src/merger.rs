@@ -18,7 +18,7 @@ use crate::names::NamesMemory;
 use crate::overlay::Overlays;
 use crate::phandles::Phandles;
 use crate::source::{SourceId, malformed};
-use crate::{Merge, Merged, Options};
+use crate::{Merge, Merged, Options, read_overlays};
 
 /// Merges again and again. It holds as much memory as its largest merges needed.
 #[derive(Debug)]
@@ -78,7 +78,8 @@ impl Merger {
         options: &Options,
         finish: impl FnOnce(&mut Merge<'_, '_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut merge = Merge::new(&mut self.memory, base, tree, overlays, options)?;
+        let sources = read_overlays(&mut self.memory, base, tree, overlays.iter().copied())?;
+        let mut merge = Merge::new(&mut self.memory, base, sources, options)?;
         let result = merge.run().and_then(|()| finish(&mut merge));
         self.memory.keep(merge.live, merge.overlays);
         result

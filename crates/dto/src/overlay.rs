@@ -318,7 +318,7 @@ fn count(number: usize) -> u32 {
 fn target_only(source: &Source<'_>, fragment: &Node, child: &Node) -> Option<StructureOffset> {
     let target = source.original.property(fragment.body)?;
     let only = target.length == 4 && target.end() == child.begin;
-    (only && source.strings.from(target.name).starts_with(b"target\0")).then_some(target.at)
+    (only && source.string_from(target.name).starts_with(b"target\0")).then_some(target.at)
 }
 
 impl Overlays {
@@ -335,7 +335,7 @@ impl Overlays {
         let parts = &mut parts[number];
         let source = live.source(parts.source);
         names.reserve(source.original.bytes().len() / BYTES_A_PROPERTY);
-        let block = source.strings.bytes();
+        let block = source.strings;
         let mut interner = Interner {
             source: parts.source,
             block: live.names.add_block(block),
@@ -400,7 +400,7 @@ impl Interner<'_> {
     fn intern_properties(&mut self, live: &mut Live<'_>, top: NodeIndex) {
         let Live { sources, names, .. } = live;
         let source = &sources[self.source.0 as usize];
-        let strings = source.strings.bytes();
+        let strings = source.strings;
         // Where the properties of the node at hand begin.
         let mut node = 0;
         for (property, first) in source.original.properties_below(source.tree.node(top)) {
@@ -443,7 +443,7 @@ impl Interner<'_> {
         if node == NodeIndex::ROOT {
             return;
         }
-        let strings = source.strings.bytes();
+        let strings = source.strings;
         let record = source.tree.node(node);
         labels.reserve((record.end.index() - record.body.index()) / BYTES_A_LABEL);
         for property in source.properties(node) {

@@ -8,8 +8,8 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use kbt_fdt::{
-    Blob, NodeIndex, Properties, Property, StringsBlock, StructureBlock, StructureOffset, Tag, Tree,
-    TreeMemory,
+    Blob, NodeIndex, Properties, Property, StringsBlock, StringsOffset, StructureBlock, StructureOffset, Tag,
+    Tree, TreeMemory, find_byte, is_string,
 };
 
 use crate::error::{Error, ErrorKind, Input, Place};
@@ -59,8 +59,8 @@ pub(crate) struct PropertyRef {
 pub(crate) struct Source<'a> {
     /// The structure block as it was read: names of nodes and places of properties are looked up here.
     pub(crate) original: StructureBlock<'a>,
-    /// The strings block as it was read.
-    pub(crate) strings: StringsBlock<'a>,
+    /// The bytes of the strings block as it was read.
+    pub(crate) strings: &'a [u8],
     /// The structure block as it goes into the output; of an overlay a copy that ends behind the last fragment.
     pub(crate) bytes: Cow<'a, [u8]>,
     /// The nodes of either.
@@ -103,7 +103,7 @@ impl<'a> Source<'a> {
             Tree::scan_in(memory, original, strings, false).map_err(|error| malformed(error, Input::Base))?;
         Ok(Self {
             original,
-            strings,
+            strings: strings.bytes(),
             bytes: Cow::Borrowed(MADE),
             tree,
             first_node: 0,
@@ -117,7 +117,7 @@ impl<'a> Source<'a> {
         let offset = blob.header().off_dt_struct;
         Self {
             original: blob.structure(),
-            strings: blob.strings(),
+            strings: blob.strings().bytes(),
             bytes,
             tree,
             first_node: 0,
@@ -154,7 +154,8 @@ impl<'a> Source<'a> {
     /// A property's name as it was read.
     #[inline]
     pub(crate) fn property_name(&self, property: &Property) -> &'a [u8] {
-        self.strings.get(property.name).unwrap_or_default()
+        let rest = self.string_from(property.name);
+        find_byte(rest, 0).and_then(|end| rest.get(..end)).unwrap_or_default()
     }
 
     /// Where the properties of a node end.
@@ -162,6 +163,18 @@ impl<'a> Source<'a> {
     pub(crate) fn properties_end(&self, node: NodeIndex) -> StructureOffset {
         let child = self.tree.first_child(node);
         child.map_or(self.tree.node(node).end, |child| self.tree.node(child).begin)
+    }
+
+    /// The bytes of the strings block from a place on.
+    #[inline]
+    pub(crate) fn string_from(&self, at: StringsOffset) -> &'a [u8] {
+        self.strings.get(at.0 as usize..).unwrap_or_default()
+    }
+
+    /// Whether the string at a place is `name`.
+    #[inline]
+    pub(crate) fn is_string(&self, at: StringsOffset, name: &[u8]) -> bool {
+        is_string(self.string_from(at), name)
     }
 
     /// The properties of a node as they were read.
@@ -173,7 +186,7 @@ impl<'a> Source<'a> {
     /// The property `name` of a node as it was read; the one that stays where there are several.
     #[inline]
     pub(crate) fn property(&self, node: NodeIndex, name: &[u8]) -> Option<Property> {
-        self.properties(node).find(|property| self.strings.is(property.name, name) && self.is_kept(property))
+        self.properties(node).find(|property| self.is_string(property.name, name) && self.is_kept(property))
     }
 
     /// The structure block as it goes into the output.

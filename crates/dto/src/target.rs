@@ -64,7 +64,7 @@ fn read_target(
     let source = live.source(id);
     let (mut target, mut path) = (None, None);
     for property in source.properties(fragment.node) {
-        let name = source.strings.from(property.name);
+        let name = source.string_from(property.name);
         if name.starts_with(b"target\0") {
             target = target.or(Some(property));
         } else if name.starts_with(b"target-path\0") {

@@ -30,7 +30,7 @@ impl PropertyTables {
         let found = properties
             .by_ref()
             .take(WIDE)
-            .find(|property| source.strings.is(property.name, name) && source.is_kept(property));
+            .find(|property| source.is_string(property.name, name) && source.is_kept(property));
         if found.is_some() || properties.clone().next().is_none() {
             return found;
         }
@@ -45,14 +45,14 @@ impl PropertyTables {
         };
         let seed = &self.seed;
         let name_at = |at| source.original.property(StructureOffset(at)).map(|property| property.name);
-        let is = |at| name_at(at).is_some_and(|other| source.strings.is(other, name));
+        let is = |at| name_at(at).is_some_and(|other| source.is_string(other, name));
         let table = table.get_or_insert_with(|| {
             let mut table = Slots::default();
             let kept = || source.properties(node).filter(|property| source.is_kept(property));
             table.reserve(kept().count(), |_| 0);
             for property in kept() {
                 let name = source.property_name(&property);
-                let is = |at| name_at(at).is_some_and(|other| source.strings.is(other, name));
+                let is = |at| name_at(at).is_some_and(|other| source.is_string(other, name));
                 // There is room for all of them.
                 table.insert(seed.hash(name), property.at.0, is, |_| 0, false);
             }

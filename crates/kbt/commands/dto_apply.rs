@@ -1,7 +1,8 @@
 //! `kbt dto apply`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt as _;
 
 use kbt_dto::{Error, ErrorKind, Input, Options, Place, Warning};
 
@@ -10,22 +11,24 @@ use crate::depfile;
 use crate::input;
 use crate::inputs::Inputs;
 use crate::output::{Output, Set};
+use crate::packed::{Packed, Words};
 use crate::report::{Failure, Report};
 use crate::tree;
 
 /// Merges the overlays into the base and writes the result.
-pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
+pub fn run(args: Apply, report: &mut Report) -> Result<(), Failure> {
     let output = Output::parse(&args.output);
     output.leave_json(report)?;
+    let no_memory = |_| Failure::new("no-memory", "there is no memory for all of the overlays");
+    let words = Packed::words(args.overlays).map_err(no_memory)?;
     let mut reader = tree::Reader::new(args.limit.max_size);
     let base = reader.read(&args.base)?;
-    let mut overlays = tree::Trees::default();
-    for word in &args.overlays {
-        overlays.push(reader.read(word)?)?;
+    let mut overlays = Packed::with_room(words.len());
+    for word in words.iter() {
+        overlays.push(reader.read(OsStr::from_bytes(word))?).map_err(no_memory)?;
     }
     // Images of which entries were taken are not needed any more.
     drop(reader);
-    let overlays = overlays.slices();
     let options = Options {
         concat_bootargs: args.concat_bootargs,
         padding: args.padding,
@@ -33,8 +36,8 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
         forbid_root: args.forbid_root,
         labels_only: args.labels_only,
     };
-    let named = Names { base: &args.base, overlays: &args.overlays };
-    let merged = kbt_dto::merge(&base, &overlays, &options).map_err(|error| named.failure(&error))?;
+    let named = Names { base: &args.base, overlays: &words };
+    let merged = kbt_dto::merge(&base, overlays.iter(), &options).map_err(|error| named.failure(&error))?;
     for warning in merged.warnings() {
         let warning = named.warning(warning);
         if args.deny_warnings {
@@ -44,7 +47,7 @@ pub fn run(args: &Apply, report: &mut Report) -> Result<(), Failure> {
     }
     let mut inputs = Inputs::default();
     inputs.changed_tree(&args.base);
-    args.overlays.iter().for_each(|word| inputs.tree(word));
+    words.iter().for_each(|word| inputs.tree(OsStr::from_bytes(word)));
     let mut files = Set::made_of(&inputs);
     depfile::add(&args.depfile, &output, &mut files)?;
     let write = |file: &mut dyn Write| merged.write(|bytes| file.write_all(bytes));
@@ -60,7 +63,7 @@ pub struct Names<'n> {
     /// The base.
     pub base: &'n OsString,
     /// The overlays, in their order.
-    pub overlays: &'n [OsString],
+    pub overlays: &'n dyn Words,
 }
 
 impl Names<'_> {
@@ -68,9 +71,7 @@ impl Names<'_> {
     pub fn of(&self, input: Input) -> String {
         match input {
             Input::Base => input::name(self.base),
-            Input::Overlay(index) => {
-                self.overlays.get(index).map(|word| input::name(word)).unwrap_or_default()
-            }
+            Input::Overlay(index) => self.overlays.word(index).map(input::name).unwrap_or_default(),
         }
     }
 

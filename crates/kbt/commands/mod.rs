@@ -35,7 +35,7 @@ pub fn run(command: Area, jobs: Jobs, report: &mut Report) -> Result<(), Failure
     match command {
         Area::Help(Deferred(args)) => help::run(&args, report),
         Area::InstallLinks(Deferred(args)) => install_links::run(&args, report),
-        Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(&args, report),
+        Area::Dto(Deferred(dto::Command::Apply(args))) => dto_apply::run(args, report),
         Area::Dto(Deferred(dto::Command::Show(args))) => dto_show::run(&args, report),
         Area::Dto(Deferred(dto::Command::Diff(args))) => dto_diff::run(&args, report),
         Area::Dto(Deferred(dto::Command::Lint(args))) => dto_lint::run(&args, report),

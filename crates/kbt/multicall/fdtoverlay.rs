@@ -68,7 +68,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         limit: Limit { max_size: image::DEFAULT_MAX_SIZE },
     };
     let mut report = Report::new(NAME, false, false);
-    let result = dto_apply::run(&apply, &mut report);
+    let result = dto_apply::run(apply, &mut report);
     report.finish(result.map_err(|failure| Failure { exit: exit::FAILURE, ..failure }))
 }
 
