@@ -47,7 +47,7 @@ pub fn run(args: Apply, report: &mut Report) -> Result<(), Failure> {
     }
     let mut inputs = Inputs::default();
     inputs.changed_tree(&args.base);
-    words.iter().for_each(|word| inputs.tree(OsStr::from_bytes(word)));
+    words.iter().for_each(|word| inputs.changed_tree(OsStr::from_bytes(word)));
     let mut files = Set::made_of(&inputs);
     depfile::add(&args.depfile, &output, &mut files)?;
     let write = |file: &mut dyn Write| merged.write(|bytes| file.write_all(bytes));
