@@ -64,3 +64,27 @@ fn bytes_held_at_once_stay_within_three_times_the_inputs() {
         assert!(held <= 3 * inputs + (1 << 20), "{held} for {inputs}");
     }
 }
+
+/// Whichever of the overlays is the large one: a merger holds what one merge needs, not the largest of each place.
+#[test]
+fn what_a_merger_holds_does_not_grow_from_merge_to_merge() {
+    let (base, small) = (base(160), overlay());
+    let mut large = Overlay::new();
+    let nodes = (0..10_000).map(|n| Node::new(format!("n{n}")).cells("reg", &[n]).phandle(n + 1));
+    large.fragment(Target::label("l0"), Node::default().children(nodes.collect::<Vec<_>>()));
+    let large = write(&large.finish());
+    let mut merger = kbt_dto::Merger::default();
+    let places = 40;
+    let mut merge = |place: usize| {
+        let mut overlays = vec![&small[..]; places];
+        overlays[place] = &large;
+        allocation_counter::measure(|| drop(merger.apply(&base, &overlays, &Options::default()).unwrap()))
+    };
+    let held: i64 = (0..places).map(|place| merge(place).bytes_current).sum();
+    let inputs = i64::try_from(base.len() + small.len() * places + large.len()).unwrap();
+    assert!(held <= 6 * inputs, "{held} for {inputs}");
+    // What is kept is of use to the next merge of the same inputs.
+    merge(7);
+    let again = merge(7);
+    assert!(again.bytes_total < 2 * u64::try_from(inputs).unwrap(), "{again:?} for {inputs}");
+}

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::merger::zeros;
+use crate::merger::{Room, zeros};
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;
@@ -34,6 +34,13 @@ impl Lookup {
             loose_children: loose_children.emptied(),
             properties: properties.emptied(),
         }
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        let Self { children, loose_children, properties } = self;
+        let all = [children, loose_children, properties];
+        let sum = |slots: fn(&Slots) -> usize| all.into_iter().map(slots).sum::<usize>() * size_of::<u32>();
+        Room { held: sum(|table| table.slots.capacity()), needed: sum(|table| table.slots.len()) }
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! A merge makes a dozen lists, of nodes, names, fragments and changes, as long as its trees are large. Who merges many
 //! trees has them made once: each merge empties them for the next one.
+//!
+//! Limits: a list that every merge has once stays as long as it ever was. Of those that it has once an input or once a
+//! node (trees, copies, tables) an input may take the place of a far larger one, so they are counted: together they never
+//! hold more than the largest merge may need.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -17,10 +21,11 @@ use crate::lookup::Lookup;
 use crate::names::NamesMemory;
 use crate::overlay::Overlays;
 use crate::phandles::Phandles;
-use crate::source::{SourceId, malformed};
+use crate::source::{Source, SourceId, malformed};
 use crate::{Merge, Merged, Options, read_overlays};
 
-/// Merges again and again. It holds as much memory as its largest merges needed.
+/// Merges again and again. It holds no more memory than its largest merges may have needed, whatever inputs there were in
+/// which place.
 #[derive(Debug)]
 pub struct Merger {
     memory: Memory,
@@ -33,7 +38,8 @@ impl Default for Merger {
 }
 
 impl Merger {
-    /// Merges `overlays` into `base`, as [`apply`](crate::apply()) does. Only the tree that comes out is new memory.
+    /// Merges `overlays` into `base`, as [`apply`](crate::apply()) does. Beside the tree that comes
+    /// out little is new memory.
     ///
     /// # Errors
     /// As there. What was merged before, or could not be, makes no difference.
@@ -106,6 +112,8 @@ pub(crate) struct Memory {
     pub(crate) links: Links,
     pub(crate) phandles: Phandles,
     pub(crate) spare: Spare,
+    /// The most bytes of trees and of what is spare that a merge so far may have needed.
+    most_needed: usize,
 }
 
 /// Lists of which a merge needs more or less of a kind.
@@ -127,8 +135,24 @@ impl Memory {
         let Live { sources, names, phandles, links, changes_of, lookups, spare, .. } = live;
         (self.overlays, self.changes_of, self.phandles) = (overlays, changes_of, phandles);
         (self.names, self.links, self.spare) = (names.into_memory(), links, spare);
-        self.spare.lookups.extend(lookups);
+        // First of what this merge had no use for.
+        let mut both = Room { held: self.spare_bytes(), needed: 0 };
+        lookups.iter().map(Lookup::room).for_each(|room| both.add(room));
+        sources.iter().map(Source::room).for_each(|room| both.add(room));
+        self.most_needed = self.most_needed.max(both.needed);
+        let too_much = both.held > self.most_needed;
+        if too_much {
+            self.trees.clear();
+            (self.spare.copies, self.spare.lookups) = (Vec::new(), Vec::new());
+        }
+        let stays = |room: Room| !too_much || room.held <= room.needed;
+        self.spare.lookups.extend(lookups.into_iter().filter(|lookup| stays(lookup.room())));
         for (id, source) in sources.into_iter().enumerate().rev() {
+            if !stays(source.room()) {
+                // The others keep their places.
+                self.trees.push(TreeMemory::default());
+                continue;
+            }
             self.trees.push(source.tree.into_memory());
             // The other copies are made anew.
             if let Cow::Owned(copy) = source.bytes
@@ -137,6 +161,28 @@ impl Memory {
                 self.spare.copies.push(copy);
             }
         }
+    }
+
+    /// Bytes of trees, and of what else is spare.
+    fn spare_bytes(&self) -> usize {
+        let trees: usize = self.trees.iter().map(TreeMemory::bytes).sum();
+        let copies: usize = self.spare.copies.iter().map(Vec::capacity).sum();
+        let lookups: usize = self.spare.lookups.iter().map(|lookup| lookup.room().held).sum();
+        trees + copies + lookups
+    }
+}
+
+/// What a list or some of them take, in bytes, and what they may take for what is in them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) held: usize,
+    pub(crate) needed: usize,
+}
+
+impl Room {
+    fn add(&mut self, other: Self) {
+        self.held += other.held;
+        self.needed += other.needed;
     }
 }
 

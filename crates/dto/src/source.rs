@@ -13,6 +13,7 @@ use kbt_fdt::{
 };
 
 use crate::error::{Error, ErrorKind, Input, Place};
+use crate::merger::Room;
 
 /// The number of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,8 +91,10 @@ impl<'a> Source<'a> {
     /// Copies the structure block up to `end`, to be changed in place: what stands behind the last fragment does not
     /// go into the output.
     pub(crate) fn copy_up_to(&mut self, end: StructureOffset, mut memory: Vec<u8>) {
+        let bytes = self.original.bytes().get(..end.index()).unwrap_or_default();
         memory.clear();
-        memory.extend_from_slice(self.original.bytes().get(..end.index()).unwrap_or_default());
+        memory.reserve_exact(bytes.len());
+        memory.extend_from_slice(bytes);
         self.bytes = Cow::Owned(memory);
     }
 
@@ -125,6 +128,16 @@ impl<'a> Source<'a> {
             shift: 0,
             offset,
         }
+    }
+
+    /// What its tree and its copy take.
+    pub(crate) fn room(&self) -> Room {
+        // The smallest node, of 12 bytes, takes 20 in the tree and may take 4 more; a phandle of 16 takes 12; the copy is
+        // as large as the block. A tree has room for some nodes at least.
+        const OF_A_BYTE: usize = 4;
+        const FEW: usize = 1024;
+        let copy = if let Cow::Owned(copy) = &self.bytes { copy.capacity() } else { 0 };
+        Room { held: self.tree.bytes() + copy, needed: OF_A_BYTE * self.original.bytes().len() + FEW }
     }
 
     /// Bytes of the structure block that was read, up to the next place where a token may stand.

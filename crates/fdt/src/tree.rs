@@ -84,6 +84,15 @@ pub struct TreeMemory {
     pub(crate) phandles: Vec<PhandleProperty>,
 }
 
+impl TreeMemory {
+    /// How much memory that is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.phandle_of.capacity() * size_of::<u32>()
+            + self.phandles.capacity() * size_of::<PhandleProperty>()
+    }
+}
+
 impl Tree {
     /// Checks every token of `structure` and lists the nodes.
     ///
@@ -114,6 +123,15 @@ impl Tree {
         });
         let &Self { largest_phandle, depth, size, .. } = self;
         Self { nodes, phandles, largest_phandle, depth, size }
+    }
+
+    /// How much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let phandles = self.phandles.as_ref().map_or(0, |phandles| {
+            phandles.of.capacity() * size_of::<u32>()
+                + phandles.properties.capacity() * size_of::<PhandleProperty>()
+        });
+        self.nodes.capacity() * size_of::<Node>() + phandles
     }
 
     /// Its memory, for another tree.
