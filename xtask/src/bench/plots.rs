@@ -150,8 +150,9 @@ const AREAS: &[Area] = &[
     },
 ];
 
-const DTO: [(&str, &str); 3] = [("kbt", "kbt"), ("dtoolkit", "dtoolkit 0.4.1"), ("libfdt", "libfdt 1.7.2")];
-const DTO_AND_FILES: [(&str, &str); 4] = [DTO[0], DTO[1], DTO[2], ("files", "the files themselves")];
+const DTO: [(&str, &str); 3] =
+    [("kbt", "kbt, lists kept between merges"), ("dtoolkit", "dtoolkit 0.4.1"), ("libfdt", "libfdt 1.7.2")];
+const DTO_AND_FILES: [(&str, &str); 4] = [("kbt", "kbt"), DTO[1], DTO[2], ("files", "the files themselves")];
 const DEPMOD: [(&str, &str); 2] = [("kbt", "kbt depmod"), ("kmod 34.2", "kmod 34.2 (one thread)")];
 
 /// Where the record of the plots is, beside them.
