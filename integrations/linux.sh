@@ -47,17 +47,20 @@ with()
 '"$line"
 }
 
+# One program, so that its exit code is what came of it all.
 without()
 {
-	grep -v -F -x -e "$line" |
-		sed -e 's/^stock_vmlinux_link()$/vmlinux_link()/' -e 's/^stock_mksysmap()$/mksysmap()/'
+	sed -e 's/^stock_vmlinux_link()$/vmlinux_link()/' -e 's/^stock_mksysmap()$/mksysmap()/' \
+		-e '/^\. "\${srctree}\/scripts\/link-vmlinux\.kbt\.sh"$/d'
 }
 
-# Puts what comes by standard input in the script's place. It is newer then, so that the build sees that it has changed.
+# Puts the script as the function $1 changes it in the script's place, once it is whole. It is newer then, so that the build
+# sees that it has changed; where it was a link, what that leads to stays as it is.
 publish()
 {
+	trap 'rm -f "$fresh"' EXIT
 	cp -p "$link" "$fresh"
-	cat > "$fresh"
+	"$1" < "$link" > "$fresh" && grep -q '^mksysmap()$\|^stock_mksysmap()$' "$fresh" || fail "$fresh could not be written"
 	mv -f "$fresh" "$link"
 }
 
@@ -173,6 +176,9 @@ on)
 	*/*) kbt=$(cd "$(dirname "$kbt")" && pwd)/$(basename "$kbt") ;;
 	esac
 	if is_on; then
+		for prefixed in stock_vmlinux_link stock_mksysmap; do
+			grep -q "^$prefixed()$" "$link" || fail "$link is switched on and has no $prefixed(): switch it off, or get it anew"
+		done
 		# Once more: another kbt, or functions of another version of this script.
 		write_functions
 		touch "$link"
@@ -181,13 +187,13 @@ on)
 	check
 	with < "$link" | without | cmp -s - "$link" || fail "$link could not be changed back: this version of Linux is not known"
 	write_functions
-	with < "$link" | publish
+	publish with
 	;;
 off)
 	if is_on; then
-		without < "$link" | publish
+		publish without
 	fi
-	rm -f "$functions"
+	rm -f "$functions" "$fresh"
 	;;
 status)
 	if is_on; then echo on; else echo off; fi

@@ -264,6 +264,41 @@ fn an_unknown_tree_is_refused_and_stays_as_it_was() {
 }
 
 #[test]
+fn a_tool_that_fails_costs_no_script() {
+    let tree = Tree::new(KINDS[1]);
+    let tools = tree.room.path("tools");
+    fs::create_dir_all(&tools).unwrap();
+    fs::write(tools.join("sed"), "#!/bin/sh\nhead -c 100\nexit 4\n").unwrap();
+    fs::set_permissions(tools.join("sed"), fs::Permissions::from_mode(0o755)).unwrap();
+    let fails = |verb: &str| {
+        let before = tree.files();
+        let mut path = tools.clone().into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("integrations/linux.sh");
+        let mut command = Command::new(script);
+        command.arg(verb).arg(tree.room.path("tree")).arg(env!("CARGO_BIN_EXE_kbt")).env("PATH", path);
+        assert_eq!(command.output().unwrap().status.code(), Some(1), "{verb}");
+        assert!(tree.files() == before, "{verb}");
+    };
+    fails("on");
+    tree.switched("on");
+    fails("off");
+    tree.switched("off");
+    assert_eq!(fs::read_to_string(tree.script()).unwrap(), KINDS[1].0);
+}
+
+#[test]
+fn a_tree_that_is_half_switched_is_told() {
+    let tree = Tree::new(KINDS[0]);
+    tree.switched("on");
+    let text = fs::read_to_string(tree.script()).unwrap();
+    fs::write(tree.script(), text.replace("\nstock_mksysmap()\n", "\nmksysmap()\n")).unwrap();
+    let stderr = tree.refused("on", Some(Path::new(env!("CARGO_BIN_EXE_kbt"))));
+    assert!(stderr.contains("is switched on and has no stock_mksysmap()"), "{stderr}");
+}
+
+#[test]
 fn kbt_may_lie_anywhere_and_must_be_there() {
     let tree = Tree::new(KINDS[1]);
     let before = tree.files();
