@@ -6,22 +6,16 @@ use kbt_kallsyms::{
     Tables, addresses, learn, parse_map, parse_nm, select, source,
 };
 
-/// One input. What several kernels choose alike is learned once, or most of the time would be spent on that.
+/// One input, as one kernel's tables: which kernel is its length's matter, so that a search reaches all of them and makes
+/// each input's tables, which take most of its time, once.
 pub fn run(bytes: &[u8]) {
+    let kernel = Kernel::ALL[bytes.len() % Kernel::ALL.len()];
+    let choice = Choice { all_symbols: true, absolute_percpu: kernel < Kernel::V7_0 };
     let symbols: Vec<_> = parse_nm(bytes).collect();
     let map = parse_map(bytes).ok().filter(|map| *map != symbols);
     for symbols in [Some(symbols), map].into_iter().flatten() {
-        let mut last = None;
-        for kernel in Kernel::ALL {
-            let choice = Choice { all_symbols: true, absolute_percpu: kernel < Kernel::V7_0 };
-            let Ok(selection) = select(symbols.iter().copied(), kernel, choice) else { continue };
-            let learned = match last.filter(|(symbols, _)| *symbols == selection.symbols) {
-                Some((_, learned)) => learned,
-                None => learn_anew(&selection.symbols),
-            };
-            encode(kernel, choice, &selection, &learned);
-            last = Some((selection.symbols, learned));
-        }
+        let Ok(selection) = select(symbols, kernel, choice) else { continue };
+        encode(kernel, choice, &selection, &learn_anew(&selection.symbols));
     }
 }
 
