@@ -17,9 +17,16 @@ struct Search {
     runs: Option<String>,
     /// Without the address sanitizer: several times as fast, and safe Rust has nothing for it to find.
     plain: bool,
+    /// Comparisons are not told to the search: it guesses fewer values, and is a few times as fast again.
+    untraced: bool,
 }
 
-/// The verb: `[TARGET...] [--seconds N] [--runs N] [--plain]`; without a target, all of them in turn.
+/// glibc gives memory of over 128 KiB back at once and clears it anew for the next input; a search that keeps its pages
+/// is up to twice as fast.
+const HEAP: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "268435456")];
+
+/// The verb: `[TARGET...] [--seconds N] [--runs N] [--plain] [--untraced]`; without a target, all of them in turn.
 pub fn run(words: &[String]) -> Result {
     let search = arguments(words)?;
     let known = targets()?;
@@ -43,13 +50,14 @@ fn fuzz(target: &str, search: &Search) -> Result<Command> {
     let seeds = run::root().join("fuzz/corpus").join(target);
     let mut command = run::cargo(["fuzz", "run", target]);
     command.args(search.plain.then_some("--sanitizer=none"));
+    command.args(search.untraced.then_some("--no-trace-compares"));
     command.arg(found).args(seeds.is_dir().then_some(seeds));
     command.args(["--", "-timeout=10", "-print_final_stats=1"]);
     command.args(search.runs.as_ref().map(|runs| format!("-runs={runs}")));
     let default = SECONDS.to_owned();
     let seconds = search.seconds.as_ref().or(search.runs.is_none().then_some(&default));
     command.args(seconds.map(|seconds| format!("-max_total_time={seconds}")));
-    command.env("RUSTC_BOOTSTRAP", "1");
+    command.env("RUSTC_BOOTSTRAP", "1").envs(HEAP);
     Ok(command)
 }
 
@@ -66,8 +74,9 @@ fn arguments(words: &[String]) -> Result<Search> {
             "--seconds" => search.seconds = Some(number("seconds")?),
             "--runs" => search.runs = Some(number("inputs")?),
             "--plain" => search.plain = true,
+            "--untraced" => search.untraced = true,
             _ if word.starts_with('-') => {
-                let known = "--seconds N, --runs N, --plain and names of targets";
+                let known = "--seconds N, --runs N, --plain, --untraced and names of targets";
                 return Err(format!("unknown option '{word}'; it takes {known}"));
             }
             _ => search.targets.push(word.clone()),
@@ -97,8 +106,12 @@ mod tests {
             seconds: Some("5".into()),
             runs: Some("7".into()),
             plain: true,
+            untraced: true,
         };
-        assert_eq!(of(&["a", "--seconds", "5", "--plain", "b", "--runs", "7"]).unwrap(), search);
+        assert_eq!(
+            of(&["a", "--seconds", "5", "--plain", "b", "--untraced", "--runs", "7"]).unwrap(),
+            search
+        );
         assert_eq!(of(&[]).unwrap(), Search::default());
     }
 

@@ -97,7 +97,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "fuzz",
-        options: "[TARGET...] [--seconds N] [--runs N] [--plain]",
+        options: "[TARGET...] [--seconds N] [--runs N] [--plain] [--untraced]",
         help: "look for inputs that break a parser (cargo-fuzz)",
         run: fuzz::run,
     },
