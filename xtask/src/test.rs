@@ -86,10 +86,9 @@ fn tidy_step() -> Result<String> {
     Ok(String::new())
 }
 
-/// Of the libraries, with what is private: those who work on it read it too. The binary's doc comments are its
-/// help, where brackets mean an option and no link.
+/// With what is private: those who work on it read it too.
 fn docs() -> Result<String> {
-    let words = ["doc", "--workspace", "--lib", "--no-deps", "--document-private-items"];
+    let words = ["doc", "--workspace", "--no-deps", "--document-private-items"];
     run::run(quiet(cargo(words)).env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(String::new())
 }
