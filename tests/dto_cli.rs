@@ -466,6 +466,10 @@ fn a_closed_standard_output_is_no_success() {
         assert_eq!(run(words), (Some(1), lost.to_owned()), "{words}");
     }
     assert_eq!(run("--version"), (Some(1), lost.to_owned()));
+    assert_eq!(run("dto lint base.dtb base.dtb"), (Some(1), lost.to_owned()));
+    assert_eq!(run("dto diff base.dtb overlay1.dtbo"), (Some(2), lost.to_owned()));
+    assert_eq!(run("dto apply --json base.dtb overlay1.dtbo -o out.dtb"), (Some(1), lost.to_owned()));
+    assert!(!room.path("out.dtb").exists());
     // Nothing is to be written there.
     assert_eq!(run("dto apply -q base.dtb base.dtb -o out.dtb"), (Some(0), String::new()));
     assert_eq!(run("jobserver exec true"), (Some(0), String::new()));

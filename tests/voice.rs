@@ -174,7 +174,7 @@ fn what_is_not_understood_is_2_as_text_and_as_json() {
     for (words, _) in leaves() {
         let output = room.run(&format!("{words} --no-such-option"));
         assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{words}");
+        assert!(output.stdout.is_empty() && stderr(&output).starts_with("kbt: error: unexpected"), "{words}");
         let output = room.run(&format!("{words} --json --no-such-option"));
         assert_eq!(output.status.code(), Some(2), "{words}");
         let object = object(&output);
@@ -184,6 +184,18 @@ fn what_is_not_understood_is_2_as_text_and_as_json() {
             "{words}"
         );
         assert!(output.stderr.is_empty(), "{words}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn where_a_command_is_missing_its_help_is_told_or_that() {
+    let room = Room::new();
+    for words in ["", "dto", "dtbo", "jobserver", "kallsyms"] {
+        let output = room.run(words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(output.stdout.is_empty() && stderr(&output).contains("Usage: kbt"), "{words}");
+        let output = room.run(&format!("--json {words}"));
+        assert_eq!(object(&output)["error"]["message"], "a command is missing", "{words}");
     }
 }
 
@@ -305,6 +317,8 @@ fn help_has_pages_and_commands() {
         assert!(page.starts_with(b"# "), "{topic}");
     }
     assert_eq!(room.ok("help dto apply").stdout, room.ok("dto apply --help").stdout);
+    let help = String::from_utf8(room.ok("help dto apply").stdout).unwrap();
+    assert_eq!(object(&room.ok("--json help dto apply"))["text"], Value::String(help));
     let unknown = room.run("help nonsense");
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("neither a topic nor a command is called 'nonsense'"));

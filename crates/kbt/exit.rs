@@ -1,6 +1,9 @@
 //! Exit codes. `Report::finish` maps a failure to one of them; a tool that kbt stands in for may have others.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use clap::error::ErrorKind;
 
 use crate::output::stdout_is_open;
 use crate::report::{Failure, Report};
@@ -26,9 +29,15 @@ pub fn of_signal(signal: i32) -> u8 {
     u8::try_from(signal).unwrap_or_default().saturating_add(128)
 }
 
-/// The exit code of what clap returned instead of arguments: help and version are a success.
-pub fn of_usage(error: &clap::Error) -> ExitCode {
-    let printed = if error.use_stderr() { Ok(()) } else { stdout_is_open() };
+/// Prints what clap returned instead of arguments, and gives the exit code: help and version are a success.
+pub fn of_usage(program: &str, error: &clap::Error) -> ExitCode {
+    let printed = if !error.use_stderr() {
+        stdout_is_open()
+    } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        Ok(())
+    } else {
+        write!(std::io::stderr(), "{program}: ")
+    };
     match printed.and_then(|()| error.print()) {
         // A reader that went away, as in `kbt --help | head`, has what it wanted.
         Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => {

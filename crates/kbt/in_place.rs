@@ -106,7 +106,7 @@ impl InPlace {
         let changes = decode(&bytes).filter(|changes| changes.iter().all(|change| self.is_either(change)));
         let recovery = if changes.is_some() { Recovery::Undone } else { Recovery::Stale };
         for change in changes.unwrap_or_default() {
-            self.write(&change.old, change.offset)?;
+            self.put_back(&change)?;
         }
         if sync {
             self.file.sync_data().map_err(|error| self.failed("write", &error))?;
@@ -121,6 +121,18 @@ impl InPlace {
         let read = self.file.read_exact_at(&mut now, change.offset).is_ok();
         let mut bytes = now.iter().zip(&*change.old).zip(change.new);
         read && change.new.len() == now.len() && bytes.all(|((now, old), new)| now == old || now == new)
+    }
+
+    /// Writes the old bytes from the first that differs to the last: where the new ones could not be written, as beyond
+    /// `ulimit -f`, the old ones, which are there yet, could not either.
+    fn put_back(&self, change: &Change<'_>) -> Result<(), Failure> {
+        let mut now = vec![0; change.old.len()];
+        self.file.read_exact_at(&mut now, change.offset).map_err(|error| self.failed("read", &error))?;
+        let same = |(now, old): (&u8, &u8)| now == old;
+        let before = now.iter().zip(&*change.old).take_while(|&pair| same(pair)).count();
+        let (now, old) = (&now[before..], &change.old[before..]);
+        let after = now.iter().rev().zip(old.iter().rev()).take_while(|&pair| same(pair)).count();
+        self.write(&old[..old.len() - after], change.offset + before as u64)
     }
 
     /// An edit as a change of what the file has now.

@@ -89,6 +89,41 @@ fn where_nothing_can_be_written() {
     }
 }
 
+#[test]
+fn where_no_file_may_grow() {
+    let scratch = tempfile::tempdir().unwrap();
+    for case in cases(scratch.path()).iter().filter(|case| case.words[0] != "install-links") {
+        case.prepare();
+        let old = files(&case.room);
+        let mut limited = Command::new("prlimit");
+        limited.args(["--fsize=0", env!("CARGO_BIN_EXE_kbt")]).args(&case.words);
+        let output = limited.current_dir(&case.room).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{:?}: {told}", case.words);
+        let errors = told.lines().filter(|line| line.starts_with("kbt: error: "));
+        assert_eq!(errors.count(), 1, "{:?}: {told}", case.words);
+        assert!(told.contains("File too large"), "{:?}: {told}", case.words);
+        assert!(without(&files(&case.room), is_cache) == without(&old, is_cache), "{:?}", case.words);
+    }
+}
+
+/// The undo file fits, and then the change in the middle of the file does not.
+#[test]
+fn what_may_not_be_changed_as_far_as_it_should_is_put_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let old = vec![0; 8 << 10];
+    fs::write(scratch.path().join("file"), &old).unwrap();
+    fs::write(scratch.path().join("piece"), [1; 1 << 10]).unwrap();
+    let words = ["kallsyms", "patchfile", "file", "4608", "piece", "--in-place"];
+    let mut limited = Command::new("prlimit");
+    limited.args(["--fsize=5120", env!("CARGO_BIN_EXE_kbt")]).args(words).current_dir(scratch.path());
+    let output = limited.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told, "kbt: error: file: cannot write: File too large\n");
+    assert!(fs::read(scratch.path().join("file")).unwrap() == old);
+    assert_eq!(files(scratch.path()).len(), 2, "the undo file is gone");
+}
+
 /// Whether every case gives below `place` what it gives elsewhere.
 fn same_below(place: &Path) {
     fs::create_dir_all(place).unwrap();

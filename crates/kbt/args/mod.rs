@@ -13,6 +13,7 @@ pub mod kallsyms_link;
 
 use std::num::NonZeroUsize;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 pub use deferred::Deferred;
 
@@ -79,8 +80,14 @@ pub fn wants_json() -> bool {
     std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
-/// The first paragraph of clap's message, without its `error: `.
+/// The first paragraph of clap's message, without its `error: `; where it would be a help, what that is shown for.
 pub fn one_line(error: &clap::Error) -> String {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
+        return "a command is missing".to_owned();
+    }
     let text = error.to_string();
     let text = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = text.strip_prefix("error: ").unwrap_or(text).split_whitespace().collect();

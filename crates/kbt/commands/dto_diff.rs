@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::dto::Diff;
 use crate::input;
+use crate::output::stdout_is_open;
 use crate::report::{Failure, Report};
 use crate::tree;
 
@@ -182,6 +183,7 @@ fn print(left: &OsStr, right: &OsStr, places: &[Place]) -> std::io::Result<()> {
     if places.is_empty() {
         return Ok(());
     }
+    stdout_is_open()?;
     let mut out = std::io::BufWriter::new(anstream::stdout().lock());
     let visible = |text: &str| crate::report::visible(text).into_owned();
     writeln!(out, "{HEAD}--- {}{HEAD:#}", visible(&input::name(left)))?;

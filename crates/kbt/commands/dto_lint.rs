@@ -12,7 +12,7 @@ use crate::args::dto::Lint;
 use crate::depfile;
 use crate::input;
 use crate::inputs::Inputs;
-use crate::output::{Output, Set};
+use crate::output::{Output, Set, stdout_is_open};
 use crate::report::{Failure, Report, visible};
 use crate::sarif::{self, Region};
 use crate::tree;
@@ -242,8 +242,12 @@ fn sarif_log(args: &Lint, found: &[Told]) -> Vec<u8> {
 }
 
 fn print(found: &[Told], quiet: bool) -> std::io::Result<()> {
+    let mut told = found.iter().filter(|it| !quiet || it.denied || it.severity == Severity::Error).peekable();
+    if told.peek().is_some() {
+        stdout_is_open()?;
+    }
     let mut out = std::io::BufWriter::new(anstream::stdout().lock());
-    for it in found.iter().filter(|it| !quiet || it.denied || it.severity == Severity::Error) {
+    for it in told {
         let style = it.style();
         let place = match (it.line, it.offset) {
             (Some((line, column)), _) => (format!(":{line}:{column}"), String::new()),

@@ -15,11 +15,7 @@ pub fn run(args: &Help, report: &mut Report) -> Result<(), Failure> {
         _ => None,
     };
     if let Some(topic) = page {
-        if report.is_json() {
-            report.field("text", topic.text);
-            return Ok(());
-        }
-        return Output::Stdout.write(topic.text.as_bytes(), false);
+        return print(topic.text.to_owned(), report);
     }
     // clap's own help; without a command, with the topics below it.
     let words = ["kbt"].into_iter().chain(args.words.iter().map(String::as_str)).chain(["--help"]);
@@ -29,11 +25,19 @@ pub fn run(args: &Help, report: &mut Report) -> Result<(), Failure> {
             if args.words.is_empty() {
                 text += &format!("\n{}\n", topics());
             }
-            Output::Stdout.write(text.as_bytes(), false)
+            print(text, report)
         }
         _ => {
             Err(Failure::usage(format!("neither a topic nor a command is called '{}'", args.words.join(" ")))
                 .hint("'kbt help' lists both"))
         }
     }
+}
+
+fn print(text: String, report: &mut Report) -> Result<(), Failure> {
+    if report.is_json() {
+        report.field("text", text);
+        return Ok(());
+    }
+    Output::Stdout.write(text.as_bytes(), false)
 }

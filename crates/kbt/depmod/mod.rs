@@ -26,6 +26,7 @@ use crate::args::depmod::{Compat, Depmod};
 use crate::inputs::Inputs;
 use crate::memory::keep_memory;
 use crate::modules_dir::read_beside;
+use crate::output::stdout_is_open;
 use crate::report::{Failure, Report};
 use crate::workers::Jobs;
 use find::Found;
@@ -221,7 +222,7 @@ fn sizes(args: &Depmod, directory: &[u8], outputs: &Outputs) -> serde_json::Map<
 /// Writes to standard output; a reader that went away has what it wanted.
 fn print(bytes: &[u8]) -> Result<(), Stop> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    match stdout_is_open().and_then(|()| stdout.write_all(bytes)).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Stop::Fatal(Failure::io("write", "standard output", &error)))
         }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::args::depmod::Depmod;
 use crate::depmod::{self, Stop};
 use crate::exit;
+use crate::output::stdout_is_open;
 use crate::report::Report;
 use crate::workers;
 
@@ -79,10 +80,12 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{NAME}: {problem}");
             ExitCode::from(exit::FAILURE)
         }
-        Ok(Asked::Print(text)) => match std::io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => ExitCode::from(exit::OK),
-            Err(_) => ExitCode::from(exit::FAILURE),
-        },
+        Ok(Asked::Print(text)) => {
+            match stdout_is_open().and_then(|()| std::io::stdout().write_all(text.as_bytes())) {
+                Ok(()) => ExitCode::from(exit::OK),
+                Err(_) => ExitCode::from(exit::FAILURE),
+            }
+        }
         Ok(Asked::Run(args)) => {
             let mut report = Report::new(NAME, false, false);
             match depmod::run(&args, workers::quietly_alone(), &mut report) {

@@ -45,10 +45,10 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,
         Err(error) if error.use_stderr() => {
-            exit::of_usage(&error);
+            exit::of_usage(NAME, &error);
             return ExitCode::from(exit::FAILURE);
         }
-        Err(error) => return exit::of_usage(&error),
+        Err(error) => return exit::of_usage(NAME, &error),
     };
     if args.verbose {
         tell(&args);

@@ -24,7 +24,7 @@ struct Args {
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,
-        Err(error) => return exit::of_usage(&error),
+        Err(error) => return exit::of_usage(NAME, &error),
     };
     let mut report = Report::new(NAME, false, false);
     let result = jobserver_exec::run_as(&args.exec, &mut report);
