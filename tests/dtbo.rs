@@ -352,7 +352,7 @@ fn sync_streams_and_json() {
     for line in ["pack --json board0.dtbo -o -", "extract --json a.img 0 -o -"] {
         let ended = room.kbt(&words(&format!("dtbo {line}")));
         let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
-        assert_eq!(json["error"]["message"], "--json and '-o -' both want standard output");
+        assert_eq!(json["error"]["message"], "--json and the result both want standard output");
         assert_eq!(ended.code, 2);
     }
     let piped =

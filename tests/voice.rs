@@ -174,7 +174,12 @@ fn what_is_not_understood_is_2_as_text_and_as_json() {
     for (words, _) in leaves() {
         let output = room.run(&format!("{words} --no-such-option"));
         assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(output.stdout.is_empty() && stderr(&output).starts_with("kbt: error: unexpected"), "{words}");
+        let told = stderr(&output);
+        assert!(
+            output.stdout.is_empty() && told.starts_with("kbt: error: unexpected argument"),
+            "{words}: {told}"
+        );
+        assert!(told.lines().count() == 2 && told.contains("\n  hint: "), "{words}: {told}");
         let output = room.run(&format!("{words} --json --no-such-option"));
         assert_eq!(output.status.code(), Some(2), "{words}");
         let object = object(&output);
@@ -185,6 +190,38 @@ fn what_is_not_understood_is_2_as_text_and_as_json() {
         );
         assert!(output.stderr.is_empty(), "{words}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn a_wrong_word_is_told_in_the_one_voice() {
+    let room = Room::new();
+    for (words, told) in [
+        ("dto aply", "unrecognized subcommand 'aply'\n  hint: a similar subcommand exists: 'apply'"),
+        ("--jobs 0 jobserver status", "invalid value '0' for '--jobs <N>': a number above 0 is wanted"),
+        (
+            "dto apply a b -o c --padding 4T",
+            "invalid value '4T' for '--padding <N>': a size is a number, with K, M or G behind it if need be",
+        ),
+        (
+            "dto verify a b c --idx x",
+            "invalid value 'x' for '--idx <N,M>': an entry's number is wanted, from 0",
+        ),
+        (
+            "dto apply board.dtb",
+            "the following required arguments were not provided: --output <OUT> <OVERLAY>...\n  hint: \
+             the usage is kbt dto apply --output <OUT> <BASE> <OVERLAY>...",
+        ),
+    ] {
+        let output = room.run(words);
+        assert_eq!(stderr(&output), format!("kbt: error: {told}\n"), "{words}");
+        let object = object(&room.run(&format!("--json {words}")));
+        let hint = told.split_once("hint: ").map(|(_, hint)| hint);
+        assert_eq!(object["error"]["hint"].as_str(), hint, "{words}");
+    }
+    // A size is one wherever there is one.
+    room.ok("dto apply board.dtb camera.dtbo -o out.dtb --padding 4K");
+    room.ok("dtbo pack -o out.img camera.dtbo --page-size 4K --align 1K");
+    room.ok("kallsyms offset vmlinux .text --size 0K");
 }
 
 #[test]

@@ -1,13 +1,5 @@
 //! Exit codes. `Report::finish` maps a failure to one of them; a tool that kbt stands in for may have others.
 
-use std::io::Write as _;
-use std::process::ExitCode;
-
-use clap::error::ErrorKind;
-
-use crate::output::stdout_is_open;
-use crate::report::{Failure, Report};
-
 /// Everything asked for was done.
 pub const OK: u8 = 0;
 /// The input was refused or the system failed; no result was written.
@@ -27,23 +19,4 @@ pub const NOT_FOUND: u8 = 127;
 /// The exit code of a command that was ended by this signal. As the shells do it.
 pub fn of_signal(signal: i32) -> u8 {
     u8::try_from(signal).unwrap_or_default().saturating_add(128)
-}
-
-/// Prints what clap returned instead of arguments, and gives the exit code: help and version are a success.
-pub fn of_usage(program: &str, error: &clap::Error) -> ExitCode {
-    let printed = if !error.use_stderr() {
-        stdout_is_open()
-    } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        Ok(())
-    } else {
-        write!(std::io::stderr(), "{program}: ")
-    };
-    match printed.and_then(|()| error.print()) {
-        // A reader that went away, as in `kbt --help | head`, has what it wanted.
-        Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => {
-            let failure = Failure::io("write", "standard output", &failed);
-            Report::new("kbt", false, false).finish(Err(failure))
-        }
-        _ => ExitCode::from(if error.use_stderr() { USAGE } else { OK }),
-    }
 }

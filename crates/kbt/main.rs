@@ -25,6 +25,7 @@ mod report;
 mod sarif;
 mod topics;
 mod tree;
+mod usage;
 mod workers;
 
 use std::process::ExitCode;
@@ -44,11 +45,7 @@ fn main() -> ExitCode {
     }
     let args = match args::parse() {
         Ok(args) => args,
-        Err(error) if error.use_stderr() && args::wants_json() => {
-            let failure = report::Failure::usage(args::one_line(&error));
-            return report::Report::new("kbt", false, true).finish(Err(failure));
-        }
-        Err(error) => return exit::of_usage("kbt", &error),
+        Err(error) => return usage::finish("kbt", args::wants_json(), &error),
     };
     let mut report = report::Report::new("kbt", args.global.quiet, args.global.json);
     // An object that nobody will read is told before anything is done.

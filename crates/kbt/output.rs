@@ -37,7 +37,8 @@ impl Output {
     /// Refuses standard output where the JSON result needs it.
     pub fn leave_json(&self, report: &Report) -> Result<(), Failure> {
         if report.is_json() && matches!(self, Self::Stdout) {
-            return Err(Failure::usage("--json and '-o -' both want standard output"));
+            return Err(Failure::usage("--json and the result both want standard output")
+                .hint("name a file for the result with -o"));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use kbt_compress::Compression;
 use kbt_dtbo_image::{EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
 use super::depfile::Depfile;
+use super::size;
 
 /// The largest alignment of entries, in bytes: more is a mistyped number.
 const MAX_ALIGNMENT: u32 = 16 << 20;
@@ -56,7 +57,7 @@ pub struct Pack {
     pub share: Share,
     /// Refuse entries of the manifest larger than N when decompressed (K, M and G are understood)
     // `requires = "manifest"` says nothing where another source is given: clap takes a conflict for an excuse.
-    #[arg(long, value_name = "N", default_value = "64M", value_parser = bytes, conflicts_with_all = ["entries", "config"])]
+    #[arg(long, value_name = "N", default_value = "64M", value_parser = size::bytes, conflicts_with_all = ["entries", "config"])]
     pub max_size: usize,
     /// Wait until the result is on the disk
     #[arg(long)]
@@ -181,7 +182,7 @@ pub enum Share {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limit {
     /// Refuse entries larger than N when decompressed (K, M and G are understood)
-    #[arg(long, value_name = "N", default_value = "64M", value_parser = bytes)]
+    #[arg(long, value_name = "N", default_value = "64M", value_parser = size::bytes)]
     pub max_size: usize,
 }
 
@@ -226,7 +227,7 @@ pub struct Dump {
     #[arg(long, requires = "prefix")]
     pub decompress: bool,
     /// Refuse entries larger than N when decompressed (K, M and G are understood)
-    #[arg(long, value_name = "N", default_value = "64M", value_parser = bytes, requires = "decompress")]
+    #[arg(long, value_name = "N", default_value = "64M", value_parser = size::bytes, requires = "decompress")]
     pub max_size: usize,
     /// Wait until the files are on the disk
     #[arg(long)]
@@ -282,12 +283,15 @@ fn table_kind(text: &str) -> Result<TableKind, &'static str> {
 }
 
 fn page_size(text: &str) -> Result<u32, &'static str> {
-    parse_size(text).filter(|&size| size != 0).ok_or("a page size is a number above 0")
+    match size::bytes32(text)? {
+        0 => Err("a page size is a number above 0"),
+        size => Ok(size),
+    }
 }
 
 fn alignment(text: &str) -> Result<u32, &'static str> {
     let usual = |size: &u32| size.is_power_of_two() && *size <= MAX_ALIGNMENT;
-    parse_size(text).filter(usual).ok_or("an alignment is a power of two, of 16 MiB at most")
+    size::bytes32(text).ok().filter(usual).ok_or("an alignment is a power of two, of 16 MiB at most")
 }
 
 fn compression(text: &str) -> Result<Compression, &'static str> {
@@ -296,17 +300,4 @@ fn compression(text: &str) -> Result<Compression, &'static str> {
 
 fn value(text: &str) -> Result<Value, &'static str> {
     Value::parse(text).ok_or("a value is a 32-bit number (7, 0x7, 07) or /node:property")
-}
-
-/// A size in bytes with an optional K, M or G (1024, 1024^2, 1024^3).
-pub fn bytes(text: &str) -> Result<usize, &'static str> {
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    parse_size(digits)
-        .and_then(|number| usize::try_from(number).ok()?.checked_mul(1 << shift))
-        .ok_or("a size is a number, with K, M or G behind it if need be")
 }

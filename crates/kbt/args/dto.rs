@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::depfile::Depfile;
 use super::dtbo::Limit;
+use super::size;
 
 /// Commands on device trees and overlays.
 #[derive(Debug, Subcommand)]
@@ -47,7 +48,7 @@ pub struct Apply {
     #[arg(long)]
     pub concat_bootargs: bool,
     /// Leave N zero bytes free at the end of the tree, for a boot loader that edits it
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = size::bytes32, default_value = "0")]
     pub padding: u32,
     #[command(flatten)]
     pub names: Names,
@@ -168,7 +169,7 @@ pub struct Verify {
     #[arg(required = true, value_name = "OVERLAY|IMAGE")]
     pub overlays: Vec<OsString>,
     /// The entries of the image that were applied, in order
-    #[arg(long, value_name = "N,M", value_delimiter = ',')]
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = index)]
     pub idx: Option<Vec<usize>>,
     /// The tree before the merge: FINAL is refused where it is BASE itself, and references that dangle in BASE are left
     /// out. Without it a tree that held the overlays from the start passes
@@ -244,4 +245,8 @@ pub enum Pairs {
     Compatible,
     /// Those of one folder, as a kernel's build lays them out
     Folder,
+}
+
+fn index(word: &str) -> Result<usize, &'static str> {
+    word.parse().map_err(|_| "an entry's number is wanted, from 0")
 }

@@ -124,7 +124,7 @@ pub struct Dump {
     #[arg(long)]
     pub search: bool,
     /// Refuse images larger than N when decompressed (K, M and G are understood)
-    #[arg(long, value_name = "N", default_value = "1G", value_parser = crate::args::dtbo::bytes)]
+    #[arg(long, value_name = "N", default_value = "1G", value_parser = crate::args::size::bytes)]
     pub max_size: usize,
     #[command(flatten)]
     pub depfile: Depfile,

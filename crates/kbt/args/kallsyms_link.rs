@@ -8,6 +8,7 @@ use kbt_kallsyms::Kernel;
 
 use super::depfile::Depfile;
 use super::kallsyms::kernel;
+use super::size;
 
 /// Make the table before the link: an object with room for any table that the linked kernel can need
 ///
@@ -31,7 +32,7 @@ pub struct Pad {
     #[arg(long, value_name = "FILE")]
     pub pad_file: Option<OsString>,
     /// Leave N bytes more behind each array that grows
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = size::bytes32, default_value = "0")]
     pub slack: u32,
     /// Every symbol, not only those of the text (CONFIG_KALLSYMS_ALL)
     #[arg(long)]
@@ -112,7 +113,7 @@ pub struct Offset {
     #[arg(value_name = "SECTION")]
     pub section: OsString,
     /// Refuse a section of fewer than N bytes (0x, 0o, 0b or a leading 0 say the base)
-    #[arg(long, value_name = "N", value_parser = number)]
+    #[arg(long, value_name = "N", value_parser = size_of_any_base)]
     pub size: Option<u64>,
 }
 
@@ -129,7 +130,7 @@ pub struct Patchfile {
     /// What to write there, `-` for standard input
     pub patch: OsString,
     /// Write only the first LENGTH bytes of PATCH
-    #[arg(value_parser = number)]
+    #[arg(value_parser = size_of_any_base)]
     pub length: Option<u64>,
     /// Write into FILE itself, without a copy; a run that is killed is undone by the next one
     #[arg(long)]
@@ -156,9 +157,15 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("'{text}' is no number"))
 }
 
+/// The same, with K, M or G behind it if need be.
+fn size_of_any_base(text: &str) -> Result<u64, String> {
+    let (digits, shift) = size::split(text);
+    number(digits)?.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too much"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, size_of_any_base};
 
     #[test]
     fn numbers_of_any_base() {
@@ -177,5 +184,7 @@ mod tests {
         for text in ["", "-1", "+1", "0x", "08", "0x+1", "1k", "18446744073709551616"] {
             assert!(number(text).is_err(), "{text}");
         }
+        assert_eq!(size_of_any_base("0x10K"), Ok(16 << 10));
+        assert!(size_of_any_base("0xffffffffffffffffG").is_err());
     }
 }

@@ -10,10 +10,10 @@ pub mod install_links;
 pub mod jobserver;
 pub mod kallsyms;
 pub mod kallsyms_link;
+pub mod size;
 
 use std::num::NonZeroUsize;
 
-use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 pub use deferred::Deferred;
 
@@ -43,7 +43,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Work on N things at once [default: what make's jobserver leaves, else the cores]
-    #[arg(long, value_name = "N", global = true)]
+    #[arg(long, value_name = "N", value_parser = jobs, global = true)]
     pub jobs: Option<NonZeroUsize>,
 }
 
@@ -80,16 +80,6 @@ pub fn wants_json() -> bool {
     std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
-/// The first paragraph of clap's message, without its `error: `; where it would be a help, what that is shown for.
-pub fn one_line(error: &clap::Error) -> String {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
-    ) {
-        return "a command is missing".to_owned();
-    }
-    let text = error.to_string();
-    let text = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = text.strip_prefix("error: ").unwrap_or(text).split_whitespace().collect();
-    words.join(" ")
+fn jobs(word: &str) -> Result<NonZeroUsize, &'static str> {
+    word.parse().map_err(|_| "a number above 0 is wanted")
 }

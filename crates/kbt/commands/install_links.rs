@@ -16,6 +16,9 @@ pub fn run(args: &InstallLinks, report: &mut Report) -> Result<(), Failure> {
     let names = names(&args.only)?;
     if !args.directory.is_dir() {
         let place = args.directory.display().to_string();
+        if args.directory.exists() {
+            return Err(Failure::new("io", "this is no directory").at_file(place));
+        }
         let failure = Failure::new("io", "there is no such directory").at_file(&place);
         return Err(failure.hint(format!("make it first: mkdir -p {place}")));
     }

@@ -116,7 +116,7 @@ fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Re
     for path in paths {
         let shown = path.display();
         if !path.as_bytes().starts_with(b"/") {
-            return Err(Stop::fatal("usage", format!("{shown}: not absolute path.")));
+            return Err(Stop::Fatal(Failure::usage(format!("{shown}: not absolute path."))));
         }
         let found = fs::metadata(path).map_err(text);
         // What ends with a slash has no name.

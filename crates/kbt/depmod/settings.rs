@@ -39,7 +39,7 @@ impl Settings {
         let mut symbol_prefix = None;
         for word in &args.symbol_prefix {
             let &[prefix] = word.as_bytes() else {
-                return Err(Stop::fatal("usage", "-P only takes a single char"));
+                return Err(Stop::Fatal(Failure::usage("-P only takes a single char")));
             };
             symbol_prefix = Some(prefix);
         }
@@ -63,7 +63,7 @@ impl Settings {
             Some(version) => {
                 let message = format!("Bad version passed {}", version.display());
                 log.tell(Level::Error, &message);
-                return Err(Stop::Told(Failure::new("usage", message)));
+                return Err(Stop::Told(Failure::usage(message)));
             }
             None => rustix::system::uname().release().to_bytes().to_vec(),
         };

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::FileTypeExt as _;
 
-use kbt_elf::{Header, Image, Pieces, ReadAt, Section, section_type};
+use kbt_elf::{ErrorKind, Header, Image, Pieces, ReadAt, Section, section_type};
 use kbt_kallsyms::{Error, Located};
 
 use super::refusal;
@@ -146,7 +146,15 @@ impl KernelFile {
 
     /// The view of what was read.
     pub fn elf(&self) -> Result<Image<&Pieces>, Failure> {
-        Image::parse(&self.pieces).map_err(|error| self.refused(&error.into()))
+        Image::parse(&self.pieces).map_err(|error| {
+            let failure = self.refused(&error.into());
+            match error.kind {
+                ErrorKind::BadMagic => {
+                    failure.hint("a vmlinux is wanted; 'kbt kallsyms dump' reads images, too")
+                }
+                _ => failure,
+            }
+        })
     }
 
     /// Reads the arrays of the table that was located.

@@ -16,6 +16,7 @@ use crate::dtbo::image;
 use crate::exit;
 use crate::output::Output;
 use crate::report::{Failure, Report};
+use crate::usage;
 
 const NAME: &str = "fdtoverlay";
 
@@ -45,10 +46,10 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,
         Err(error) if error.use_stderr() => {
-            exit::of_usage(NAME, &error);
+            usage::finish(NAME, false, &error);
             return ExitCode::from(exit::FAILURE);
         }
-        Err(error) => return exit::of_usage(NAME, &error),
+        Err(error) => return usage::finish(NAME, false, &error),
     };
     if args.verbose {
         tell(&args);

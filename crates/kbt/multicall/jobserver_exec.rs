@@ -7,8 +7,8 @@ use clap::Parser;
 
 use crate::args::jobserver::Exec;
 use crate::commands::jobserver_exec;
-use crate::exit;
 use crate::report::Report;
+use crate::usage;
 
 /// The name in front of every message.
 pub const NAME: &str = "jobserver-exec";
@@ -24,7 +24,7 @@ struct Args {
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,
-        Err(error) => return exit::of_usage(NAME, &error),
+        Err(error) => return usage::finish(NAME, false, &error),
     };
     let mut report = Report::new(NAME, false, false);
     let result = jobserver_exec::run_as(&args.exec, &mut report);

@@ -18,6 +18,7 @@ use crate::kallsyms::plan::Plan;
 use crate::kallsyms::{read_text, refusal};
 use crate::output::Output;
 use crate::report::{Failure, Report};
+use crate::usage;
 
 const NAME: &str = "kallsyms";
 
@@ -93,10 +94,10 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
         Ok(args) => args,
         Err(error) if error.use_stderr() => {
-            exit::of_usage(NAME, &error);
+            usage::finish(NAME, false, &error);
             return ExitCode::from(exit::FAILURE);
         }
-        Err(error) => return exit::of_usage(NAME, &error),
+        Err(error) => return usage::finish(NAME, false, &error),
     };
     let mut report = Report::new(NAME, false, false);
     let result = generate(&args, &mut report);
