@@ -458,6 +458,13 @@ fn what_would_steer_a_terminal_is_shown_as_an_escape() {
         "kbt: error: over.dtbo: fragment@0: property 'target': label 'a\\u{1b}]0;b\\u{7}\\nc' is not in the base tree \
          (at byte 136)\n  hint: is this the right base, or does another overlay that defines the label have to come first?\n",
     );
+    // Those of writing from right to left, and of lines, have no control character's class.
+    refuses_overlay(
+        overlay(Target::label("a\u{202e}b\u{2066}c\u{2028}\u{e4}\u{200d}"), Node::default()),
+        &[],
+        "kbt: error: over.dtbo: fragment@0: property 'target': label 'a\\u{202e}b\\u{2066}c\\u{2028}\u{e4}\u{200d}' is not in the \
+         base tree (at byte 136)\n  hint: is this the right base, or does another overlay that defines the label have to come first?\n",
+    );
 }
 
 #[test]

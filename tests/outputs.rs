@@ -89,6 +89,34 @@ fn the_files_of_depmod_are_the_process_own() {
     }
 }
 
+/// The user's own group is not the one that was trusted with the old file.
+#[test]
+fn a_group_that_cannot_be_kept_leaves_its_rights_to_nobody() {
+    let room = tempfile::tempdir().unwrap();
+    fs::set_permissions(room.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let merged = room.path().join("merged.dtb");
+    fs::write(&merged, "old").unwrap();
+    fs::set_permissions(&merged, fs::Permissions::from_mode(0o6664)).unwrap();
+    let (mut command, mode) = if rustix::process::geteuid().is_root() {
+        // The binary and its inputs lie where a user may not look.
+        for file in [Path::new(KBT).to_owned(), example("base.dtb"), example("overlay1.dtbo")] {
+            assert!(Command::new("cp").arg(file).arg(room.path()).status().unwrap().success());
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "./kbt"]);
+        command.args(["dto", "apply", "base.dtb", "overlay1.dtbo", "-o", "merged.dtb"]);
+        (command, 0o644)
+    } else {
+        // Who is not root has no files of a group without being in it: all is kept.
+        (apply(&merged), 0o6664)
+    };
+    let output = command.current_dir(room.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = fs::metadata(&merged).unwrap();
+    assert!(found.len() > 3);
+    assert_eq!(found.mode() & 0o7777, mode, "{:o}", found.mode());
+}
+
 #[test]
 fn an_incremental_run_takes_away_what_a_killed_one_left_beside_files_that_stay() {
     let room = Room::small();

@@ -70,7 +70,8 @@ impl<'d> Below<'d> {
     }
 
     fn open_file(&self, path: &[u8]) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // What took a module's place since it was found may be a FIFO; reading a regular file knows no waiting.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let relative = path.strip_prefix(self.path).and_then(|rest| rest.strip_prefix(b"/"));
         let file = retry_on_intr(|| match (&self.directory, relative) {
             (Some(directory), Some(relative)) if relative.first().is_some_and(|byte| *byte != b'/') => {
@@ -198,4 +199,28 @@ fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_in_a_modules_place_is_not_waited_for() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("a.ko");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
+        let (told, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let directory = path.parent().unwrap().as_os_str().as_bytes();
+            let result = ModuleFiles::new().read(&Below::open(directory), path.as_os_str().as_bytes());
+            told.send(result.is_err()).unwrap();
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(true));
+    }
 }

@@ -202,13 +202,21 @@ impl Report {
     }
 }
 
-/// Names and labels come from files that nobody vouches for: what would steer a terminal is shown as an escape.
+/// Names and labels come from files that nobody vouches for: what would steer a terminal, or turn round what stands
+/// behind it, is shown as an escape.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(steers) {
         return text.into();
     }
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let shown = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect::<String>().into()
+}
+
+/// The characters of Unicode's classes Cc, Zl and Zp, and those that have the property Bidi_Control.
+pub fn steers(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn json(failure: &Failure) -> Value {

@@ -2,7 +2,7 @@
 
 use kbt_fdt::Blob;
 
-use crate::report::Failure;
+use crate::report::{self, Failure};
 
 /// The first cell of a property of a device tree, as AOSP's older mkdtimg reads it; unlike there, a missing node or
 /// property is an error, not 0.
@@ -20,7 +20,7 @@ pub fn first_string(dtb: &[u8], node: &str, property: &str) -> Option<String> {
     let value = find(dtb, node, property).ok()?;
     let text = value.split(|&byte| byte == 0).next()?;
     let text = std::str::from_utf8(text).ok()?;
-    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    (!text.is_empty() && !text.chars().any(report::steers)).then(|| text.to_owned())
 }
 
 /// A property's bytes.

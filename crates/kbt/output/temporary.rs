@@ -27,6 +27,8 @@ use rustix::io::Errno;
 const NAMES: u32 = 1000;
 /// The mode of a new file: narrowed by the umask, as for any file that a tool creates.
 pub const MODE: u32 = 0o666;
+/// What of a mode the owner alone may do with a file.
+const OWNERS: u32 = 0o600;
 
 /// Whose a file is, and who may do what with it.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +89,8 @@ impl Temporary {
         let directory = directory(target).to_owned();
         let stem = stem(target);
         let mode = Mode::from_raw_mode(match access {
-            // Never more open than the old one was, not even for a moment.
-            Access::Old(old) => old.mode() & MODE,
+            // Never more open than the old one was, not even for a moment: its group is not yet the old one's.
+            Access::Old(old) => old.mode() & OWNERS,
             Access::New(mode) => mode,
         });
         let (file, name) = match open(&directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode) {
@@ -174,7 +176,7 @@ impl Temporary {
 
     fn copy(&mut self) -> io::Result<PathBuf> {
         let old = self.file.metadata()?;
-        let (mut file, name) = create(&self.directory, &self.stem, Mode::from_raw_mode(old.mode() & MODE))?;
+        let (mut file, name) = create(&self.directory, &self.stem, Mode::from_raw_mode(old.mode() & OWNERS))?;
         self.file.rewind()?;
         let copied = keep(&file, &old).and_then(|()| io::copy(&mut self.file, &mut file));
         self.file = file;
@@ -285,20 +287,42 @@ fn open_to_look(name: &Path) -> Option<File> {
     open(name, flags, Mode::empty()).ok().map(File::from)
 }
 
-/// Gives a file the owner and the permissions of another. Who may not give a file away keeps it, and no bits that
-/// would let others act in the wrong owner's name.
+/// Gives a file the owner and the permissions of another, as far as the user may.
 fn keep(file: &File, old: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
-    let mut mode = old.mode() & 0o7777;
-    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-        let (owner, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
-        if fchown(file, Some(owner), Some(group)).is_err() {
-            mode &= 0o777;
-            // Of a group that the user is in.
-            let _ = fchown(file, None, Some(group));
+    let (owner, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
+    let kept = if (old.uid(), old.gid()) == (new.uid(), new.gid())
+        || fchown(file, Some(owner), Some(group)).is_ok()
+    {
+        Kept::Both
+    // Who may not give a file away may still give it to a group that the user is in.
+    } else if old.gid() == new.gid() || fchown(file, None, Some(group)).is_ok() {
+        Kept::Group
+    } else {
+        Kept::Neither
+    };
+    file.set_permissions(fs::Permissions::from_mode(kept.mode(old.mode() & 0o7777)))
+}
+
+/// What a new file has of the old one's owner and group.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Both,
+    Group,
+    Neither,
+}
+
+impl Kept {
+    /// The new file's mode: nobody may do more with it than with the old one, and nothing acts in a wrong name.
+    fn mode(self, old: u32) -> u32 {
+        const GROUPS: u32 = 0o070;
+        match self {
+            Self::Both => old,
+            Self::Group => old & 0o777,
+            // Those of the new group were others to the old file.
+            Self::Neither => old & (0o707 | (old << 3 & GROUPS)),
         }
     }
-    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 /// The hash of Fowler, Noll and Vo: a name for a name, which may be too long to be a part of another.
@@ -413,6 +437,17 @@ mod tests {
         let new = fs::metadata(&target).unwrap();
         assert_ne!(new.ino(), old.ino());
         assert_eq!((new.uid(), new.gid(), new.mode()), (old.uid(), old.gid(), old.mode()));
+    }
+
+    #[test]
+    fn a_group_that_the_old_file_did_not_have_may_do_no_more_than_others() {
+        assert_eq!(Kept::Neither.mode(0o640), 0o600);
+        assert_eq!(Kept::Neither.mode(0o664), 0o644);
+        assert_eq!(Kept::Neither.mode(0o6775), 0o755);
+        // No bit is added.
+        assert_eq!(Kept::Neither.mode(0o604), 0o604);
+        assert_eq!(Kept::Group.mode(0o6775), 0o775);
+        assert_eq!(Kept::Both.mode(0o6775), 0o6775);
     }
 
     #[test]
