@@ -37,7 +37,15 @@ fn look(base: &[u8], overlay: &[u8]) {
             }
         }
         assert_eq!(compare(&left, &left), []);
-        let _ = compare(&left, &right);
+        for difference in compare(&left, &right) {
+            for (dts, node) in [(&left, difference.left), (&right, difference.right)] {
+                let Some(node) = node else { continue };
+                let _ = dts.show_subtree(node, 0);
+                for property in dts.tree().properties(node).take(1) {
+                    let _ = dts.show_property(node, &property, 0);
+                }
+            }
+        }
     }
     let _ = lint(base, &[overlay], &Options::default());
     let _ = verify(base, None, &[overlay], &kbt_dto::Options::default());
@@ -111,6 +119,12 @@ fn many_properties() {
     overlay.fragment(Target::path("/wide"), wide(""));
     let base = Node::new("").child(wide("wide")).child(Node::new("u").cells("clocks", &[1; MANY as usize]));
     in_time(&base, overlay);
+}
+
+#[test]
+fn many_phandles_that_one_tree_alone_has() {
+    let base = Node::new("").children((0..5 * MANY).map(|n| Node::new(format!("n{n}")).phandle(n + 1)));
+    in_time(&base, Overlay::new());
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Dts<'a> {
     labels: Labels<'a>,
     fixups: Fixups<'a>,
     is_overlay: bool,
+    /// Whether all phandles belong into its source, since some would not come back by themselves.
+    keep_phandles: bool,
 }
 
 impl<'a> Dts<'a> {
@@ -35,7 +37,14 @@ impl<'a> Dts<'a> {
         let is_overlay = tree.child(root, b"__fixups__").is_some()
             || tree.child(root, b"__local_fixups__").is_some()
             || tree.children(root).any(|child| tree.child(child, b"__overlay__").is_some());
-        Ok(Self { tree, labels, fixups, is_overlay })
+        let is_ambiguous = tree.phandles().windows(2).any(|pair| pair[0].0 == pair[1].0);
+        let keep_phandles = !is_overlay || !fixups.local_rest().is_empty() || is_ambiguous;
+        Ok(Self { tree, labels, fixups, is_overlay, keep_phandles })
+    }
+
+    /// Whether all phandles belong into its source.
+    pub(crate) fn keeps_phandles(&self) -> bool {
+        self.keep_phandles
     }
 
     /// The tree.

@@ -139,20 +139,14 @@ struct Printer<'d, 'a> {
     oddities: Vec<Oddity>,
     /// Bytes that paths in references may take.
     room: usize,
-    /// Whether all phandles are printed.
-    keep_phandles: bool,
     /// Whether the nodes that dtc makes are printed, too.
     complete: bool,
 }
 
 impl<'d, 'a> Printer<'d, 'a> {
     fn new(dts: &'d Dts<'a>) -> Self {
-        let tree = dts.tree();
-        let phandles = tree.phandles();
-        let ambiguous = phandles.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        let keep_phandles = !dts.is_overlay() || !dts.fixups().local_rest().is_empty() || ambiguous;
-        let room = ALWAYS + tree.blob().header().totalsize as usize * 8;
-        Self { dts, out: Vec::new(), oddities: Vec::new(), room, keep_phandles, complete: false }
+        let room = ALWAYS + dts.tree().blob().header().totalsize as usize * 8;
+        Self { dts, out: Vec::new(), oddities: Vec::new(), room, complete: false }
     }
 
     /// Version, plugin, reservations.
@@ -344,7 +338,7 @@ impl<'d, 'a> Printer<'d, 'a> {
     /// Whether dtc gives the node its phandle again, because of a label or a reference.
     fn comes_back(&self, node: NodeIndex, property: &Property) -> bool {
         let tree = self.dts.tree();
-        if self.keep_phandles || property.length != 4 || tree.property_name(property) != b"phandle" {
+        if self.dts.keeps_phandles() || property.length != 4 || tree.property_name(property) != b"phandle" {
             return false;
         }
         tree.property(node, b"linux,phandle").is_none()
