@@ -352,3 +352,20 @@ fn the_graph_shows_what_is_needed_and_who_needs_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no module 'nobody'"), "{}", stderr(&output));
 }
+
+#[test]
+fn no_name_steers_a_terminal_or_ends_a_line() {
+    let room = Room::small();
+    room.write("kernel/a\u{1b}]0;title\u{7}\nkbt: error: forged.ko", b"no ELF file");
+    let output = room.ok(&[]);
+    let told = stderr(&output);
+    assert!(
+        told.contains("kernel/a\\u{1b}]0;title\\u{7}\\nkbt: error: forged.ko: not an ELF file"),
+        "{told}"
+    );
+    assert!(!told.contains("\nkbt: error: forged"), "{told}");
+    let mut graph = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    graph.args(["depmod", "graph", "-b"]).arg(room.root()).args(["--kernel", VERSION]);
+    let dot = String::from_utf8(graph.output().unwrap().stdout).unwrap();
+    assert!(dot.contains("title") && !dot.contains('\u{1b}'), "{dot}");
+}

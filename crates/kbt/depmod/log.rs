@@ -11,7 +11,8 @@ pub struct Log<'r> {
     pub report: &'r mut Report,
     /// The least important level that is told.
     least: Level,
-    /// Names come from files that nobody vouches for: on a terminal they may not steer it.
+    /// Of a name that is no UTF-8 a terminal shows what it is not, and a file gets the bytes, as from kmod. What would steer
+    /// a terminal, now or when a log is read, or end the line, is an escape in both.
     terminal: bool,
     /// What is to be told next.
     pub messages: Messages,
@@ -37,9 +38,12 @@ impl<'r> Log<'r> {
                 self.report.warn(Failure::new(code(level), String::from_utf8_lossy(text)));
             } else if !self.report.is_quiet() || level < Level::Warning {
                 lines.extend_from_slice(format!("depmod: {}: ", level.name()).as_bytes());
-                match self.terminal {
-                    true => lines.extend_from_slice(visible(&String::from_utf8_lossy(text)).as_bytes()),
-                    false => lines.extend_from_slice(text),
+                for chunk in text.utf8_chunks() {
+                    lines.extend_from_slice(visible(chunk.valid()).as_bytes());
+                    match chunk.invalid() {
+                        [_, ..] if self.terminal => lines.extend_from_slice("\u{fffd}".as_bytes()),
+                        bytes => lines.extend_from_slice(bytes),
+                    }
                 }
                 lines.push(b'\n');
             }

@@ -15,7 +15,7 @@ use crate::args::depmod::{Format, Graph as Args};
 use crate::depfile;
 use crate::inputs::Inputs;
 use crate::output::{Output, Set};
-use crate::report::{Failure, Report};
+use crate::report::{Failure, Report, visible};
 use crate::workers::Jobs;
 
 /// A part of the dependency graph.
@@ -134,6 +134,7 @@ impl Graph {
 
 /// A name as Graphviz takes any.
 fn quoted(name: &str) -> String {
+    let name = visible(name);
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
