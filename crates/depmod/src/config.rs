@@ -1,8 +1,10 @@
 //! depmod.d: which directories win, which are left out (depmod.d(5)).
 
+use std::collections::BTreeSet;
+
 use crate::lines::words;
 use crate::message::{Level, Messages};
-use crate::pattern::Pattern;
+use crate::pattern::{Budget, Pattern, Refusal};
 
 /// What the configuration files say, in the order in which it is asked.
 #[derive(Debug, Default, Clone)]
@@ -14,7 +16,7 @@ pub struct Config {
     /// The `external` directories, the last line first.
     pub(crate) externals: Vec<Vec<u8>>,
     /// Names that are left out, files and directories.
-    pub(crate) excludes: Vec<Vec<u8>>,
+    pub(crate) excludes: BTreeSet<Vec<u8>>,
 }
 
 /// An entry of a `search` line.
@@ -36,10 +38,11 @@ impl Config {
         messages: &mut Messages,
     ) -> Self {
         let mut config = Self::default();
+        let mut kernel = Kernel { version, budget: Budget::new() };
         for (name, text) in files {
-            config.add_file(name, text, version, messages);
+            config.add_file(name, text, &mut kernel, messages);
         }
-        for list in [&mut config.overrides, &mut config.externals, &mut config.excludes] {
+        for list in [&mut config.overrides, &mut config.externals] {
             list.reverse();
         }
         config.searches.reverse();
@@ -56,10 +59,10 @@ impl Config {
 
     /// Whether the walk passes over a file or directory of this name.
     pub fn excludes(&self, name: &[u8]) -> bool {
-        name == b"build" || name == b"source" || self.excludes.iter().any(|exclude| exclude == name)
+        name == b"build" || name == b"source" || self.excludes.contains(name)
     }
 
-    fn add_file(&mut self, name: &[u8], text: &[u8], version: &[u8], messages: &mut Messages) {
+    fn add_file(&mut self, name: &[u8], text: &[u8], kernel: &mut Kernel<'_>, messages: &mut Messages) {
         let mut rest = text;
         let mut number = 0;
         while let Some(line) = logical_line(&mut rest, &mut number) {
@@ -69,13 +72,16 @@ impl Config {
             let mut words = words(&line, b"\t ");
             let Some(command) = words.next() else { continue };
             let place = [name, b":", number.to_string().as_bytes(), b": "].concat();
-            match self.add_line(command, words, version) {
+            match self.add_line(command, words, kernel) {
                 Line::Taken => {}
                 Line::Bad => {
                     messages.error(&[&place, b"ignoring bad line starting with '", command, b"'"]);
                 }
                 Line::OtherKernel(what, pattern) => {
                     messages.tell(Level::Info, &[&place, what, b" did not match ", pattern]);
+                }
+                Line::TooLarge(what) => {
+                    messages.warn(&[&place, what, b" is too large an expression, it matches no kernel"]);
                 }
                 Line::NotImplemented => {
                     messages.tell(Level::Info, &[&place, b"command ", command, b" not implemented yet"]);
@@ -88,7 +94,7 @@ impl Config {
         &mut self,
         command: &[u8],
         mut words: impl Iterator<Item = &'l [u8]>,
-        version: &[u8],
+        kernel: &mut Kernel<'_>,
     ) -> Line<'l> {
         match command {
             b"search" => self.searches.extend(words.map(search)),
@@ -99,15 +105,15 @@ impl Config {
                 else {
                     return Line::Bad;
                 };
-                if !matches(pattern, version) {
-                    return Line::OtherKernel(b"override kernel", pattern);
+                if let Err(line) = kernel.is_meant(b"override kernel", pattern) {
+                    return line;
                 }
                 self.overrides.push([directory, b"/", module].concat());
             }
             b"external" => {
                 let (Some(pattern), Some(directory)) = (words.next(), words.next()) else { return Line::Bad };
-                if !matches(pattern, version) {
-                    return Line::OtherKernel(b"external directory", pattern);
+                if let Err(line) = kernel.is_meant(b"external directory", pattern) {
+                    return line;
                 }
                 self.externals.push(directory.to_vec());
             }
@@ -123,6 +129,7 @@ enum Line<'l> {
     Taken,
     Bad,
     OtherKernel(&'static [u8], &'l [u8]),
+    TooLarge(&'static [u8]),
     NotImplemented,
 }
 
@@ -134,9 +141,22 @@ fn search(word: &[u8]) -> Search {
     }
 }
 
-/// Whether the pattern of an `override` or `external` line is for this kernel: `*`, or a POSIX extended expression.
-fn matches(pattern: &[u8], version: &[u8]) -> bool {
-    pattern == b"*" || Pattern::parse(pattern).is_some_and(|pattern| pattern.is_in(version))
+/// The kernel that the lines are asked for.
+struct Kernel<'v> {
+    version: &'v [u8],
+    budget: Budget,
+}
+
+impl Kernel<'_> {
+    /// Whether the pattern of an `override` or `external` line is for this kernel: `*`, or a POSIX extended expression.
+    fn is_meant<'l>(&mut self, what: &'static [u8], pattern: &'l [u8]) -> Result<(), Line<'l>> {
+        match Pattern::parse(pattern, &mut self.budget) {
+            _ if pattern == b"*" => Ok(()),
+            Ok(pattern) if pattern.is_in(self.version) => Ok(()),
+            Err(Refusal::TooLarge) => Err(Line::TooLarge(what)),
+            Ok(_) | Err(Refusal::Wrong) => Err(Line::OtherKernel(what, pattern)),
+        }
+    }
 }
 
 /// Takes the next line off `rest`; a backslash in front of a line feed joins two, in front of another byte it is
@@ -206,7 +226,8 @@ mod tests {
     fn lines_join_and_bad_ones_are_told_with_their_number() {
         let (config, told) =
             parse("# c\n\n  exclude a \\\n b\\c\noverride x\n #no comment\nexternal ^5 /e\n");
-        assert_eq!(config.excludes, [b"bc".to_vec(), b"a".to_vec()]);
+        assert!(config.excludes.iter().eq([b"a".as_slice(), b"bc"]));
+        assert!(config.excludes(b"bc") && config.excludes(b"build") && !config.excludes(b"b"));
         assert_eq!(
             told,
             [
@@ -215,5 +236,19 @@ mod tests {
                 "INFO: f:7: external directory did not match ^5",
             ]
         );
+    }
+
+    /// Without one budget for all lines these would take hours.
+    #[test]
+    fn expressions_that_are_too_large_are_told_and_match_no_kernel() {
+        let lines = 20_000;
+        let text = format!("external 6.1 /a\n{}external ^6 /b\n", "external 6{9,30000} /x\n".repeat(lines));
+        let (config, told) = parse(&text);
+        assert_eq!(config.externals, [b"/b".to_vec(), b"/a".to_vec()]);
+        let (too_large, others): (Vec<_>, Vec<_>) = told.iter().partition(|line| line.starts_with("WARNING"));
+        assert!(others.len() < 100);
+        let expected =
+            "WARNING: f:20001: external directory is too large an expression, it matches no kernel";
+        assert_eq!(too_large.last().map(|line| line.as_str()), Some(expected));
     }
 }

@@ -1,11 +1,13 @@
 //! POSIX extended regular expressions (regcomp(3) with `REG_EXTENDED`), for the kernel versions of depmod.d.
 //!
-//! **Idea.** The expression becomes a tree, the tree a program of byte sets, splits and anchors; all places that the
-//! program may be at move over the text together, so a match takes program times text, whatever the expression.
+//! **Idea.** The expression becomes a program of byte sets, splits and anchors, written while it is read; jumps count from
+//! where they stand, so that a repetition is a copy of what it repeats. All places that the program may be at move over the
+//! text together, so a match takes program times text, whatever the expression.
 //!
 //! **Limits.** Bytes are characters (the C locale). No back references and no GNU anchors such as `\<`: kmod's C library
-//! has them, nobody's depmod.d does. Such an expression, a wrong one and one whose counted repetitions pass
-//! [`MAX_PROGRAM`] match nothing.
+//! has them, nobody's depmod.d does. Such an expression and a wrong one match nothing; so does one that is too large: whose
+//! program passes [`MAX_PROGRAM`], whose parentheses pass [`MAX_DEPTH`], or that would take more than is left of the
+//! [`Budget`] of all expressions together. Nothing but parentheses recurses.
 
 /// Steps of the largest program.
 const MAX_PROGRAM: usize = 1 << 16;
@@ -21,37 +23,59 @@ pub(crate) struct Pattern {
     program: Vec<Step>,
 }
 
-type Set = [u64; 4];
-
-#[derive(Clone)]
-enum Node {
-    Set(Set),
-    Start,
-    End,
-    Sequence(Vec<Node>),
-    Either(Vec<Node>),
-    Repeat(Box<Node>, u32, Option<u32>),
+/// Why there is no [`Pattern`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// regcomp(3) refuses it, too, or it asks for what is not there.
+    Wrong,
+    /// It passes a limit.
+    TooLarge,
 }
 
+/// Steps that may still be written for expressions: a copy of a step is one, too.
+pub(crate) struct Budget(usize);
+
+impl Budget {
+    const START: usize = 1 << 18;
+    const BY_BYTE: usize = 4;
+
+    /// For no expression yet.
+    pub(crate) fn new() -> Self {
+        Self(Self::START)
+    }
+
+    /// Each expression brings what an ordinary one of its length takes, whatever those before it took.
+    fn add(&mut self, text: &[u8]) {
+        self.0 = self.0.saturating_add(text.len().saturating_mul(Self::BY_BYTE));
+    }
+}
+
+type Set = [u64; 4];
+
+#[derive(Clone, Copy)]
 enum Step {
     Set(Set),
     Start,
     End,
-    /// Goes on behind this step and there.
+    /// Goes on behind this step, and so many steps further on.
     Split(usize),
+    /// Goes on behind this step, and so many steps before it.
+    Loop(usize),
+    /// Goes on so many steps further on.
     Jump(usize),
     Match,
 }
 
 impl Pattern {
     /// Understands an expression, or not.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let mut parser = Parser { rest: text, depth: 0 };
-        let node = parser.either()?;
-        let mut program = Vec::new();
-        emit(&node, &mut program)?;
-        program.push(Step::Match);
-        Some(Self { program })
+    pub(crate) fn parse(text: &[u8], budget: &mut Budget) -> Result<Self, Refusal> {
+        budget.add(text);
+        let mut parser = Parser { rest: text, depth: 0, program: Vec::new(), budget, is_too_large: false };
+        match parser.either().and_then(|()| parser.write(Step::Match)) {
+            Some(()) => Ok(Self { program: parser.program }),
+            None if parser.is_too_large => Err(Refusal::TooLarge),
+            None => Err(Refusal::Wrong),
+        }
     }
 
     /// Whether a part of `text` matches.
@@ -89,8 +113,9 @@ impl Pattern {
                 Some(Step::Set(_) | Step::Match) => places.now.push(place),
                 Some(Step::Start) if at == 0 => open.push(place + 1),
                 Some(Step::End) if at == end => open.push(place + 1),
-                Some(Step::Split(other)) => open.extend([*other, place + 1]),
-                Some(Step::Jump(other)) => open.push(*other),
+                Some(Step::Split(steps)) => open.extend([place + steps, place + 1]),
+                Some(Step::Loop(steps)) => open.extend([place.saturating_sub(*steps), place + 1]),
+                Some(Step::Jump(steps)) => open.push(place + steps),
                 _ => {}
             }
         }
@@ -103,72 +128,38 @@ struct Places {
     seen: Vec<usize>,
 }
 
-fn emit(node: &Node, program: &mut Vec<Step>) -> Option<()> {
-    if program.len() > MAX_PROGRAM {
-        return None;
-    }
-    match node {
-        Node::Set(set) => program.push(Step::Set(*set)),
-        Node::Start => program.push(Step::Start),
-        Node::End => program.push(Step::End),
-        Node::Sequence(nodes) => nodes.iter().try_for_each(|node| emit(node, program))?,
-        Node::Either(nodes) => emit_either(nodes, program)?,
-        Node::Repeat(node, least, most) => emit_repeat(node, *least, *most, program)?,
-    }
-    Some(())
-}
-
-fn emit_either(nodes: &[Node], program: &mut Vec<Step>) -> Option<()> {
-    let mut exits = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        let last = index + 1 == nodes.len();
-        let split = program.len();
-        if !last {
-            program.push(Step::Split(0));
-        }
-        emit(node, program)?;
-        if !last {
-            exits.push(program.len());
-            program.push(Step::Jump(0));
-            program[split] = Step::Split(program.len());
-        }
-    }
-    for exit in exits {
-        program[exit] = Step::Jump(program.len());
-    }
-    Some(())
-}
-
-fn emit_repeat(node: &Node, least: u32, most: Option<u32>, program: &mut Vec<Step>) -> Option<()> {
-    for _ in 0..least {
-        emit(node, program)?;
-    }
-    let Some(most) = most else {
-        let split = program.len();
-        program.push(Step::Split(0));
-        emit(node, program)?;
-        program.push(Step::Jump(split));
-        program[split] = Step::Split(program.len());
-        return Some(());
-    };
-    let mut splits = Vec::new();
-    for _ in least..most {
-        splits.push(program.len());
-        program.push(Step::Split(0));
-        emit(node, program)?;
-    }
-    for split in splits {
-        program[split] = Step::Split(program.len());
-    }
-    Some(())
-}
-
 struct Parser<'p> {
     rest: &'p [u8],
     depth: u32,
+    program: Vec<Step>,
+    budget: &'p mut Budget,
+    is_too_large: bool,
 }
 
 impl Parser<'_> {
+    /// Takes so many steps from the budget; none where a limit is passed.
+    fn pay(&mut self, steps: usize) -> Option<()> {
+        let left = self.budget.0.checked_sub(steps);
+        self.is_too_large |= left.is_none() || self.program.len().saturating_add(steps) > MAX_PROGRAM;
+        if self.is_too_large {
+            return None;
+        }
+        self.budget.0 = left?;
+        Some(())
+    }
+
+    fn write(&mut self, step: Step) -> Option<()> {
+        self.pay(1)?;
+        self.program.push(step);
+        Some(())
+    }
+
+    fn write_all(&mut self, steps: &[Step]) -> Option<()> {
+        self.pay(steps.len())?;
+        self.program.extend_from_slice(steps);
+        Some(())
+    }
+
     fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
@@ -187,29 +178,44 @@ impl Parser<'_> {
         found
     }
 
-    fn either(&mut self) -> Option<Node> {
-        let mut nodes = vec![self.sequence()?];
-        while self.take(b'|') {
-            nodes.push(self.sequence()?);
+    fn either(&mut self) -> Option<()> {
+        let mut exits = Vec::new();
+        loop {
+            let start = self.program.len();
+            self.sequence()?;
+            if !self.take(b'|') {
+                break;
+            }
+            let branch = self.program.split_off(start);
+            self.write(Step::Split(branch.len() + 2))?;
+            self.write_all(&branch)?;
+            exits.push(self.program.len());
+            self.write(Step::Jump(1))?;
         }
-        Some(Node::Either(nodes))
+        let end = self.program.len();
+        for exit in exits {
+            self.program[exit] = Step::Jump(end - exit);
+        }
+        Some(())
     }
 
-    fn sequence(&mut self) -> Option<Node> {
-        let mut nodes = Vec::new();
+    fn sequence(&mut self) -> Option<()> {
         while let Some(byte) = self.peek() {
             if byte == b'|' || (byte == b')' && self.depth > 0) {
                 break;
             }
-            let atom = self.atom()?;
+            let start = self.program.len();
+            self.atom()?;
             // An anchor alone is not repeated: what follows it begins anew, and may be no count.
-            let anchor = matches!(atom, Node::Start | Node::End);
-            nodes.push(if anchor { atom } else { self.repeated(atom)? });
+            if !matches!(byte, b'^' | b'$') {
+                self.repetitions(start)?;
+            }
         }
-        Some(Node::Sequence(nodes))
+        Some(())
     }
 
-    fn repeated(&mut self, mut node: Node) -> Option<Node> {
+    /// All that repeats the steps from `start` on.
+    fn repetitions(&mut self, start: usize) -> Option<()> {
         while let Some(byte) = self.peek() {
             let (least, most) = match byte {
                 b'*' => (0, None),
@@ -221,9 +227,35 @@ impl Parser<'_> {
             if byte != b'{' {
                 self.next();
             }
-            node = Node::Repeat(Box::new(node), least, most);
+            let steps = self.program.split_off(start);
+            // Nothing, however often, is nothing.
+            if !steps.is_empty() {
+                self.repeat(&steps, least, most)?;
+            }
         }
-        Some(node)
+        Some(())
+    }
+
+    fn repeat(&mut self, steps: &[Step], least: u32, most: Option<u32>) -> Option<()> {
+        for _ in 0..least {
+            self.write_all(steps)?;
+        }
+        match most {
+            Some(most) => {
+                for _ in least..most {
+                    self.write(Step::Split(steps.len() + 1))?;
+                    self.write_all(steps)?;
+                }
+            }
+            None => {
+                if least == 0 {
+                    self.write(Step::Split(steps.len() + 2))?;
+                    self.write_all(steps)?;
+                }
+                self.write(Step::Loop(steps.len()))?;
+            }
+        }
+        Some(())
     }
 
     /// `{n}`, `{n,}`, `{n,m}` or `{,m}`.
@@ -246,27 +278,29 @@ impl Parser<'_> {
         count
     }
 
-    fn atom(&mut self) -> Option<Node> {
-        Some(match self.next()? {
+    fn atom(&mut self) -> Option<()> {
+        let step = match self.next()? {
             b'*' | b'+' | b'?' | b'{' => return None,
-            b'^' => Node::Start,
-            b'$' => Node::End,
-            b'.' => Node::Set(not(set_of(|byte| byte == 0))),
-            b'[' => Node::Set(self.bracket()?),
-            b'(' => self.group()?,
-            b'\\' => Node::Set(escape(self.next()?)?),
-            byte => Node::Set(set_of(|other| other == byte)),
-        })
+            b'^' => Step::Start,
+            b'$' => Step::End,
+            b'.' => Step::Set(not(set_of(|byte| byte == 0))),
+            b'[' => Step::Set(self.bracket()?),
+            b'(' => return self.group(),
+            b'\\' => Step::Set(escape(self.next()?)?),
+            byte => Step::Set(set_of(|other| other == byte)),
+        };
+        self.write(step)
     }
 
-    fn group(&mut self) -> Option<Node> {
+    fn group(&mut self) -> Option<()> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        self.is_too_large |= self.depth > MAX_DEPTH;
+        if self.is_too_large {
             return None;
         }
-        let node = self.either()?;
+        self.either()?;
         self.depth -= 1;
-        self.take(b')').then_some(node)
+        self.take(b')').then_some(())
     }
 
     /// A bracket expression behind its `[`.
@@ -384,7 +418,13 @@ mod tests {
     use super::*;
 
     fn is_in(pattern: &str, text: &str) -> Option<bool> {
-        Pattern::parse(pattern.as_bytes()).map(|pattern| pattern.is_in(text.as_bytes()))
+        Pattern::parse(pattern.as_bytes(), &mut Budget::new())
+            .ok()
+            .map(|pattern| pattern.is_in(text.as_bytes()))
+    }
+
+    fn refusal(pattern: &str) -> Option<Refusal> {
+        Pattern::parse(pattern.as_bytes(), &mut Budget::new()).err()
     }
 
     #[test]
@@ -414,10 +454,34 @@ mod tests {
             "-5?0",
             "[[.-.]]50",
             "\\w+\\.\\w",
+            "(6|7|8)(x|\\.|y)1",
+            "(x|y|)6.1",
+            "^(6|\\.|1){3}\\.0",
+            "^([0-9]+[.-]){2,}0",
+            "^([0-9.]{1,2}){3}-",
+            "^(6.){0,3}1\\.",
+            "^6**+?{1}{1,}\\.1",
+            "(){2}(()|()){3}*6(x?)*",
+            "-5{1,2}0{1}{1}{1}-",
         ] {
             assert_eq!(is_in(pattern, version), Some(true), "{pattern}");
         }
-        for pattern in ["^1", "6$", "^6.1$", "[[:upper:]]", "(5|7)\\.1", "0{3}", "x+", "[^0-9.amd-]"] {
+        for pattern in [
+            "^1",
+            "6$",
+            "^6.1$",
+            "[[:upper:]]",
+            "(5|7)\\.1",
+            "0{3}",
+            "x+",
+            "[^0-9.amd-]",
+            "^(6|\\.|1){5}",
+            "^([0-9]+[.-]){5}",
+            "^(5|7|)\\.1",
+            "^6{2}|x{3}?y",
+            "^6.1.0-(5?){1}-",
+            "6{0}^\\.",
+        ] {
             assert_eq!(is_in(pattern, version), Some(false), "{pattern}");
         }
         assert_eq!(is_in(")", "a)"), Some(true));
@@ -447,10 +511,43 @@ mod tests {
             "[a-[=c=]]",
             "[a-[:alpha:]]",
         ] {
-            assert_eq!(is_in(pattern, "a"), None, "{pattern}");
+            assert_eq!(refusal(pattern), Some(Refusal::Wrong), "{pattern}");
         }
-        assert_eq!(is_in("(((a{900}){900}){900})", "a"), None);
-        assert_eq!(is_in(&"(".repeat(100_000), "a"), None);
+    }
+
+    #[test]
+    fn what_is_too_large_matches_nothing() {
+        for pattern in [
+            "(((a{900}){900}){900})".into(),
+            "(".repeat(100_000),
+            "a{256}{257}".into(),
+            // The program would fit, not the copies of it.
+            format!("a{}", "*".repeat(300_000)),
+            format!("{}a{{30000}}{}", "(".repeat(99), ")?".repeat(99)),
+        ] {
+            assert_eq!(refusal(&pattern), Some(Refusal::TooLarge), "{pattern:.40}");
+        }
+        assert_eq!(is_in("a{32767}", "a"), Some(false));
+    }
+
+    /// Each of these took minutes, or more stack than there is.
+    #[test]
+    fn repetitions_of_nothing_and_of_once_cost_nothing() {
+        for pattern in
+            ["(){32767}{32767}{32767}", "((){32767}){32767}", "(()|()*){0,20000}", "a{0}{32767}{32767}{9}"]
+        {
+            assert_eq!(refusal(pattern), None, "{pattern}");
+        }
+        assert_eq!(is_in(&format!("(a{}){{30000}}", "()".repeat(100_000)), "a"), Some(false));
+        assert_eq!(is_in(&format!("^a{}$", "{1}".repeat(1_000_000)), "a"), Some(true));
+    }
+
+    #[test]
+    fn the_budget_is_one_for_all_expressions() {
+        let mut budget = Budget::new();
+        let parsed = (0..100).take_while(|_| Pattern::parse(b"a{30000}", &mut budget).is_ok()).count();
+        assert_eq!(parsed, Budget::START / 30_000);
+        assert_eq!(Pattern::parse(b"^a*$", &mut budget).err(), None);
     }
 
     #[test]
