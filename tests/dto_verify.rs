@@ -421,6 +421,12 @@ fn faults_of_the_base_are_left_out_before_any_is_dropped() {
     let said = room.lacks("changed a.dtbo --base base");
     assert!(said.contains("/user: property 'clocks': no node of the tree has the phandle 0x2"), "{said}");
     assert_eq!(room.lacks("changed a.dtbo").lines().count(), 1000);
+    // Those that are not listed are counted.
+    let output = room.run("--json dto verify changed a.dtbo");
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["unlisted"], 101);
+    let message = "the tree lacks 1101 things that the overlays ask for, 101 of them not listed";
+    assert_eq!(value["error"]["message"], message);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A directive that deletes nothing.
@@ -23,9 +24,12 @@ pub struct Deletion {
     pub column: u32,
     /// The same in code units of UTF-16, as editors count.
     pub column_utf16: u32,
-    /// The file that cpp names, where it did.
-    pub file: Option<String>,
+    /// The file that cpp names, where it did; no more of a name than a path may be long.
+    pub file: Option<Arc<str>>,
 }
+
+/// `PATH_MAX` of Linux.
+const LONGEST_NAME: usize = 4096;
 
 /// The directives of an overlay's source that delete nothing; none in a source without `/plugin/`.
 pub fn deletions(source: &[u8]) -> Vec<Deletion> {
@@ -173,7 +177,7 @@ impl Place {
 struct Scan<'s> {
     rest: &'s [u8],
     place: Place,
-    file: Option<String>,
+    file: Option<Arc<str>>,
     /// Whether nothing but blanks stands in front on this line.
     fresh: bool,
 }
@@ -246,8 +250,10 @@ impl<'s> Scan<'s> {
         if let Ok(number) = number.parse::<u32>() {
             // The line behind the marker has that number.
             self.place.line = number.saturating_sub(1);
-            let name = file.split('"').nth(1);
-            self.file = name.map(String::from).or_else(|| self.file.take());
+            if let Some(name) = file.split('"').nth(1) {
+                let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
+                self.file = Some(name.into());
+            }
         }
     }
 }

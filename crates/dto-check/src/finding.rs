@@ -32,6 +32,9 @@ pub struct Finding {
     pub earlier: Option<usize>,
     /// Byte offset in the input.
     pub offset: Option<usize>,
+    /// How many more of its rule, in this input or later ones, are not listed: of each rule no more than
+    /// [`MAX_OF_RULE`](crate::lint::MAX_OF_RULE) are, and the last of them counts the rest.
+    pub unlisted: usize,
 }
 
 impl Finding {

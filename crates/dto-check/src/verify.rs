@@ -105,6 +105,8 @@ pub struct Fault {
 pub struct Verified {
     /// What the final tree lacks, overlay by overlay; at most 1000.
     pub faults: Vec<Fault>,
+    /// How many faults more there are.
+    pub unlisted: usize,
     /// Nodes of overlays that were looked up.
     pub nodes: usize,
     /// Properties that were compared.
@@ -457,6 +459,8 @@ impl<'r, 'a> Verifier<'r, 'a> {
     fn push(&mut self, fault: Fault) {
         if self.found.faults.len() < MAX_FAULTS {
             self.found.faults.push(fault);
+        } else {
+            self.found.unlisted += 1;
         }
     }
 }

@@ -94,7 +94,7 @@ pub struct Options {
 pub struct Merged {
     /// A flattened device tree of version 17.
     pub bytes: Vec<u8>,
-    /// What was odd, in the order in which it was met; at most 100.
+    /// What was odd, in the order in which it was met; at most 100 of a kind.
     pub warnings: Vec<Warning>,
 }
 

@@ -23,7 +23,7 @@ use crate::phandles::{self, Phandles};
 use crate::source::{NodeId, PropertyRef, Source, SourceId};
 use crate::table::Seed;
 
-/// More warnings than this are not kept.
+/// More warnings of a kind than this are not kept.
 const MAX_WARNINGS: usize = 100;
 
 /// From here on an entry of [`Live::changes_of`] stands for a node that was merged into another.
@@ -215,7 +215,9 @@ impl<'a> Live<'a> {
     }
 
     pub(crate) fn keep(&mut self, warning: Warning) {
-        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
+        let kind = core::mem::discriminant(&warning.kind);
+        let like_it = self.warnings.iter().filter(|other| core::mem::discriminant(&other.kind) == kind);
+        if like_it.count() < MAX_WARNINGS && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use kbt_dto::{Input, Options};
+use kbt_dto_check::lint::MAX_OF_RULE;
 use kbt_dto_check::{Deletion, Finding, RULES, Rule, Severity, What, deletions};
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ struct Told {
     hint: Option<String>,
     /// The overlay that did it first.
     earlier: Option<String>,
+    /// How many more of its kind are not listed.
+    unlisted: usize,
     file: String,
     node: Option<String>,
     property: Option<String>,
@@ -60,7 +63,8 @@ pub fn run(args: &Lint, report: &mut Report) -> Result<(), Failure> {
     if let Some(sarif) = &sarif {
         sarif.write_with(files, &sarif_log(args, &found), false)?;
     }
-    let failed = found.iter().filter(|it| it.denied || it.severity == Severity::Error).count();
+    let fails = |it: &&Told| it.denied || it.severity == Severity::Error;
+    let failed: usize = found.iter().filter(fails).map(|it| 1 + it.unlisted).sum();
     if report.is_json() {
         report.field("findings", found.iter().map(Told::json).collect::<Vec<_>>());
     } else if !matches!(sarif, Some(Output::Stdout)) {
@@ -86,9 +90,16 @@ fn look(args: &Lint) -> Result<Vec<Told>, Failure> {
     let found = kbt_dto_check::lint(&base, &overlays, &options)
         .map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
     let mut told: Vec<Told> = found.iter().map(|finding| tell(finding, &names)).collect();
+    let (trees, mut room) = (told.len(), MAX_OF_RULE);
     for word in &args.source {
         let source = input::read(word)?;
-        told.extend(deletions(&source).iter().map(|deletion| tell_deletion(deletion, word)));
+        let found = deletions(&source);
+        told.extend(found.iter().take(room).map(|deletion| tell_deletion(deletion, word)));
+        let unlisted = found.len().saturating_sub(room);
+        room -= found.len() - unlisted;
+        if let Some(last) = told.get_mut(trees..).and_then(<[_]>::last_mut) {
+            last.unlisted += unlisted;
+        }
     }
     Ok(told)
 }
@@ -110,6 +121,7 @@ fn tell(finding: &Finding, names: &Names<'_>) -> Told {
             None => message,
         },
         earlier,
+        unlisted: finding.unlisted,
         hint,
         file: names.of(finding.input),
         node: finding.node.clone(),
@@ -129,7 +141,8 @@ fn tell_deletion(deletion: &Deletion, word: &OsStr) -> Told {
         message: format!("'{}' deletes nothing: no earlier block of this source has it", deletion.text),
         hint: Some(rule.mend().to_owned()),
         earlier: None,
-        file: deletion.file.clone().unwrap_or_else(|| input::name(word)),
+        unlisted: 0,
+        file: deletion.file.as_deref().map_or_else(|| input::name(word), str::to_owned),
         node: None,
         property: None,
         offset: None,
@@ -192,6 +205,15 @@ impl Told {
         node.chain(property).collect()
     }
 
+    /// What was found, and what it stands for.
+    fn text(&self) -> String {
+        let (context, message) = (self.context(), &self.message);
+        match self.unlisted {
+            0 => format!("{context}{message}"),
+            unlisted => format!("{context}{message}; {unlisted} more {} are not listed", self.code),
+        }
+    }
+
     fn json(&self) -> Value {
         json!({
             "code": self.code,
@@ -200,6 +222,7 @@ impl Told {
             "message": self.message,
             "hint": self.hint,
             "earlier": self.earlier,
+            "unlisted": self.unlisted,
             "file": self.file,
             "node": self.node,
             "property": self.property,
@@ -225,7 +248,7 @@ fn sarif_log(args: &Lint, found: &[Told]) -> Vec<u8> {
         .map(|it| sarif::Result {
             rule: it.code,
             level: if it.denied { "error" } else { it.severity.name() },
-            message: format!("{}{}", it.context(), it.message),
+            message: it.text(),
             file: it.file.clone(),
             region: match (it.line, it.offset) {
                 (Some((line, column)), _) => Region::Line(line, it.column_utf16.unwrap_or(column)),
@@ -254,7 +277,7 @@ fn print(found: &[Told], quiet: bool) -> std::io::Result<()> {
             (None, Some(offset)) => (String::new(), format!(" (at byte {offset})")),
             (None, None) => (String::new(), String::new()),
         };
-        let text = format!("{}{}{}", it.context(), it.message, place.1);
+        let text = format!("{}{}", it.text(), place.1);
         let (file, name, code) = (visible(&it.file), it.severity.name(), it.code);
         writeln!(out, "{file}{}: {style}{name}[{code}]:{style:#} {}", place.0, visible(&text))?;
         if let Some(hint) = &it.hint {

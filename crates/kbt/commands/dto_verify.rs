@@ -57,6 +57,7 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
     report.field("nodes", verified.nodes);
     report.field("properties", verified.properties);
     report.field("faults", faults.iter().map(|fault| json(fault, &names)).collect::<Vec<_>>());
+    report.field("unlisted", verified.unlisted);
     let Some(first) = faults.first() else {
         return tell(
             report,
@@ -74,11 +75,12 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
         let lines = faults.iter().map(|fault| format!("{}\n", failure(fault, &names)));
         Output::Stdout.write(visible_lines(lines).as_bytes(), false)?;
     }
-    let count = faults.len();
-    let message = if count == 1 {
-        "the tree lacks one thing that the overlays ask for".to_owned()
-    } else {
-        format!("the tree lacks {count} things that the overlays ask for")
+    let message = match (faults.len() + verified.unlisted, verified.unlisted) {
+        (1, _) => "the tree lacks one thing that the overlays ask for".to_owned(),
+        (count, 0) => format!("the tree lacks {count} things that the overlays ask for"),
+        (count, unlisted) => {
+            format!("the tree lacks {count} things that the overlays ask for, {unlisted} of them not listed")
+        }
     };
     Err(Failure::new("not-verified", message).at_file(input::name(&args.last)).hint(hint(first)))
 }

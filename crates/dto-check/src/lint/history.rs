@@ -12,7 +12,7 @@ use kbt_dto::Input;
 use kbt_dts::IndexedTree;
 use kbt_fdt::{NodeIndex, Property};
 
-use super::Findings;
+use super::found::Findings;
 use super::overlay::Case;
 use crate::rule::Rule;
 
@@ -75,9 +75,9 @@ impl History {
         if case.old.of(node).is_none() {
             self.nodes.entry(place).or_insert(index);
         } else if let Some(first) = self.nodes.get(&place).copied().filter(|&first| first != index) {
-            let message = "an earlier overlay brings the node, too".into();
-            found.at_node(Rule::NodeTwice, message, case.input, case.overlay.tree(), node);
-            found.by(first);
+            let message = || "an earlier overlay brings the node, too".into();
+            let finding = found.at_node(Rule::NodeTwice, message, case.input, case.overlay.tree(), node);
+            finding.into_iter().for_each(|finding| finding.earlier = Some(first));
         }
     }
 
@@ -96,28 +96,32 @@ impl History {
         }
         let earlier =
             self.properties.insert((place, name.to_vec()), index).filter(|&earlier| earlier != index);
-        let value = |tree: &IndexedTree<'_>, node: Option<NodeIndex>| {
-            node.and_then(|node| tree.property_value(node, name)).map(<[u8]>::to_vec)
-        };
-        let old = value(case.before, case.old.of(node));
-        let changed = old != value(case.after, case.new.of(node));
+        let old = case.old.of(node).and_then(|node| case.before.property_value(node, name));
+        let changed = old != case.new.of(node).and_then(|node| case.after.property_value(node, name));
         let chosen = case.new.of(node).is_some_and(|node| case.after.find(b"/chosen") == Some(node));
-        let (rule, message) = match (earlier, name) {
-            (_, b"bootargs") if chosen && old.is_some() && changed => {
-                let old = old.unwrap_or_default();
-                let old = String::from_utf8_lossy(old.strip_suffix(b"\0").unwrap_or(&old)).into_owned();
-                (Rule::BootargsReplaced, format!("it replaces \"{old}\""))
-            }
-            (Some(_), b"bootargs_ext") if chosen => {
-                (Rule::BootargsExtTwice, "it replaces what an earlier overlay sets".into())
-            }
-            (Some(_), _) if changed => {
-                (Rule::PropertyConflict, "it replaces what an earlier overlay sets".into())
-            }
-            (Some(_), _) => (Rule::PropertyTwice, "an earlier overlay sets it to the same".into()),
+        let rule = match (earlier, name) {
+            (_, b"bootargs") if chosen && old.is_some() && changed => Rule::BootargsReplaced,
+            (Some(_), b"bootargs_ext") if chosen => Rule::BootargsExtTwice,
+            (Some(_), _) if changed => Rule::PropertyConflict,
+            (Some(_), _) => Rule::PropertyTwice,
             _ => return,
         };
-        found.at_property(rule, message, Input::Overlay(index), (tree, node), property);
-        earlier.into_iter().for_each(|earlier| found.by(earlier));
+        let message = || match rule {
+            Rule::BootargsReplaced => format!("it replaces \"{}\"", command_line(old.unwrap_or_default())),
+            Rule::PropertyTwice => "an earlier overlay sets it to the same".into(),
+            _ => "it replaces what an earlier overlay sets".into(),
+        };
+        let finding = found.at_property(rule, message, Input::Overlay(index), (tree, node), property);
+        finding.into_iter().for_each(|finding| finding.earlier = earlier);
+    }
+}
+
+/// The text of a kernel's command line, cut where it is longer than kernels take.
+fn command_line(value: &[u8]) -> String {
+    const LONGEST: usize = 4096;
+    let text = value.strip_suffix(b"\0").unwrap_or(value);
+    match text.split_at_checked(LONGEST) {
+        Some((cut, rest)) if !rest.is_empty() => format!("{}...", String::from_utf8_lossy(cut)),
+        _ => String::from_utf8_lossy(text).into_owned(),
     }
 }

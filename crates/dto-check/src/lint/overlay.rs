@@ -7,7 +7,7 @@ use kbt_dto::Input;
 use kbt_dts::{Dts, IndexedTree};
 use kbt_fdt::NodeIndex;
 
-use super::Findings;
+use super::found::Findings;
 use crate::placement::{Placement, find_label};
 use crate::rule::Rule;
 
@@ -45,7 +45,7 @@ impl<'c, 'o, 't> Case<'c, 'o, 't> {
         let tree = self.overlay.tree();
         for fragment in self.new.fragments() {
             if fragment.target == Ok(NodeIndex::ROOT) {
-                let message = "the fragment changes the root node".into();
+                let message = || "the fragment changes the root node".into();
                 found.at_node(Rule::RootTarget, message, self.input, tree, fragment.node);
             }
             for index in fragment.overlay.0..tree.node(fragment.overlay).subtree_end.0 {
@@ -61,8 +61,10 @@ impl<'c, 'o, 't> Case<'c, 'o, 't> {
             Some(old) => {
                 let (own, theirs) = (tree.phandle(node), self.before.phandle(old));
                 if own != 0 && theirs != 0 {
-                    let path = self.before.path(old);
-                    let message = format!("{path} has the phandle {theirs:#x} already, here it is {own:#x}");
+                    let message = || {
+                        let path = self.before.path(old);
+                        format!("{path} has the phandle {theirs:#x} already, here it is {own:#x}")
+                    };
                     found.at_node(Rule::PhandleClash, message, self.input, tree, node);
                 }
             }
@@ -74,8 +76,10 @@ impl<'c, 'o, 't> Case<'c, 'o, 't> {
                 }
                 let mut alike = self.before.children_with_unit_address(above, name);
                 if let (Some(only), None) = (alike.next(), alike.next()) {
-                    let (name, path) = (String::from_utf8_lossy(name), self.before.path(only));
-                    let message = format!("a new node '{name}' is made, but there is {path}");
+                    let message = || {
+                        let (name, path) = (String::from_utf8_lossy(name), self.before.path(only));
+                        format!("a new node '{name}' is made, but there is {path}")
+                    };
                     found.at_node(Rule::LooseName, message, self.input, tree, node);
                 }
             }
