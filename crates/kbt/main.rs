@@ -29,17 +29,13 @@ mod usage;
 mod workers;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use signal_hook::consts::SIGXFSZ;
 
 /// Where memory ends, the run ends with a sentence and an exit code.
 #[global_allocator]
 static ALLOCATOR: kbt_memory::Allocator = kbt_memory::Allocator;
 
 fn main() -> ExitCode {
-    outlive_file_size_limit();
+    kbt_streams::outlive_file_size_limit();
     if let Some(run) = std::env::args_os().next().as_deref().and_then(multicall::by_name) {
         return run(std::env::args_os().skip(1).collect());
     }
@@ -53,13 +49,4 @@ fn main() -> ExitCode {
     let heard = heard.map_err(|error| report::Failure::io("write", "standard output", &error));
     let result = heard.and_then(|()| commands::run(args.command, args.global.jobs, &mut report));
     report.finish(result)
-}
-
-/// Lets a write beyond `ulimit -f` fail as one to a full disk does (setrlimit(2)), where the signal would end the run with
-/// files half written. A handler, since exec takes that away again and the commands that are run get what is usual;
-/// where there can be none, the signal stays as it was.
-fn outlive_file_size_limit() {
-    if !kbt_streams::was_ignored(SIGXFSZ) {
-        let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
-    }
 }

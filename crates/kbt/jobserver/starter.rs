@@ -38,7 +38,7 @@ pub fn as_we_were_started(command: &mut Command) -> &mut Command {
         // It is /dev/null's, and stays that for the command if it has to.
         let _ = fcntl_setfd(stream, FdFlags::CLOEXEC);
     }
-    if kbt_streams::was_ignored(SIGPIPE) { ignore_in(command, SIGPIPE) } else { command }
+    if kbt_streams::sigpipe_was_ignored() { ignore_in(command, SIGPIPE) } else { command }
 }
 
 fn await_the_word(wrapper: Pid, socket: &mut UnixStream) -> io::Result<()> {
