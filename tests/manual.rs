@@ -62,6 +62,12 @@ fn every_command_has_a_page_with_all_its_options() {
         let page = fs::read_to_string(manual().join(format!("man/{name}.1"))).unwrap_or_default();
         let page = page.replace('\\', "");
         assert!(page.contains(&format!(".SH NAME\n{name} - ")), "{name}");
+        // The calls are those of the help, to the dot.
+        let usage = help.split("Usage: ").nth(1).unwrap_or_default().lines();
+        for line in usage.take_while(|line| !line.is_empty()).map(str::trim) {
+            assert!(synopsis(&page).any(|call| call == line), "{name} has no '{line}'");
+        }
+        assert!(!page.contains("SH EXTRA"), "{name}");
         for option in help.split_whitespace().filter_map(|word| word.strip_prefix("--")) {
             let option: String = option.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
             assert!(page.contains(&format!("--{option}")), "{name} has no --{option}");
@@ -73,6 +79,33 @@ fn every_command_has_a_page_with_all_its_options() {
         pages().iter().map(|page| page.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(found, names);
     assert!(names.len() > 20, "{names:?}");
+}
+
+/// The calls that a page begins with.
+fn synopsis(page: &str) -> impl Iterator<Item = &str> {
+    let section = page.split(".SH SYNOPSIS\n").nth(1).unwrap_or_default();
+    section.split(".SH ").next().unwrap_or_default().lines()
+}
+
+#[test]
+fn pages_say_what_the_commands_exit_with() {
+    let page = |name: &str| {
+        let page = fs::read_to_string(manual().join(format!("man/{name}.1"))).unwrap();
+        page.split(".SH \"EXIT STATUS\"\n").nth(1).unwrap().split(".SH").next().unwrap().to_owned()
+    };
+    for (name, said, unsaid) in [
+        ("kbt-jobserver-exec", "125 where kbt failed before the command ran", "1 where it was refused"),
+        ("kbt-dto-diff", "2 for every failure", "1 where it was refused"),
+        ("kbt-dto-lint", "1 also where a finding was denied", "125"),
+        ("kbt-dto-apply", "1 where it was refused or failed", "also"),
+    ] {
+        let text = page(name).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(said) && !text.contains(unsaid), "{name}: {text}");
+    }
+    let first = fs::read_to_string(manual().join("man/kbt.1")).unwrap().replace('\\', "");
+    for words in ["SH TOPICS", "overlays: what a merge does", "SH \"OTHER NAMES\"", "SH \"SEE ALSO\""] {
+        assert!(first.contains(words), "{words}");
+    }
 }
 
 #[test]
@@ -140,6 +173,9 @@ fn bash_completes_commands_and_options() {
     assert_eq!(complete("kbt dto a"), ["apply"]);
     assert_eq!(complete("kbt dto apply --conc"), ["--concat-bootargs"]);
     assert_eq!(complete("kbt dtbo pack --share "), ["path", "content", "none"]);
+    for word in ["overlays", "depmod"] {
+        assert!(complete("kbt help ").contains(&word.to_owned()), "{word}");
+    }
     let mut areas = complete("kbt ");
     areas.retain(|word| !word.starts_with('-'));
     let listed = commands(&help(&[]));
