@@ -5,16 +5,22 @@
 //! | `kbt` | the binary, without its debugging sections |
 //! | `kbt-static` | the same linked with glibc's archive: it runs where no C library is |
 //! | `man/*.1`, `completions/*` | written by the example `manual` |
+//! | `THIRD-PARTY` | the terms of all that is built in, for whoever passes the binaries on |
 //! | `kbt_VERSION_ARCHITECTURE.deb` | where dpkg-deb is |
 
 mod deb;
+mod notices;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::files::{cannot, create, remove};
 use crate::run::{self, Result, cargo};
+
+/// The terms of what is built in.
+const NOTICES: &str = "THIRD-PARTY";
 
 /// The verb.
 pub fn run(words: &[String]) -> Result {
@@ -45,9 +51,9 @@ pub fn package() -> Result<(PathBuf, Option<PathBuf>)> {
     let dist = target.join("dist");
     create(&dist)?;
     manual(&dist)?;
-    run::run(&mut cargo(["build", "--release", "--bin", "kbt"]))?;
-    let binary = dist.join("kbt");
-    place(&target.join("release/kbt"), &binary)?;
+    let notices = dist.join(NOTICES);
+    fs::write(&notices, notices::notices(&host()?)?).map_err(|error| cannot("write", &notices, &error))?;
+    let binary = build(&target.join("packaged"), "", &dist.join("kbt"))?;
     let package = run::has_program("dpkg-deb").then(|| deb::build(&dist, &binary)).transpose()?;
     Ok((binary, package))
 }
@@ -62,14 +68,26 @@ fn manual(dist: &Path) -> Result {
 
 /// The binary that needs no shared library. glibc's archive is a part of its development package.
 fn static_binary(target: &Path) -> Result<PathBuf> {
+    build(&target.join("static"), "-Ctarget-feature=+crt-static", &target.join("dist/kbt-static"))
+}
+
+/// Builds the binary with one more flag in a directory of its own, as other flags would build everything anew, back
+/// and forth; then copies it without what only a debugger reads.
+fn build(directory: &Path, flag: &str, to: &Path) -> Result<PathBuf> {
     let host = host()?;
-    // A directory of its own: other flags would build everything anew, back and forth.
-    let directory = target.join("static");
+    let mut flags = vec![flag.to_owned()];
+    // Where the builder's files lay stands in the messages of panics.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let sources = home.map(|home| (home.join("registry/src"), "crates"));
+    for (from, name) in sources.into_iter().chain([(run::root(), "kbt")]) {
+        flags.push(format!("--remap-path-prefix={}={name}", from.display()));
+    }
+    flags.retain(|flag| !flag.is_empty());
     let mut build = cargo(["build", "--release", "--bin", "kbt", "--target", &host, "--target-dir"]);
-    run::run(build.arg(&directory).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    let binary = target.join("dist/kbt-static");
-    place(&directory.join(&host).join("release/kbt"), &binary)?;
-    Ok(binary)
+    run::run(build.arg(directory).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
+    place(&directory.join(&host).join("release/kbt"), to)?;
+    Ok(to.to_owned())
 }
 
 /// The compiler's name of this machine.

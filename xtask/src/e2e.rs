@@ -37,7 +37,7 @@ const AREAS: &[Area] = &[
     },
     Area {
         name: "package",
-        help: "the Debian package in a system that has nothing else, and beside kmod",
+        help: "the Debian package, kmod and device-tree-compiler come and go in every order",
         run: package::run,
     },
 ];

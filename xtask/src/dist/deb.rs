@@ -1,14 +1,16 @@
 //! The Debian package.
 //!
 //! It brings `/usr/bin/kbt`, and the names of the replaced tools as links in `/usr/lib/kbt/bin`. What makes them
-//! commands are alternatives, and only for names that no other package has a file of: kmod's and
+//! commands are alternatives, and only while no other package has a file of the name (`deb/alternatives.sh`): kmod's and
 //! device-tree-compiler's files stay as they are. Who wants kbt's puts that directory into the path.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::NOTICES;
 use crate::apt;
 use crate::files::{cannot, create, names, remove};
 use crate::run::{self, Result};
@@ -22,9 +24,29 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("kbt.fish", "usr/share/fish/vendor_completions.d/kbt.fish"),
 ];
 
-/// The names that become alternatives, each with its place.
-const ALTERNATIVES: &str =
-    "/usr/sbin/depmod /usr/bin/fdtoverlay /usr/bin/jobserver-exec /usr/bin/kallsyms /usr/bin/mkdtboimg";
+/// What both of the scripts below begin with.
+const ALTERNATIVES: &str = include_str!("deb/alternatives.sh");
+const SCRIPTS: [(&str, &str); 2] =
+    [("postinst", include_str!("deb/postinst.sh")), ("prerm", include_str!("deb/prerm.sh"))];
+
+/// By which `dpkg --verify` knows the files.
+const SUMS: &str =
+    "find usr -type f | LC_ALL=C sort | xargs -d '\\n' md5sum >DEBIAN/md5sums; chmod 644 DEBIAN/md5sums";
+
+/// What lintian is told to pass over, and why.
+const OVERRIDES: &str = "# update-alternatives --remove would take away the link that another package has laid over the alternative.
+kbt: uses-dpkg-database-directly [postinst]
+kbt: uses-dpkg-database-directly [prerm]
+";
+
+/// The places where other packages have files of the names: kmod (in `/sbin` until Debian 12) and
+/// device-tree-compiler today, any tomorrow. dpkg calls postinst when one comes or goes.
+fn triggers() -> String {
+    let names = ALTERNATIVES.lines().find_map(|line| line.strip_prefix("NAMES=\"")?.strip_suffix('"'));
+    let paths = names.into_iter().flat_map(str::split_whitespace);
+    let both = paths.flat_map(|path| [Some(path), path.strip_prefix("/usr")]).flatten();
+    both.map(|path| format!("interest-noawait {path}\n")).collect()
+}
 
 /// Builds it from what lies in `dist`, and gives the file.
 pub fn build(dist: &Path, binary: &Path) -> Result<PathBuf> {
@@ -35,8 +57,11 @@ pub fn build(dist: &Path, binary: &Path) -> Result<PathBuf> {
     let control = root.join("DEBIAN");
     create(&control)?;
     write(&control.join("control"), control_file(&architecture, binary, &root)?.as_bytes(), 0o644)?;
-    write(&control.join("postinst"), postinst().as_bytes(), 0o755)?;
-    write(&control.join("prerm"), prerm().as_bytes(), 0o755)?;
+    write(&control.join("triggers"), triggers().as_bytes(), 0o644)?;
+    for (name, script) in SCRIPTS {
+        write(&control.join(name), [ALTERNATIVES, script].concat().as_bytes(), 0o755)?;
+    }
+    run::output(Command::new("sh").args(["-ec", SUMS]).current_dir(&root))?;
     let package = dist.join(format!("kbt_{VERSION}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
     // The same bytes each time: the files' times are the last commit's.
@@ -67,16 +92,45 @@ fn install(dist: &Path, binary: &Path, root: &Path) -> Result {
     for (name, place) in COMPLETIONS {
         write(&root.join(place), &bytes(&dist.join("completions").join(name))?, 0o644)?;
     }
-    let documents = root.join("usr/share/doc/kbt");
-    for name in ["README.md", "CHANGELOG.md"] {
-        write(&documents.join(name), &bytes(&run::root().join(name))?, 0o644)?;
+    write(&root.join("usr/share/lintian/overrides/kbt"), OVERRIDES.as_bytes(), 0o644)?;
+    documents(dist, &root.join("usr/share/doc/kbt"))
+}
+
+/// The README with all that it links to, the changelog, and the terms.
+fn documents(dist: &Path, to: &Path) -> Result {
+    create(to)?;
+    let root = run::root();
+    run::output(Command::new("cp").arg("--recursive").arg(root.join("docs")).arg(to))?;
+    let text = |name: &str| {
+        let path = root.join(name);
+        fs::read_to_string(&path).map_err(|error| cannot("read", &path, &error))
+    };
+    for name in ["README.md", "SECURITY.md", "CONTRIBUTING.md"] {
+        // Where Debian has them.
+        let page = text(name)?.replace("](CHANGELOG.md)", "](changelog.gz)");
+        let page =
+            page.replace("](LICENSE-MIT)", "](copyright)").replace("](LICENSE-APACHE)", "](copyright)");
+        write(&to.join(name), page.as_bytes(), 0o644)?;
     }
-    let licences: Vec<Vec<u8>> = ["LICENSE-MIT", "LICENSE-APACHE"]
-        .into_iter()
-        .map(|name| bytes(&run::root().join(name)))
-        .collect::<Result<_>>()?;
-    let head = b"kbt is under either of these two licences, as you like.\n\n".to_vec();
-    write(&documents.join("copyright"), &[&[head], &licences[..]].concat().join(&b'\n'), 0o644)
+    let changelog = to.join("changelog");
+    let time = run::text(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(&root))?;
+    let entry = format!(
+        "kbt ({VERSION}) unstable; urgency=medium\n\n  * What is new is in CHANGELOG.md.\n\n -- {}  {time}",
+        maintainer()?
+    );
+    write(&changelog, entry.as_bytes(), 0o644)?;
+    run::output(Command::new("gzip").args(["-9n"]).arg(&changelog))?;
+    write(&to.join("copyright"), copyright(&text("LICENSE-MIT")?, &dist.join(NOTICES))?.as_bytes(), 0o644)
+}
+
+/// kbt's terms and those of what is built in. Apache's stand in every Debian.
+fn copyright(licence: &str, notices: &Path) -> Result<String> {
+    let notices = fs::read_to_string(notices).map_err(|error| cannot("read", notices, &error))?;
+    Ok(format!(
+        "kbt is under either of two licences, as you like: Apache's of version 2.0, which is in\n\
+         /usr/share/common-licenses/Apache-2.0, or this one:\n\n{licence}\n\
+         The binary has these in it, of which those under Apache's licence alone are under its version 2.0:\n\n{notices}"
+    ))
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result {
@@ -97,19 +151,34 @@ fn control_file(architecture: &str, binary: &Path, root: &Path) -> Result<String
         "Package: kbt\n\
          Version: {VERSION}\n\
          Architecture: {architecture}\n\
-         Maintainer: The kbt developers <kbt@localhost>\n\
+         Maintainer: {}\n\
          Installed-Size: {size}\n\
          Depends: libc6 (>= {}.{}), libgcc-s1\n\
          Section: utils\n\
          Priority: optional\n\
          Description: tools around a Linux kernel's build and boot, in one binary\n \
-         Device-tree overlays, DTBO images, modules.dep, kallsyms and make's jobserver, in place of fdtoverlay,\n \
-         mkdtboimg, depmod, scripts/kallsyms and jobserver-exec.\n \
+         Device-tree overlays, DTBO images, modules.dep, kallsyms and make's\n \
+         jobserver, in place of fdtoverlay, mkdtboimg, depmod, scripts/kallsyms and\n \
+         jobserver-exec.\n \
          .\n \
-         Under those names it answers from /usr/lib/kbt/bin, and as an alternative where no other package has a file\n \
-         of the name.\n",
-        glibc.0, glibc.1
+         Under those names it answers from /usr/lib/kbt/bin, and as an alternative\n \
+         where no other package has a file of the name.\n",
+        maintainer()?,
+        glibc.0,
+        glibc.1
     ))
+}
+
+/// Who answers for the package: whom Debian's tools are told of, else the author of the newest commit.
+fn maintainer() -> Result<String> {
+    if let Ok(address) = env::var("DEBEMAIL") {
+        let name = env::var("DEBFULLNAME").unwrap_or_else(|_| "The kbt developers".to_owned());
+        return Ok(format!("{name} <{address}>"));
+    }
+    let mut author = Command::new("git");
+    author.args(["log", "-1", "--format=%an <%ae>"]).current_dir(run::root());
+    let author = run::text(&mut author);
+    author.map(|line| line.trim().to_owned()).map_err(|error| format!("no DEBEMAIL, and {error}"))
 }
 
 /// The newest version of glibc's symbols that the binary asks for: `GLIBC_2.34`.
@@ -124,46 +193,22 @@ fn glibc(binary: &[u8]) -> Option<(u32, u32)> {
     versions.max()
 }
 
-/// A name is taken where neither a file nor another link has it, in either of the directories that were once two.
-fn postinst() -> String {
-    format!(
-        r#"#!/bin/sh
-set -e
-if [ "$1" = configure ]; then
-	for link in {ALTERNATIVES}; do
-		name=${{link##*/}}
-		old=${{link#/usr}}
-		if [ "$(readlink "$link")" = "/etc/alternatives/$name" ] ||
-			{{ [ ! -e "$link" ] && [ ! -L "$link" ] && [ ! -e "$old" ] && [ ! -L "$old" ]; }}; then
-			update-alternatives --install "$link" "$name" "/usr/lib/kbt/bin/$name" 10
-		fi
-	done
-fi
-"#
-    )
-}
-
-fn prerm() -> String {
-    format!(
-        r#"#!/bin/sh
-set -e
-if [ "$1" = remove ] || [ "$1" = deconfigure ]; then
-	for link in {ALTERNATIVES}; do
-		name=${{link##*/}}
-		update-alternatives --remove "$name" "/usr/lib/kbt/bin/$name"
-	done
-fi
-"#
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::glibc;
+    use super::{glibc, triggers};
 
     #[test]
     fn the_newest_glibc_counts() {
         assert_eq!(glibc(b"\0GLIBC_2.4\0GLIBC_2.34\0GLIBC_2.3.4\0GLIBC_PRIVATE\0"), Some((2, 34)));
         assert_eq!(glibc(b"nothing"), None);
+    }
+
+    #[test]
+    fn dpkg_tells_of_every_name_in_both_directories() {
+        let triggers = triggers();
+        assert_eq!(triggers.lines().count(), 10, "{triggers}");
+        for path in ["/usr/sbin/depmod", "/sbin/depmod", "/usr/bin/mkdtboimg", "/bin/mkdtboimg"] {
+            assert!(triggers.contains(&format!("interest-noawait {path}\n")), "{triggers}");
+        }
     }
 }

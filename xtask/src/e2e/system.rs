@@ -41,28 +41,30 @@ impl System {
 
     /// Runs a program with this system as the root and gives what it printed.
     pub fn run(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "chroot"]).arg(&self.root).args(words);
-        run::text(surroundings(&mut command))
+        run::text(&mut self.inside(words))
     }
 
-    /// As [`System::run`], with the kernel's file systems, for programs that run long: what it prints is
-    /// the user's to see.
+    /// The same for programs that run long: what it prints is the user's to see.
     pub fn show(&self, words: &[&str]) -> Result {
+        run::run(&mut self.inside(words))
+    }
+
+    fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-ec", ENTER, "sh"]).arg(&self.root).args(words);
-        run::run(surroundings(&mut command))
+        surroundings(&mut command);
+        command
     }
 }
 
 /// Nothing of the caller's but where programs are.
-fn surroundings(command: &mut Command) -> &mut Command {
+fn surroundings(command: &mut Command) {
     command
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("HOME", "/")
         .env("LC_ALL", "C.UTF-8")
-        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("DEBIAN_FRONTEND", "noninteractive");
 }
 
 /// Makes a link where nothing is.
