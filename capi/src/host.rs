@@ -26,6 +26,28 @@ unsafe extern "C" {
 /// What the header asks the host to align its blocks to, in bytes. No type in here needs more.
 const ALIGNMENT: usize = 8;
 
+/// Where the next piece starts in a block of `size` bytes, `used` of which are cut off; none where it does not fit.
+const fn place(layout: Layout, used: usize, size: usize) -> Option<usize> {
+    if layout.align() > ALIGNMENT {
+        return None;
+    }
+    match used.checked_next_multiple_of(layout.align()) {
+        Some(start) if start <= size && layout.size() <= size - start => Some(start),
+        _ => None,
+    }
+}
+
+const _: () = {
+    let (Ok(byte), Ok(cell)) = (Layout::from_size_align(1, 1), Layout::from_size_align(8, ALIGNMENT)) else {
+        panic!("layouts")
+    };
+    assert!(matches!(place(byte, 3, 4), Some(3)) && place(byte, 4, 4).is_none());
+    assert!(matches!(place(cell, 3, 16), Some(8)) && place(cell, 9, 16).is_none());
+    // No offset in the block makes up for what the block itself is not aligned to.
+    let Ok(wide) = Layout::from_size_align(16, 2 * ALIGNMENT) else { panic!("a layout") };
+    assert!(place(wide, 0, 64).is_none());
+};
+
 /// The block from which the running call cuts.
 struct Cuttings {
     start: *mut u8,
@@ -39,10 +61,10 @@ struct Cuttings {
 impl Cuttings {
     /// Cuts a piece; none where it does not fit.
     fn cut(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let start = self.used.checked_next_multiple_of(layout.align())?;
-        let end = start.checked_add(layout.size()).filter(|&end| end <= self.size)?;
-        self.used = end;
-        // SAFETY: start <= end <= size, so the place lies in the block or at its end.
+        let start = place(layout, self.used, self.size)?;
+        self.used = start + layout.size();
+        // SAFETY: the piece ends within the block, so the place lies in the block or at its end. It is as aligned as asked
+        // for: the block is aligned to at least that, and `start` is a multiple of it.
         NonNull::new(unsafe { self.start.add(start) })
     }
 
