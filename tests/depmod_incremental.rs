@@ -46,7 +46,10 @@ fn incremental_reads_only_what_changed() {
 fn times_of_another_file_system_are_not_believed() {
     // The image of a file system has the times that its maker wrote, and another one may be mounted at the same place.
     let room = Room::small();
-    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+        peers::skip("times_of_another_file_system_are_not_believed", &"nothing can be made in /dev/shm");
+        return;
+    };
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
     if device(other.path()) == device(room.root()) {
         peers::skip(

@@ -5,6 +5,8 @@
 
 mod jobserver_cli;
 
+use kbt_testkit::{peers, require};
+
 use jobserver_cli::{Pool, Running, any_runs, children, kill, runs, until};
 
 /// A command with a process of its own beside it, whose ID it tells. The shell has it ignore SIGINT.
@@ -201,12 +203,13 @@ fn what_a_killed_command_leaves_stopped_is_ended() {
 
 #[test]
 fn a_command_in_another_process_group_gets_its_signal() {
+    let python = require!(peers::tool("python3"));
     let [pool, _] = Pool::both();
     // Job control gives each job of the shell its own group; the command is a leader by birth, so it is moved into
     // that of another process.
     let line = "import os,time\npid=os.fork()\nif pid==0:\n os.setpgid(0,0)\n time.sleep(600)\n\
                 time.sleep(0.2)\nos.setpgid(0,pid)\nprint(pid,flush=True)\ntime.sleep(600)";
-    let mut running = started(&pool, &["/usr/bin/python3", "-c", line]);
+    let mut running = started(&pool, &[python.to_str().unwrap(), "-c", line]);
     kill("TERM", running.pid());
     assert_eq!(running.end(), 128 + 15);
     pool.is_whole();

@@ -66,12 +66,25 @@ fn every_number_of_workers_visits_each_task_once() {
     }
 }
 
-/// The most steps that were ever at work at once.
-fn most_at_once(workers: &Workers, tasks: usize, each: Duration) -> usize {
+/// So long is waited for what has to happen, however loaded the machine is; only a failure takes it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so, or until a time.
+fn wait_until(deadline: Instant, is_so: impl Fn() -> bool) {
+    while !is_so() && Instant::now() < deadline {
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// The most steps that were ever at work at once. Steps wait for each other until there are as many as expected.
+fn most_at_once(workers: &Workers, tasks: usize, expected: usize) -> usize {
     let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let deadline = Instant::now() + PATIENCE;
     let step = |_: &usize| -> Result<(), Failure> {
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        thread::sleep(each);
+        wait_until(deadline, || most.load(Ordering::SeqCst) >= expected);
+        // Time for one too many.
+        thread::sleep(Duration::from_millis(5));
         now.fetch_sub(1, Ordering::SeqCst);
         Ok(())
     };
@@ -81,22 +94,22 @@ fn most_at_once(workers: &Workers, tasks: usize, each: Duration) -> usize {
 
 #[test]
 fn as_many_as_allowed_and_no_more() {
-    assert_eq!(most_at_once(&Workers::new(of(5)), 20, Duration::from_millis(20)), 5);
-    assert_eq!(most_at_once(&with_pool(5).0, 20, Duration::from_millis(20)), 5);
+    assert_eq!(most_at_once(&Workers::new(of(5)), 20, 5), 5);
+    assert_eq!(most_at_once(&with_pool(5).0, 20, 5), 5);
 }
 
 #[test]
 fn tokens_are_the_bound() {
     let pool = Pool::new(2);
     let workers = Workers::with_tokens(of(8), pool.clone());
-    assert_eq!(most_at_once(&workers, 20, Duration::from_millis(20)), 3);
+    assert_eq!(most_at_once(&workers, 20, 3), 3);
     assert_eq!((pool.free(), pool.most_held()), (2, 2));
 }
 
 #[test]
 fn without_a_free_token_the_first_worker_does_it_all() {
     let workers = Workers::with_tokens(of(8), Pool::new(0));
-    assert_eq!(most_at_once(&workers, 10, Duration::from_millis(10)), 1);
+    assert_eq!(most_at_once(&workers, 10, 1), 1);
 }
 
 #[test]
@@ -114,63 +127,69 @@ fn small_work_takes_no_thread_and_no_token() {
     assert_eq!(pool.most_held(), 0);
 }
 
-/// How long 80 tasks take on a pool that has nothing, until a quarter of them could be done.
-fn with_tokens_midway(tokens: usize) -> Duration {
-    const TASK: Duration = Duration::from_millis(10);
+#[test]
+fn tokens_freed_midway_are_used() {
     let pool = Pool::new(0);
     let workers = Workers::with_tokens(of(4), pool.clone());
-    let start = Instant::now();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(TASK * 20);
-            pool.add(tokens);
-        });
-        let step = |_: &usize| -> Result<(), Failure> {
-            thread::sleep(TASK);
-            Ok(())
-        };
-        workers.map(&(0..80).collect::<Vec<_>>(), dear, step).unwrap();
-    });
-    assert_eq!((pool.free(), pool.most_held()), (tokens, tokens));
-    start.elapsed()
-}
-
-#[test]
-fn tokens_freed_midway_speed_the_run_up() {
-    // 20 tasks by one worker, then 60 by four: the time of 35 tasks. One worker needs that of 80, and so does who
-    // asks only at the start.
-    let (alone, helped) = (with_tokens_midway(0), with_tokens_midway(3));
-    assert!(helped < alone * 3 / 4, "{helped:?} with tokens, {alone:?} without");
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let deadline = Instant::now() + PATIENCE;
+    let step = |&number: &usize| -> Result<(), Failure> {
+        match number {
+            // Long enough for the naps between two questions to be at their longest.
+            0..20 => thread::sleep(Duration::from_millis(5)),
+            20 => pool.add(3),
+            _ => {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                wait_until(deadline, || most.load(Ordering::SeqCst) == 4);
+                now.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    };
+    workers.map(&(0..80).collect::<Vec<_>>(), dear, step).unwrap();
+    assert_eq!(most.into_inner(), 4);
+    assert_eq!((pool.free(), pool.most_held()), (3, 3));
 }
 
 #[test]
 fn a_token_is_offered_to_others_every_chunk() {
     let pool = Pool::new(1);
     let workers = Workers::with_tokens(of(2), pool.clone());
-    let tasks: Vec<usize> = (0..200).collect();
+    let here = thread::current().id();
+    let deadline = Instant::now() + PATIENCE;
+    let steps: Vec<AtomicUsize> = (0..500).map(|_| AtomicUsize::new(0)).collect();
     let step = |_: &usize| -> Result<(), Failure> {
-        thread::sleep(Duration::from_millis(1));
+        if thread::current().id() == here {
+            wait_until(deadline, || pool.taken() >= 10);
+        } else {
+            // The token's number: there is but one at a time.
+            steps[pool.taken()].fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     };
-    workers.map(&tasks, dear, step).unwrap();
-    // 100 ms of work for the second worker, in chunks of 5.
+    workers.map(&(0..200).collect::<Vec<_>>(), dear, step).unwrap();
     assert!(pool.taken() >= 10, "{}", pool.taken());
-    assert_eq!(pool.longest_held_under(Duration::from_millis(60)), Ok(()));
+    // A chunk is of 5 ms, and a step takes at least one of them; a slow machine does fewer.
+    let most = steps.iter().map(|count| count.load(Ordering::Relaxed)).max().unwrap();
+    assert!((1..=5).contains(&most), "{most} steps with one token");
 }
 
 #[test]
 fn the_token_goes_back_when_the_tasks_are_dry() {
     let pool = Pool::new(1);
     let workers = Workers::with_tokens(of(2), pool.clone());
-    let free_at_the_end = AtomicUsize::new(9);
+    let (begun, free_at_the_end) = (AtomicUsize::new(0), AtomicUsize::new(9));
     let here = thread::current().id();
-    // The first worker is long at its task, the second is not: then its token is free.
+    let deadline = Instant::now() + PATIENCE;
     let step = |_: &usize| -> Result<(), Failure> {
+        begun.fetch_add(1, Ordering::SeqCst);
+        // One task for each.
+        wait_until(deadline, || begun.load(Ordering::SeqCst) == 2);
+        // The first worker is long at its task, the second is not: then its token is free.
         if thread::current().id() == here {
-            thread::sleep(Duration::from_millis(300));
-            free_at_the_end.store(pool.free(), Ordering::Relaxed);
-        } else {
-            thread::sleep(Duration::from_millis(20));
+            wait_until(deadline, || pool.free() == 1);
+            free_at_the_end.store(pool.free(), Ordering::SeqCst);
         }
         Ok(())
     };
@@ -201,13 +220,17 @@ fn the_first_failure_in_order_is_told() {
 
 #[test]
 fn a_failure_stops_the_others_at_their_next_task() {
-    let begun = AtomicUsize::new(0);
+    let (begun, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let deadline = Instant::now() + PATIENCE;
     let step = |&number: &usize| {
         begun.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
+            failed.store(1, Ordering::SeqCst);
             return Err(Failure::Task(0));
         }
-        thread::sleep(Duration::from_millis(20));
+        wait_until(deadline, || failed.load(Ordering::SeqCst) == 1);
+        // Time for the failure to be known.
+        thread::sleep(Duration::from_millis(100));
         Ok(())
     };
     let tasks: Vec<usize> = (0..1000).collect();
@@ -242,7 +265,7 @@ fn a_broken_source_is_told_and_the_work_is_done() {
         if faults.acquire.is_some() {
             break;
         }
-        most_at_once(&workers, 8, Duration::from_millis(5));
+        most_at_once(&workers, 8, 1);
         faults = workers.take_faults();
     }
     assert_eq!(faults.acquire.unwrap().to_string(), "broken");
@@ -254,7 +277,7 @@ fn a_lost_token_is_told() {
     let pool = Pool::new(2);
     pool.refuse_releases();
     let workers = Workers::with_tokens(of(3), pool.clone());
-    most_at_once(&workers, 12, Duration::from_millis(10));
+    most_at_once(&workers, 12, 3);
     let faults = workers.take_faults();
     assert_eq!((faults.lost, pool.free()), (2, 0));
     assert_eq!(faults.release.unwrap().to_string(), "full");

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
 use kbt_parallel::{Token, TokenSource};
 
@@ -16,7 +15,6 @@ struct State {
     held: usize,
     most_held: usize,
     taken: usize,
-    longest: Duration,
     /// After how many tokens the pool breaks.
     breaks: Option<usize>,
     refuses: bool,
@@ -48,12 +46,6 @@ impl Pool {
         self.state().taken
     }
 
-    /// The longest time that a token was held, where that is too long.
-    pub fn longest_held_under(&self, limit: Duration) -> Result<(), Duration> {
-        let longest = self.state().longest;
-        if longest < limit { Ok(()) } else { Err(longest) }
-    }
-
     pub fn break_after(&self, tokens: usize) {
         self.state().breaks = Some(tokens);
     }
@@ -76,20 +68,18 @@ impl TokenSource for Pool {
         state.taken += 1;
         state.held += 1;
         state.most_held = state.most_held.max(state.held);
-        Ok(Some(Box::new(Held { pool: self, since: Instant::now() })))
+        Ok(Some(Box::new(Held { pool: self })))
     }
 }
 
 struct Held<'a> {
     pool: &'a Pool,
-    since: Instant,
 }
 
 impl Token for Held<'_> {
     fn release(self: Box<Self>) -> io::Result<()> {
         let mut state = self.pool.state();
         state.held -= 1;
-        state.longest = state.longest.max(self.since.elapsed());
         if state.refuses {
             return Err(io::Error::other("full"));
         }
