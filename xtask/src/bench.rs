@@ -15,8 +15,12 @@ use crate::areas::{self, Area};
 use crate::run::Result;
 
 const AREAS: &[Area] = &[
-    Area { name: "depmod", help: "the whole command, against kmod 30 and 34", run: depmod::run },
-    Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt", run: dto::run },
+    Area {
+        name: "depmod",
+        help: "the whole command, against kmod 30 and 34: [--quick] [--rounds N]",
+        run: depmod::run,
+    },
+    Area { name: "dto", help: "the merge of overlays, against dtoolkit and libfdt: [memory]", run: dto::run },
     Area {
         name: "kallsyms",
         help: "the table of a kernel's symbols, against nm, mksysmap, scripts/kallsyms and gcc",

@@ -5,20 +5,15 @@ use std::process::Command;
 
 use crate::run::{self, Result};
 
-/// Each workspace has a lock file of its own: the project, the C library, the fuzz targets.
-const WORKSPACES: [&str; 3] = [".", "capi", "fuzz"];
-
 /// What needs nothing but the lock file and the registry's copies; they decide.
 const HELD: [&str; 3] = ["bans", "licenses", "sources"];
 
 /// The verb.
 pub fn run(words: &[String]) -> Result {
-    if let Some(word) = words.first() {
-        return Err(format!("'{word}' is not expected here"));
-    }
+    run::no_words(words)?;
     run::output(run::cargo(["deny", "--version"]).stdin(std::process::Stdio::null()))
         .map_err(|_| "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it")?;
-    for workspace in WORKSPACES {
+    for workspace in run::WORKSPACES {
         eprintln!("== {workspace}");
         run::run(deny(workspace).args(HELD))?;
     }

@@ -56,7 +56,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "tidy",
         options: "",
-        help: "check layers, dependencies, file sizes and links",
+        help: "check layers, dependencies, what a manifest allows, sizes of files and functions, names, links",
         run: tidy::run,
     },
     Verb {

@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 /// What a verb gives; the error is the sentence that the user reads.
 pub type Result<T = (), E = String> = std::result::Result<T, E>;
 
+/// Each workspace has a lock file of its own: the project, the C library, the fuzz targets.
+pub const WORKSPACES: [&str; 3] = [".", "capi", "fuzz"];
+
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     // Cargo sets the variable for `cargo xtask`; the constant serves a binary that is run by hand.

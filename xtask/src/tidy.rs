@@ -43,7 +43,11 @@ pub fn check() -> Result {
     let packages = layers::packages(&metadata)?;
     let mut files = Vec::new();
     collect(&root, Path::new(""), &mut files)?;
-    let mut problems = layers::check(&packages);
+    let all = all_packages()?;
+    let mut problems = layers::check(&all);
+    problems.extend(layers::unused(&all));
+    let page = files.iter().find(|file| file.path == Path::new(layers::PAGE));
+    problems.extend(layers::check_page(page.map(|page| page.text.as_str()).unwrap_or_default()));
     problems.extend(texts::check(&files));
     problems.extend(functions::check(&files));
     problems.extend(links::check(&files, &packages));
@@ -52,6 +56,17 @@ pub fn check() -> Result {
         return Ok(());
     }
     Err(format!("{} rules broken\n  {}", problems.len(), problems.join("\n  ")))
+}
+
+/// The packages of every workspace.
+fn all_packages() -> Result<Vec<layers::Package>> {
+    let mut all = Vec::new();
+    for workspace in run::WORKSPACES {
+        let mut command = cargo(["metadata", "--no-deps", "--format-version=1", "--manifest-path"]);
+        command.arg(run::root().join(workspace).join("Cargo.toml"));
+        all.extend(layers::packages(&run::output(&mut command)?)?);
+    }
+    Ok(all)
 }
 
 /// Reads every file below `directory` (relative to `root`), in the order of their paths.

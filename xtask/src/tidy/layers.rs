@@ -1,10 +1,15 @@
 //! Who may depend on whom: the workspace's layers, and the outside crates that belong to one of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::run::Result;
 
-/// Each crate of the workspace with the crates of the workspace that it may depend on. Nothing points up or
+/// The page that shows the layers to people.
+pub const PAGE: &str = "docs/ARCHITECTURE.md";
+
+/// Each crate of the workspaces with the crates of the project that it may depend on. Nothing points up or
 /// sideways; a crate that is not in this table is not in the architecture.
 const LAYERS: &[(&str, &[&str])] = &[
     // L0: bytes in, bytes out.
@@ -45,9 +50,26 @@ const LAYERS: &[(&str, &[&str])] = &[
             "kbt-streams",
         ],
     ),
+    // A leaf, in a workspace of its own.
+    ("kbt-capi", &["kbt-dtbo-image", "kbt-dto", "kbt-fdt"]),
     // For development only.
     ("kbt-testkit", &[]),
     ("xtask", &[]),
+    (
+        "kbt-fuzz",
+        &[
+            "kbt-compress",
+            "kbt-depmod",
+            "kbt-dtbo-image",
+            "kbt-dto",
+            "kbt-dto-check",
+            "kbt-dts",
+            "kbt-elf",
+            "kbt-fdt",
+            "kbt-jobserver",
+            "kbt-kallsyms",
+        ],
+    ),
 ];
 
 /// What tests and benchmarks of any crate may use beyond that.
@@ -62,30 +84,17 @@ const OWNED: &[(&str, &[&str])] = &[
     ("liblzma", &["kbt-compress"]),
     ("libz-sys", &["kbt-compress"]),
     ("lz4_flex", &["kbt-compress"]),
-    ("zstd", &["kbt-compress"]),
     ("zstd-safe", &["kbt-compress"]),
     // Its calls are unsafe.
     ("libc", &["kbt-fork", "kbt-memory", "kbt-streams"]),
-    ("jobserver", &["kbt-jobserver", "kbt-parallel"]),
-    ("rayon", &["kbt-jobserver", "kbt-parallel"]),
     ("anstream", &["kbt"]),
     ("clap", &["kbt"]),
     ("indicatif", &["kbt"]),
 ];
 
 /// Outside crates that no release carries: peers and tools of the tests.
-const TESTS_ONLY: &[&str] = &[
-    "allocation-counter",
-    "assert_cmd",
-    "clap_complete",
-    "clap_mangen",
-    "dtoolkit",
-    "fdt-rs",
-    "proptest",
-    "roxmltree",
-    "snapbox",
-    "trycmd",
-];
+const TESTS_ONLY: &[&str] =
+    &["allocation-counter", "clap_complete", "clap_mangen", "dtoolkit", "fdt-rs", "roxmltree"];
 
 /// A crate of the workspace.
 pub struct Package {
@@ -140,6 +149,54 @@ pub fn check(packages: &[Package]) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Rows of the tables of outside crates that no package has a use for: they would allow what nobody decided.
+pub fn unused(packages: &[Package]) -> Vec<String> {
+    let is_used = |name: &str| {
+        packages.iter().flat_map(|package| &package.dependencies).any(|dependency| dependency.name == name)
+    };
+    let rows = OWNED.iter().map(|(name, _)| *name).chain(TESTS_ONLY.iter().copied());
+    let idle = rows.filter(|name| !is_used(name));
+    idle.map(|name| format!("{name}: a row in xtask/src/tidy/layers.rs, but no manifest has it")).collect()
+}
+
+/// Holds the table of the page that people read against the one above.
+pub fn check_page(page: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut told: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for line in page.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 4) {
+        let mut cells = line.split('|').skip(2).map(str::trim);
+        let (Some(crates), Some(allowed)) = (cells.next(), cells.next()) else { continue };
+        let allowed: BTreeSet<String> = match allowed {
+            "all of the above" => told.iter().map(|(name, _)| name.clone()).collect(),
+            allowed => quoted(allowed).collect(),
+        };
+        told.extend(quoted(crates).map(|name| (name, allowed.clone())));
+    }
+    for (name, allowed) in LAYERS {
+        let allowed: BTreeSet<String> = allowed.iter().map(|name| short(name)).collect();
+        match told.iter().find(|(told, _)| *told == short(name)) {
+            None => problems.push(format!("{PAGE}: {name} has no place in the layers")),
+            Some((_, told)) if *told != allowed => {
+                problems.push(format!("{PAGE}: {name} may depend on {allowed:?}, not on {told:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let surplus = told.iter().filter(|(told, _)| !LAYERS.iter().any(|(name, _)| short(name) == *told));
+    problems.extend(surplus.map(|(name, _)| format!("{PAGE}: {name} is no crate")));
+    problems
+}
+
+/// A package's name as the page has it.
+fn short(name: &str) -> String {
+    name.strip_prefix("kbt-").unwrap_or(name).to_owned()
+}
+
+/// What stands in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
 fn edges(package: &Package, allowed: &[&str]) -> Vec<String> {
@@ -228,6 +285,31 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("kbt-new: no row"), "{problems:?}");
         assert!(problems[1].starts_with("kbt-fdt: a row"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_row_that_nobody_uses_is_told() {
+        let problems = unused(&all(
+            "kbt-elf",
+            Dependency { name: "object".to_owned(), dev: false, own: false, requirement: String::new() },
+        ));
+        assert_eq!(problems.len(), OWNED.len() + TESTS_ONLY.len() - 1);
+        assert!(problems.iter().all(|problem| !problem.starts_with("object:")), "{problems:?}");
+    }
+
+    #[test]
+    fn the_page_and_the_table_are_one() {
+        let page = |names: &str| {
+            format!(
+                "| layer | crates | may depend on |\n|---|---|---|\n| 0 | `fdt`, `new` | none |\n| 1 | {names} |\n"
+            )
+        };
+        let whole = check_page(&page("`dto` | `fdt`"));
+        assert_eq!(whole.len(), LAYERS.len() - 1, "{whole:?}");
+        assert!(!whole.iter().any(|problem| problem.contains("kbt-dto ")), "{whole:?}");
+        assert!(whole.iter().any(|problem| problem.contains("new is no crate")), "{whole:?}");
+        let less = check_page(&page("`dto` | none"));
+        assert!(less.iter().any(|problem| problem.contains("kbt-dto may depend on")), "{less:?}");
     }
 
     #[test]
