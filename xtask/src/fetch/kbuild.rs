@@ -1,13 +1,12 @@
 //! Programs of a kernel's build.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Scratch;
-use super::programs::{find_loader, merge_usr};
+use super::programs::{Sysroot, put_script};
 use crate::apt::{self, Suite};
-use crate::files::{cannot, create, rename, replace};
+use crate::files::cannot;
 use crate::run::Result;
 
 /// scripts/kallsyms and scripts/mksysmap of a kernel, as Debian's package linux-kbuild has them.
@@ -26,16 +25,9 @@ impl Kbuild {
         directory: &Path,
     ) -> Result<Vec<PathBuf>> {
         let package = self.package(suite)?;
-        let packages = suite.download(&[&package, "libc6"], &scratch.debs)?;
-        merge_usr(&scratch.unpacked)?;
-        for file in &packages {
-            apt::unpack(file, &[], &scratch.unpacked)?;
-        }
-        let sysroot = directory.join("sysroot").join(name);
-        replace(&scratch.unpacked, &sysroot)?;
-        let (library, loader) = find_loader(&sysroot.join("usr/lib"))?;
+        let Sysroot { packages, path: sysroot, library, loader } =
+            Sysroot::get(suite, &[&package, "libc6"], name, scratch, directory)?;
         let scripts = format!("lib/{package}/scripts");
-        create(&directory.join("bin"))?;
         // Not by --argv0, which the loader of bullseye does not know.
         let kallsyms = format!(
             "#!/bin/sh\n\
@@ -46,12 +38,7 @@ impl Kbuild {
         let mksysmap = sysroot.join("usr").join(&scripts).join("mksysmap");
         let mksysmap = fs::read_to_string(&mksysmap).map_err(|error| cannot("read", &mksysmap, &error))?;
         for (tool, script) in [("kallsyms", kallsyms), ("mksysmap", mksysmap)] {
-            let command = format!("{tool}-{}", self.release);
-            let fresh = scratch.root.join(&command);
-            fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
-            fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
-                .map_err(|error| cannot("make executable", &fresh, &error))?;
-            rename(&fresh, &directory.join("bin").join(command))?;
+            put_script(&script, &format!("{tool}-{}", self.release), scratch, directory)?;
         }
         Ok(packages)
     }

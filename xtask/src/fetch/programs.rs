@@ -33,30 +33,17 @@ impl Programs {
         scratch: &Scratch,
         directory: &Path,
     ) -> Result<Vec<PathBuf>> {
-        let packages = suite.download(self.packages, &scratch.debs)?;
-        merge_usr(&scratch.unpacked)?;
-        for file in &packages {
-            apt::unpack(file, &[], &scratch.unpacked)?;
-        }
-        let sysroot = directory.join("sysroot").join(name);
-        replace(&scratch.unpacked, &sysroot)?;
-        let (library, loader) = find_loader(&sysroot.join("usr/lib"))?;
+        let Sysroot { packages, path: sysroot, library, loader } =
+            Sysroot::get(suite, self.packages, name, scratch, directory)?;
         if let Some(archive) = self.library {
             copy(&sysroot.join("usr/lib").join(&library).join(archive), &directory.join("lib"))?;
         }
         for header in self.headers {
             copy(&sysroot.join("usr/include").join(header), &directory.join("include"))?;
         }
-        create(&directory.join("bin"))?;
         for (command, binary) in self.commands {
             let script = self.wrapper(name, &library, &loader, (command, binary));
-            let fresh = scratch.root.join("command");
-            fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
-            fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
-                .map_err(|error| cannot("make executable", &fresh, &error))?;
-            let target = directory.join("bin").join(command);
-            create(target.parent().unwrap_or(directory))?;
-            rename(&fresh, &target)?;
+            put_script(&script, command, scratch, directory)?;
         }
         Ok(packages)
     }
@@ -76,6 +63,50 @@ impl Programs {
              --argv0 {own} \"$root/bin/{binary}\" \"$@\"\n"
         )
     }
+}
+
+/// Packages, unpacked together, whose programs run by the loader among them.
+pub struct Sysroot {
+    /// The files of the packages.
+    pub packages: Vec<PathBuf>,
+    /// `sysroot/NAME` below the peers.
+    pub path: PathBuf,
+    /// The directory of the libraries below `usr/lib`.
+    pub library: String,
+    /// The file name of the loader in it.
+    pub loader: String,
+}
+
+impl Sysroot {
+    /// Downloads the packages and puts what they hold into its place.
+    pub fn get(
+        suite: &Suite,
+        packages: &[&str],
+        name: &str,
+        scratch: &Scratch,
+        directory: &Path,
+    ) -> Result<Self> {
+        let packages = suite.download(packages, &scratch.debs)?;
+        merge_usr(&scratch.unpacked)?;
+        for file in &packages {
+            apt::unpack(file, &[], &scratch.unpacked)?;
+        }
+        let path = directory.join("sysroot").join(name);
+        replace(&scratch.unpacked, &path)?;
+        let (library, loader) = find_loader(&path.join("usr/lib"))?;
+        Ok(Self { packages, path, library, loader })
+    }
+}
+
+/// Makes a script the program `command` of `bin`.
+pub fn put_script(script: &str, command: &str, scratch: &Scratch, directory: &Path) -> Result {
+    let fresh = scratch.root.join("command");
+    fs::write(&fresh, script).map_err(|error| cannot("write", &fresh, &error))?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))
+        .map_err(|error| cannot("make executable", &fresh, &error))?;
+    let target = directory.join("bin").join(command);
+    create(target.parent().unwrap_or(directory))?;
+    rename(&fresh, &target)
 }
 
 /// Makes `lib` and `usr/lib` one, and likewise the directories of programs, as they are on a system: packages of
