@@ -2,8 +2,10 @@
 //! by the same rule.
 //!
 //! Byte 0 says what is called (even: a merge, odd: an image), byte 1 which call of `dto_malloc` fails, from 1. Of a merge
-//! follow a byte of options, a byte that says how many trees, and the trees, as in `bodies/dto_apply.rs`; of an image an index,
+//! follow a byte of options, a byte that says how many trees, and the trees, as `trees.rs` cuts them; of an image an index,
 //! an id, the power of two that is the limit, and the image.
+
+use crate::trees::trees;
 
 /// A call.
 #[derive(Debug)]
@@ -22,15 +24,8 @@ pub fn parse(bytes: &[u8]) -> Option<(Call<'_>, u32)> {
 }
 
 fn merge(bytes: &[u8]) -> Option<Call<'_>> {
-    let (&[options, count], mut rest) = bytes.split_first_chunk()?;
-    let mut trees = Vec::new();
-    for _ in 0..count % 4 {
-        let Some((length, behind)) = rest.split_first_chunk() else { break };
-        let (tree, behind) = behind.split_at(usize::from(u16::from_be_bytes(*length)).min(behind.len()));
-        trees.push(tree);
-        rest = behind;
-    }
-    trees.push(rest);
+    let (&[options, count], rest) = bytes.split_first_chunk()?;
+    let trees = trees(count, rest);
     Some(Call::Merge { flags: u32::from(options & 15), padding: u32::from(options >> 4), trees })
 }
 

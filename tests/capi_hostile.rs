@@ -7,6 +7,8 @@
 mod c_library;
 #[path = "../fuzz/capi_call.rs"]
 mod capi_call;
+#[path = "../fuzz/trees.rs"]
+mod trees;
 
 use std::fs;
 use std::path::Path;

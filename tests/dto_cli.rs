@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use kbt_testkit::golden;
 use kbt_testkit::read::read;
 
 const BASE: &str = "base.dtb";
@@ -63,22 +64,6 @@ impl Room {
 fn ok(output: &Output) {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
-}
-
-/// Compares with a file of tests/golden; `KBT_BLESS=1` writes it instead.
-#[track_caller]
-fn golden(name: &str, found: &[u8]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("KBT_BLESS").is_some() {
-        fs::write(&path, found).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        String::from_utf8_lossy(found),
-        expected,
-        "{} differs; KBT_BLESS=1 rewrites it",
-        path.display()
-    );
 }
 
 #[test]
@@ -360,16 +345,16 @@ fn help_and_version() {
     ] {
         let output = room.run(words);
         ok(&output);
-        golden(name, &output.stdout);
+        golden::compare(name, &output.stdout);
     }
-    golden("fdtoverlay.txt", &room.fdtoverlay("--help").stdout);
+    golden::compare("fdtoverlay.txt", &room.fdtoverlay("--help").stdout);
     let output = room.kbt().arg0("jobserver-exec").arg("--help").output().unwrap();
     ok(&output);
-    golden("jobserver-exec.txt", &output.stdout);
+    golden::compare("jobserver-exec.txt", &output.stdout);
     for (words, name) in [("help", "mkdtboimg.txt"), ("help all", "mkdtboimg-all.txt")] {
         let output = room.kbt().arg0("mkdtboimg.py").args(words.split_whitespace()).output().unwrap();
         ok(&output);
-        golden(name, &output.stdout);
+        golden::compare(name, &output.stdout);
     }
     let version = room.run("--version");
     assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("kbt {}\n", env!("CARGO_PKG_VERSION")));

@@ -46,6 +46,8 @@ mod module;
 mod module_file;
 #[path = "../fuzz/bodies/pad_file.rs"]
 mod pad_file;
+#[path = "../fuzz/trees.rs"]
+mod trees;
 #[path = "../fuzz/bodies/undo.rs"]
 mod undo;
 

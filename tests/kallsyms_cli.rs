@@ -6,30 +6,19 @@ mod kernel;
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 
 use kbt_kallsyms::{Array, Located};
+use kbt_testkit::golden;
 use kernel::{Machine, Tree, kallsyms, kbt};
-
-/// Compares with a file of tests/golden; `KBT_BLESS=1` writes it instead.
-#[track_caller]
-fn golden(name: &str, found: &[u8]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("KBT_BLESS").is_some() {
-        fs::write(&path, found).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(String::from_utf8_lossy(found), expected, "{}; KBT_BLESS=1 rewrites it", path.display());
-}
 
 #[test]
 fn help() {
     for name in ["generate", "dump", "verify"] {
         let output = kbt().args(["kallsyms", name, "--help"]).output().unwrap();
-        golden(&format!("kbt-kallsyms-{name}.txt"), &output.stdout);
+        golden::compare(&format!("kbt-kallsyms-{name}.txt"), &output.stdout);
     }
     let output = kbt().arg0("kallsyms").arg("--help").output().unwrap();
-    golden("kallsyms.txt", &output.stdout);
+    golden::compare("kallsyms.txt", &output.stdout);
 }
 
 /// A kernel of x86_64 with a table of 6.12.

@@ -1,14 +1,15 @@
 //! A base and overlays: what is merged is a sound tree, the same in memory that another merge left.
 //!
-//! The input is a byte of options, a byte that says how many trees follow, and of each tree its length in two
-//! big-endian bytes and its bytes; the last one takes the rest.
+//! The input is a byte of options, then as `trees.rs` cuts it.
 
 use kbt_dto::{Merger, Options, apply};
 use kbt_fdt::Blob;
 
+use crate::trees::trees;
+
 /// One input.
 pub fn run(bytes: &[u8]) {
-    let Some((&[options, count], mut rest)) = bytes.split_first_chunk() else { return };
+    let Some((&[options, count], rest)) = bytes.split_first_chunk() else { return };
     let options = Options {
         concat_bootargs: options & 1 != 0,
         loose_names: options & 2 != 0,
@@ -16,14 +17,7 @@ pub fn run(bytes: &[u8]) {
         labels_only: options & 8 != 0,
         padding: u32::from(options >> 4),
     };
-    let mut trees = Vec::new();
-    for _ in 0..count % 4 {
-        let Some((length, behind)) = rest.split_first_chunk() else { break };
-        let (tree, behind) = behind.split_at(usize::from(u16::from_be_bytes(*length)).min(behind.len()));
-        trees.push(tree);
-        rest = behind;
-    }
-    trees.push(rest);
+    let trees = trees(count, rest);
     let Some((base, overlays)) = trees.split_first() else { return };
     let merged = apply(base, overlays, &options);
     let mut merger = Merger::default();

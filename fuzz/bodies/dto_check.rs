@@ -7,17 +7,12 @@
 use kbt_dto::{Options, apply};
 use kbt_dto_check::{FaultKind, lint, verify};
 
+use crate::trees::trees;
+
 /// One input.
 pub fn run(bytes: &[u8]) {
-    let Some((&count, mut rest)) = bytes.split_first() else { return };
-    let mut trees = Vec::new();
-    for _ in 0..count % 4 {
-        let Some((length, behind)) = rest.split_first_chunk() else { break };
-        let (tree, behind) = behind.split_at(usize::from(u16::from_be_bytes(*length)).min(behind.len()));
-        trees.push(tree);
-        rest = behind;
-    }
-    trees.push(rest);
+    let Some((&count, rest)) = bytes.split_first() else { return };
+    let trees = trees(count, rest);
     let Some((base, overlays)) = trees.split_first() else { return };
     let options = Options::default();
     if let Ok(found) = lint(base, overlays, &options) {

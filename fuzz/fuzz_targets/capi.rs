@@ -24,6 +24,8 @@ mod host;
 mod image;
 #[path = "../../capi/src/inflate.rs"]
 mod inflate;
+#[path = "../trees.rs"]
+mod trees;
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;

@@ -4,5 +4,7 @@
 
 #[path = "../bodies/dto_check.rs"]
 mod body;
+#[path = "../trees.rs"]
+mod trees;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));

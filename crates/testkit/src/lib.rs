@@ -21,6 +21,7 @@ pub mod compare;
 pub mod dense;
 pub mod dtbo_image;
 pub mod fdt_rs;
+pub mod golden;
 pub mod module;
 pub mod overlay;
 pub mod peers;
