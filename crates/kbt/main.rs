@@ -8,6 +8,7 @@ mod depfile;
 mod depmod;
 mod dtbo;
 mod exit;
+mod fnv;
 mod in_place;
 mod input;
 mod inputs;

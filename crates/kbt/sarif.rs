@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::fnv::fnv1a;
+
 /// A rule, as the tool describes it.
 pub struct Rule {
     /// Its code.
@@ -103,12 +105,6 @@ fn capitalised(text: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// FNV-1a: what stays the same from run to run needs no more.
-fn hash(words: &[&str]) -> u64 {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// The finding as JSON; it is the `number`th of its rule at its node and property.
 fn result(found: &Result, rule: Option<usize>, number: u32) -> Value {
     let mut region = Map::new();
@@ -141,7 +137,7 @@ fn result(found: &Result, rule: Option<usize>, number: u32) -> Value {
     object.insert("locations".into(), json!([location]));
     if !matches!(found.region, Region::Line(..)) {
         let logical = found.logical.as_deref().unwrap_or_default();
-        let hash = hash(&[found.rule, logical]);
+        let hash = fnv1a([found.rule, logical].iter().flat_map(|word| word.bytes().chain([0])));
         let fingerprint = json!({ "primaryLocationLineHash": format!("{hash:016x}:{number}") });
         object.insert("partialFingerprints".into(), fingerprint);
     }

@@ -16,7 +16,6 @@ use crate::dtbo::image;
 use crate::exit;
 use crate::output::Output;
 use crate::report::{Failure, Report};
-use crate::usage;
 
 const NAME: &str = "fdtoverlay";
 
@@ -43,13 +42,9 @@ struct Args {
 
 /// Runs with the words after `argv[0]`. Every refusal exits 1, as fdtoverlay's do.
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
+    let args: Args = match super::parse(NAME, words) {
         Ok(args) => args,
-        Err(error) if error.use_stderr() => {
-            usage::finish(NAME, false, &error);
-            return ExitCode::from(exit::FAILURE);
-        }
-        Err(error) => return usage::finish(NAME, false, &error),
+        Err(code) => return code,
     };
     if args.verbose {
         tell(&args);

@@ -12,13 +12,11 @@ use clap::Parser;
 use kbt_kallsyms::{AddressTable, Choice, Kernel, parse_map, parse_nm};
 
 use crate::args::kallsyms::kernel;
-use crate::exit;
 use crate::input;
 use crate::kallsyms::plan::Plan;
 use crate::kallsyms::{read_text, refusal};
 use crate::output::Output;
 use crate::report::{Failure, Report};
-use crate::usage;
 
 const NAME: &str = "kallsyms";
 
@@ -91,13 +89,9 @@ fn built() -> Option<Kernel> {
 
 /// Runs with the words after `argv[0]`. Every refusal exits 1, as that of scripts/kallsyms does.
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(words)) {
+    let args: Args = match super::parse(NAME, words) {
         Ok(args) => args,
-        Err(error) if error.use_stderr() => {
-            usage::finish(NAME, false, &error);
-            return ExitCode::from(exit::FAILURE);
-        }
-        Err(error) => return usage::finish(NAME, false, &error),
+        Err(code) => return code,
     };
     let mut report = Report::new(NAME, false, false);
     let result = generate(&args, &mut report);

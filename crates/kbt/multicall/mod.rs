@@ -10,8 +10,20 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::{exit, usage};
+
 /// What runs under one name; it gets the words after `argv[0]`.
 pub type Entry = fn(Vec<OsString>) -> ExitCode;
+
+/// Reads the words of a tool that exits 1 where it refuses them; else what is left is to exit.
+fn parse<A: Parser>(name: &'static str, words: Vec<OsString>) -> Result<A, ExitCode> {
+    A::try_parse_from(std::iter::once(name.into()).chain(words)).map_err(|error| {
+        let code = usage::finish(name, false, &error);
+        if error.use_stderr() { ExitCode::from(exit::FAILURE) } else { code }
+    })
+}
 
 /// The tools that kbt answers for.
 const TABLE: &[(&str, Entry)] = &[

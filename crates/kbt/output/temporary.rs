@@ -12,7 +12,6 @@
 //! **Limits.** A run that ends between the link and the rename leaves its file until the next run with the same target.
 //! Where locks cannot be had (some network file systems) it stays.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek as _};
 use std::os::fd::AsRawFd as _;
@@ -22,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, fchown, linkat, open, renameat_with};
 use rustix::io::Errno;
+
+use crate::fnv::fnv1a;
 
 /// So many runs may write one target at once.
 const NAMES: u32 = 1000;
@@ -229,7 +230,9 @@ pub fn sweep(target: &Path) {
 
 /// A target's temporary name without its number.
 fn stem(target: &Path) -> String {
-    format!(".kbt-{:016x}", fnv1a(target.file_name().unwrap_or_default()))
+    // A hash, since the name itself may be too long to be a part of another.
+    let name = target.file_name().unwrap_or_default().as_bytes();
+    format!(".kbt-{:016x}", fnv1a(name.iter().copied()))
 }
 
 fn numbered(stem: &str, number: u32) -> String {
@@ -323,12 +326,6 @@ impl Kept {
             Self::Neither => old & (0o707 | (old << 3 & GROUPS)),
         }
     }
-}
-
-/// The hash of Fowler, Noll and Vo: a name for a name, which may be too long to be a part of another.
-fn fnv1a(name: &OsStr) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]
