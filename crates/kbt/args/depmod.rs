@@ -127,7 +127,7 @@ pub struct Depmod {
     #[arg(long)]
     pub strict: bool,
     /// Read only what changed since the last such run; what modules gave is kept in DIR [default: /var/cache/kbt for
-    /// root, else ~/.cache/kbt]
+    /// root, else $XDG_CACHE_HOME/kbt or ~/.cache/kbt]
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     pub incremental: Option<Option<OsString>>,
     /// With --incremental: compare contents, not the times of files

@@ -41,7 +41,7 @@ pub struct Apply {
     /// The overlays (.dtbo), in the order in which they are to be applied
     #[arg(required = true, value_name = "OVERLAY")]
     pub overlays: Vec<OsString>,
-    /// Write the merged tree here, `-` for standard output; it may be BASE itself
+    /// Write the merged tree here, `-` for standard output; it may be BASE or an OVERLAY
     #[arg(short, long, value_name = "OUT")]
     pub output: OsString,
     /// Join /chosen/bootargs and every bootargs_ext, in order, and remove the bootargs_ext
