@@ -9,10 +9,13 @@
 //! name other than `*`, with excluded files or section flags, may or may not match.
 
 mod glob;
+mod rules;
 mod words;
 
 use core::fmt;
+use std::collections::HashMap;
 
+use rules::Rules;
 use words::Words;
 
 /// What is wrong with a script, and where.
@@ -65,23 +68,13 @@ pub enum Placement<'a> {
     Orphan,
 }
 
-/// A pattern of an input section statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rule<'a> {
-    /// The name of the output section.
-    output: &'a [u8],
-    /// The pattern for the input section's name.
-    pattern: &'a [u8],
-    /// Whether it is for every file and every kind of section.
-    certain: bool,
-}
-
 /// A script that was read.
 #[derive(Debug, Clone, Default)]
 pub struct LinkerScript<'a> {
     assigned: Vec<&'a [u8]>,
-    absolute: Vec<&'a [u8]>,
-    rules: Vec<Rule<'a>>,
+    /// Every assigned name, and whether all that is assigned to it is absolute.
+    absolute: HashMap<&'a [u8], bool>,
+    rules: Rules<'a>,
 }
 
 /// The name of the output section that is none.
@@ -142,28 +135,27 @@ impl<'a> LinkerScript<'a> {
         &self.assigned
     }
 
-    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or with one name or number behind it, or outside of
-    /// output sections to numbers: ld makes an absolute symbol of it, which no table of symbols has.
+    /// Whether every assignment to this name is to `ABSOLUTE(...)`, alone or with one number added, or outside of output
+    /// sections to numbers: ld and ld.lld make an absolute symbol of it, which no table of symbols has.
     pub fn is_absolute(&self, name: &[u8]) -> bool {
-        let count = |names: &[&[u8]]| names.iter().filter(|own| **own == name).count();
-        let absolute = count(&self.absolute);
-        absolute > 0 && absolute == count(&self.assigned)
+        self.absolute.get(name).is_some_and(|is_absolute| *is_absolute)
     }
 
     /// Where the sections of this name go: the first statement that matches takes them, as in ld.
     pub fn placement(&self, section: &[u8]) -> Placement<'a> {
-        for rule in &self.rules {
-            if !glob::matches(rule.pattern, section) {
-                continue;
-            }
-            match (rule.output == DISCARD, rule.certain) {
-                (true, true) => return Placement::Discarded,
-                // Perhaps of another file: a later statement decides.
-                (true, false) => {}
-                (false, _) => return Placement::Output(rule.output),
-            }
+        match self.rules.output(section) {
+            Some(DISCARD) => Placement::Discarded,
+            Some(output) => Placement::Output(output),
+            None => Placement::Orphan,
         }
-        Placement::Orphan
+    }
+
+    /// Notes a pattern of an output section, which is `certain` if it is for every file and every kind of section.
+    fn place(&mut self, pattern: &'a [u8], output: &'a [u8], certain: bool) {
+        // What is thrown away perhaps only of another file, a later statement decides.
+        if certain || output != DISCARD {
+            self.rules.push(pattern, output);
+        }
     }
 }
 
@@ -256,7 +248,7 @@ impl<'a> Reader<'a> {
             b"INCLUDE" => {
                 let _ = self.words.statement()?;
             }
-            _ => self.script.rules.push(Rule { output, pattern: b"*", certain: word == b"*" }),
+            _ => self.script.place(b"*", output, word == b"*"),
         }
         Ok(())
     }
@@ -282,7 +274,7 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            self.script.rules.push(Rule { output, pattern: word, certain: certain && !excluding });
+            self.script.place(word, output, certain && !excluding);
             excluding = false;
         }
         Ok(())
@@ -292,19 +284,17 @@ impl<'a> Reader<'a> {
     /// something else.
     fn assignment(&mut self, word: &'a [u8], at: usize, around: Around) -> Result<bool, ScriptError> {
         if self.words.operator()? {
-            self.assigns(word);
             // Without what is in front of it.
             self.words.peek()?;
             let expression = self.words.take_to(b';', at)?;
-            if is_absolute(expression) || (around == Around::Nothing && is_number(expression)) {
-                self.script.absolute.push(word);
-            }
+            let is_value = around == Around::Nothing && is_number(expression);
+            self.assigns(word, is_value || is_absolute(expression));
             return Ok(true);
         }
         if PROVIDES.contains(&word) {
             self.words.expect(b'(', at)?;
             if let Some((name, _)) = self.words.statement()? {
-                self.assigns(name);
+                self.assigns(name, false);
             }
             self.words.skip_to(b')', at)?;
             return Ok(true);
@@ -317,9 +307,10 @@ impl<'a> Reader<'a> {
         Ok(is_skipped)
     }
 
-    fn assigns(&mut self, name: &'a [u8]) {
+    fn assigns(&mut self, name: &'a [u8], is_absolute: bool) {
         if name != b"." && !name.is_empty() {
             self.script.assigned.push(name);
+            *self.script.absolute.entry(name).or_insert(true) &= is_absolute;
         }
     }
 }

@@ -157,3 +157,55 @@ fn numbers_are_absolute_outside_of_output_sections() {
     let names: Vec<&str> = names.iter().filter(is_absolute).copied().collect();
     assert_eq!(names, ["a", "b", "g", "i", "k"]);
 }
+
+/// The rules one after the other, as ld has them.
+fn first_match<'a>(rules: &[(&'a str, &'a str)], section: &str) -> Option<&'a [u8]> {
+    let rule = rules.iter().find(|(pattern, _)| glob::matches(pattern.as_bytes(), section.as_bytes()));
+    rule.map(|(_, output)| output.as_bytes())
+}
+
+#[test]
+fn the_first_rule_wins_however_it_is_found() {
+    let patterns = [
+        ".a", ".a*", ".a.b", "*", ".a.?", "[.]a", ".a.[bc]", "\\.a", ".ab*", ".a.*.c", "", "?a", ".ab",
+        ".a.bc",
+    ];
+    let sections = ["", ".", ".a", ".ab", ".abc", ".a.b", ".a.c", ".a.b.c", ".a.bc", "a", "xa", "*", ".a*"];
+    let (mut outputs, mut seed) = (Vec::new(), 1_usize);
+    for rule in 0..4 {
+        outputs.push(format!("out{rule}"));
+    }
+    for _ in 0..5000 {
+        let rules: Vec<(&str, &str)> = outputs
+            .iter()
+            .map(|output| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (patterns[(seed >> 33) % patterns.len()], output.as_str())
+            })
+            .collect();
+        let mut own = Rules::default();
+        rules.iter().for_each(|(pattern, output)| own.push(pattern.as_bytes(), output.as_bytes()));
+        for section in sections {
+            let expected = first_match(&rules, section);
+            assert_eq!(own.output(section.as_bytes()), expected, "{section} in {rules:?}");
+        }
+    }
+}
+
+/// One question for each name, and none may look at all of the script: that would take minutes.
+#[test]
+fn long_scripts_are_answered_at_once() {
+    let names: Vec<String> = (0..60_000).map(|number| format!("sym_{number}")).collect();
+    let numbers: String = names.iter().map(|name| format!("{name} = 5;\n")).collect();
+    let patterns: String = names.iter().map(|name| format!("*(.{name} .{name}.*)\n")).collect();
+    let text = format!("{numbers}SECTIONS {{ .o : {{ {patterns} }} }}");
+    let script = LinkerScript::parse(text.as_bytes()).unwrap();
+    for name in &names {
+        assert!(script.is_absolute(name.as_bytes()));
+        assert!(!script.is_absolute(format!("{name}x").as_bytes()));
+        for section in [format!(".{name}"), format!(".{name}.x")] {
+            assert_eq!(script.placement(section.as_bytes()), Placement::Output(b".o"));
+        }
+        assert_eq!(script.placement(format!(".{name}x").as_bytes()), Placement::Orphan);
+    }
+}
