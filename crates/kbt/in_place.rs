@@ -5,8 +5,11 @@
 //! killed in between: every byte of its places is either the old or the new one, and the old ones are written again. Where
 //! a byte is neither, the file was made anew since, and the undo file is of no use.
 //!
-//! **Limits.** A run that is killed is undone; a power failure only where the run was asked to wait for the disk. The
-//! target is locked meanwhile (flock(2)), so that no run takes a living one for a dead one.
+//! The file is opened once and locked (flock(2)), so that no run takes a living one for a dead one: who reads it reads what is
+//! open ([`InPlace::opened`]). A name that leads to another file by then, as behind a build that renames, is opened anew; one that
+//! does so later is an error, and nothing changes.
+//!
+//! **Limits.** A run that is killed is undone; a power failure only where the run was asked to wait for the disk.
 
 mod undo;
 
@@ -20,7 +23,7 @@ use kbt_elf::Edit;
 pub use undo::Change;
 use undo::decode;
 
-use crate::output::Set;
+use crate::output::{Set, identity, identity_of};
 use crate::report::{Failure, Report};
 
 /// What is behind the target's name in the undo file's.
@@ -31,6 +34,8 @@ const SUFFIX: &str = ".kbt-undo";
 pub struct InPlace {
     /// As the user named it.
     name: PathBuf,
+    /// Where that leads to.
+    target: PathBuf,
     file: File,
     undo: PathBuf,
 }
@@ -55,17 +60,38 @@ impl InPlace {
             let message = "this is no regular file: it cannot be changed in its place";
             return Err(Failure::new("not-a-file", message).at_file(name.display()));
         }
-        let file =
-            OpenOptions::new().read(true).write(true).open(&target).map_err(|error| failed("open", error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Failure::new("busy", "another run is changing it").at_file(name.display()));
+        loop {
+            let file = OpenOptions::new().read(true).write(true).open(&target);
+            let place = Self {
+                name: name.to_owned(),
+                undo: undo_of(target.clone()),
+                target: target.clone(),
+                file: file.map_err(|error| failed("open", error))?,
+            };
+            if place.lock()? {
+                return Ok(place);
             }
-            // Some network file systems have no locks.
-            Err(TryLockError::Error(_)) => {}
         }
-        Ok(Self { name: name.to_owned(), file, undo: undo_of(target) })
+    }
+
+    /// Locks the file; whether it is still the one that the name leads to.
+    fn lock(&self) -> Result<bool, Failure> {
+        match self.file.try_lock() {
+            // Some network file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(self.is_there()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failure::new("busy", "another run is changing it").at_file(self.name.display()))
+            }
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        identity(&self.target) == identity_of(&self.file)
+    }
+
+    /// The file that is changed, to be read.
+    pub fn opened(&self) -> Result<File, Failure> {
+        self.file.try_clone().map_err(|error| self.failed("open", &error))
     }
 
     /// Opens a file and undoes what a killed run has left, which is told.
@@ -144,6 +170,10 @@ impl InPlace {
 
     /// Writes the changes. Where that fails nothing has changed.
     pub fn apply(&self, changes: &[Change<'_>], sync: bool) -> Result<(), Failure> {
+        if !self.is_there() {
+            let message = "another file was put in its place meanwhile: nothing is changed";
+            return Err(Failure::new("replaced", message).at_file(self.name.display()));
+        }
         let write = |file: &mut dyn io::Write| undo::encode(changes, &mut |part| file.write_all(part));
         let mut undo = Set::default();
         undo.add_pieces(&self.undo, &write)?;
@@ -274,6 +304,27 @@ mod tests {
         assert!(apply(&path, &edits, false).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"0123456789");
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_lost_its_name_is_not_changed() {
+        let (room, path) = file();
+        let (place, unlocked) = (InPlace::open(&path).unwrap(), InPlace::open(&path).unwrap_err());
+        assert_eq!(unlocked.code, "busy");
+        let edits = edits();
+        let changes: Vec<_> = edits.iter().map(|edit| place.change(edit).unwrap()).collect();
+        fs::write(room.path().join("new"), "9876543210").unwrap();
+        fs::rename(room.path().join("new"), &path).unwrap();
+        assert_eq!(place.apply(&changes, false).unwrap_err().code, "replaced");
+        // As between opening and locking it.
+        assert!(!place.lock().unwrap());
+        for read in [fs::read(&path).unwrap(), fs::read(room.path().join("file")).unwrap()] {
+            assert_eq!(read, b"9876543210");
+        }
+        assert_eq!(std::io::read_to_string(place.opened().unwrap()).unwrap(), "0123456789");
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
+        // The one that has it now is another.
+        InPlace::open(&path).unwrap();
     }
 
     #[test]

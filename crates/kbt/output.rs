@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use crate::report::{Failure, Report};
 
 pub use set::Set;
+pub use temporary::{identity, identity_of};
 
 /// Where a command writes its result.
 #[derive(Debug, Clone)]
@@ -79,6 +80,15 @@ impl Output {
 /// # Errors
 /// The system's, and where two of them would go to standard output: nobody could tell them apart.
 pub fn write_all(mut files: Set<'_>, results: &[(&Output, &[u8])], sync: bool) -> Result<(), Failure> {
+    stage_all(&mut files, results, sync)?;
+    files.publish(sync)
+}
+
+/// Prints what of several results goes to standard output, and stages the others, which appear with the files.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn stage_all(files: &mut Set<'_>, results: &[(&Output, &[u8])], sync: bool) -> Result<(), Failure> {
     refuse_two_stdouts(results.iter().map(|(output, _)| *output))?;
     let mut printed = None;
     for (output, bytes) in results {
@@ -88,8 +98,7 @@ pub fn write_all(mut files: Set<'_>, results: &[(&Output, &[u8])], sync: bool) -
         }
     }
     // What is printed cannot be taken back, so it comes first.
-    printed.map_or(Ok(()), |bytes| Output::Stdout.write(bytes, sync))?;
-    files.publish(sync)
+    printed.map_or(Ok(()), |bytes| Output::Stdout.write(bytes, sync))
 }
 
 /// Refuses outputs of which two are standard output.

@@ -54,7 +54,10 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
         cut_names: args.lto_clang,
         map: args.sysmap.is_some(),
     };
-    let mut file = KernelFile::open(&args.vmlinux)?;
+    let mut file = match &place {
+        Some(place) => KernelFile::opened(&args.vmlinux, place.opened()?)?,
+        None => KernelFile::open(&args.vmlinux)?,
+    };
     file.fetch_symbols()?;
     let located = Located::by_symbols(&file.elf()?).map_err(|error| file.refused(&error))?;
     // The second time for what the first has shown to be needed.
@@ -76,16 +79,16 @@ pub fn run(args: &Patch, report: &mut Report) -> Result<(), Failure> {
     } else if place.is_none() {
         set.add_edited(args.output.as_deref().unwrap_or(path), path, &table.edits)?;
     }
-    // Symbols do not change: the map is right even where the kernel cannot be written.
     let digits = address_digits(file.elf()?.header().class);
     let map = sysmap.as_ref().map(|output| (output, system_map(&table.map, digits)));
     let results: Vec<_> = map.iter().map(|(output, text)| (*output, &text[..])).collect();
-    output::write_all(set, &results, args.sync)?;
-    match place.filter(|_| !is_right) {
+    // Symbols do not change: what is printed of the map is right even where the kernel cannot be written.
+    output::stage_all(&mut set, &results, args.sync)?;
+    // A new depfile says that there is nothing left to do: first the kernel. What is right already is not touched.
+    set.publish_after(args.sync, || match place.filter(|_| !is_right) {
         Some(place) => write(&place, &file, &table.edits, args.sync),
-        // What is right already is not touched.
         None => Ok(()),
-    }
+    })
 }
 
 /// Writes the edits into the file.

@@ -34,8 +34,11 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
             None
         }
     };
-    let status =
-        std::fs::metadata(&args.file).map_err(|error| Failure::io("read", args.file.display(), &error))?;
+    let status = match &place {
+        Some(place) => place.opened()?.metadata(),
+        None => std::fs::metadata(&args.file),
+    };
+    let status = status.map_err(|error| Failure::io("read", args.file.display(), &error))?;
     let mut inputs = Inputs::default();
     inputs.file(&args.patch);
     inputs.spare(&args.file, &status, false)?;
@@ -51,8 +54,7 @@ pub fn run(args: &Patchfile, report: &mut Report) -> Result<(), Failure> {
     let mut set = Set::made_of(&inputs);
     depfile::add_for(&args.depfile, &args.file, &mut set)?;
     if let Some(place) = place {
-        place.apply(&[place.change(&edit)?], args.sync)?;
-        return set.publish(args.sync);
+        return set.publish_after(args.sync, || place.apply(&[place.change(&edit)?], args.sync));
     }
     set.add_edited(&args.file, &args.file, &[edit])?;
     set.publish(args.sync)

@@ -57,6 +57,15 @@ impl KernelFile {
         Self::open_as(word, |_| input::MAX_FILE)
     }
 
+    /// A regular file that is open already.
+    pub fn opened(word: &OsStr, file: File) -> Result<Self, Failure> {
+        let name = input::name(word);
+        let metadata = file.metadata().map_err(|error| Failure::io("read", &name, &error))?;
+        let mut pieces = Pieces::default();
+        pieces.clear(metadata.len());
+        Ok(Self { name, source: Source::File(file), pieces })
+    }
+
     fn open_as(word: &OsStr, most: impl FnOnce(&[u8]) -> u64) -> Result<Self, Failure> {
         let name = input::name(word);
         let failed = |error: std::io::Error| Failure::io("read", &name, &error);

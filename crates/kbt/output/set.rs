@@ -172,7 +172,20 @@ impl<'i> Set<'i> {
     ///
     /// # Errors
     /// The system's; what had appeared went back to what it was.
-    pub fn publish(mut self, sync: bool) -> Result<(), Failure> {
+    pub fn publish(self, sync: bool) -> Result<(), Failure> {
+        self.publish_after(sync, || Ok(()))
+    }
+
+    /// The same behind a last `step` of the run, such as a change in place, which what appears tells of: when it begins,
+    /// all is written and has its room; where it fails, nothing appears.
+    ///
+    /// # Errors
+    /// As [`Set::publish`], and the step's. What fails behind the step does not take it back.
+    pub fn publish_after(
+        mut self,
+        sync: bool,
+        step: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if sync {
             self.each(|content, _| content.sync())?;
         }
@@ -185,7 +198,7 @@ impl<'i> Set<'i> {
             }
             _ => directories.values().filter_map(|directory| Lock::of(directory)).collect(),
         };
-        let result = self.appear(&directories, sync);
+        let result = self.appear(&directories, sync, step);
         if result.is_err() {
             self.staged.iter_mut().rev().for_each(|staged| staged.content.undo());
         }
@@ -195,13 +208,19 @@ impl<'i> Set<'i> {
         result
     }
 
-    fn appear(&mut self, directories: &BTreeMap<Identity, PathBuf>, sync: bool) -> Result<(), Failure> {
+    fn appear(
+        &mut self,
+        directories: &BTreeMap<Identity, PathBuf>,
+        sync: bool,
+        step: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut open = Vec::new();
         for directory in directories.values().filter(|_| sync) {
             open.push((directory, File::open(directory).map_err(|error| cannot_write(directory, &error))?));
         }
         self.each(|content, _| content.give_name())?;
         self.each(|content, path| content.write_through(path, sync))?;
+        step()?;
         // Then nothing can fail later, and there is nothing to go back to.
         let is_last = self.staged.len() == 1 && !sync;
         self.each(|content, _| content.appear(is_last))?;
