@@ -146,6 +146,46 @@ fn an_unreadable_module_is_listed_without_dependencies() {
 }
 
 #[test]
+fn strict_takes_no_directory_that_cannot_be_read_for_an_empty_one() {
+    let room = Room::small();
+    room.module("kernel/deep/d.ko", &module("9"));
+    let out = room.root().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).unwrap();
+    let deep = room.modules().join("kernel/deep");
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o000)).unwrap();
+    let run = |strict: &[&str]| {
+        as_user(&room, &[&["-o", out.to_str().unwrap()], strict].concat()).output().unwrap()
+    };
+    let output = run(&["--strict"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.ends_with("kbt: error: not all modules could be looked at; nothing was written\n"),
+        "{told}"
+    );
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+    // As kmod does.
+    assert_eq!(run(&[]).status.code(), Some(0));
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_current_directory_that_is_gone_is_no_matter_where_all_names_are_absolute() {
+    let room = Room::small();
+    room.ok(&[]);
+    let (before, gone) = (room.outputs(), room.root().join("gone"));
+    fs::create_dir(&gone).unwrap();
+    let command = room.command(&[]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cd \"$0\" && rmdir \"$0\" && exec \"$@\""]).arg(&gone);
+    shell.arg(command.get_program()).args(command.get_args());
+    let output = shell.output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    assert_eq!(room.outputs(), before);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_files() {
     let room = Room::small();
     for number in 0..40 {

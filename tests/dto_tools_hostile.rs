@@ -128,6 +128,20 @@ fn many_phandles_that_one_tree_alone_has() {
 }
 
 #[test]
+fn many_overlays_with_labels() {
+    let base = write(&Node::new("").into());
+    let mut overlay = Overlay::new();
+    let path = overlay.fragment(Target::path("/"), Node::new(""));
+    overlay.symbol("label", &path);
+    let overlay = write(&overlay.finish());
+    let start = Instant::now();
+    let overlays = vec![&overlay[..]; MANY as usize / 3];
+    let _ = lint(&base, &overlays, &Options::default());
+    let took = start.elapsed();
+    assert!(took < LONGEST, "{took:?} for {} overlays", overlays.len());
+}
+
+#[test]
 fn the_same_names_again_and_again() {
     let twice = |name: &str| {
         let node = (0..MANY / 4).fold(Node::new(name), |node, _| node.flag("p"));

@@ -119,3 +119,21 @@ fn what_is_asked_for_wrongly() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("kbt does not answer for 'modprobe'"), "{}", said(&output));
 }
+
+#[test]
+fn runs_at_once_take_nothing_from_each_other() {
+    let room = tempfile::tempdir().unwrap();
+    for round in 0..10 {
+        let place = room.path().join(round.to_string());
+        fs::create_dir(&place).unwrap();
+        let spawn = |_| {
+            let mut kbt = Command::new(env!("CARGO_BIN_EXE_kbt"));
+            kbt.arg("install-links").arg(&place).spawn().unwrap()
+        };
+        let runs: Vec<_> = (0..6).map(spawn).collect();
+        for mut run in runs {
+            assert!(run.wait().unwrap().success());
+        }
+        assert_eq!(listed(&place), NAMES);
+    }
+}

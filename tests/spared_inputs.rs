@@ -191,3 +191,22 @@ fn one_standard_output_takes_one_result() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(!room.path().join("-").exists());
 }
+
+#[test]
+fn standard_output_that_is_an_input_is_refused() {
+    let files = inputs();
+    for (words, opened) in [
+        ("dto apply base.dtb o1.dtbo -o -", ">>base.dtb"),
+        ("dto apply base.dtb o1.dtbo -o -", "1<>o1.dtbo"),
+        ("dto show base.dtb", ">>base.dtb"),
+        ("kallsyms dump vmlinux -o -", ">>vmlinux"),
+    ] {
+        let room = room(files.iter());
+        let line = format!("exec \"$0\" {words} {opened}");
+        let told = Command::new("sh").args(["-c", &line, KBT]).current_dir(room.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        are_whole(room.path(), &files, &line);
+        assert_eq!(told.status.code(), Some(2), "{line}: {said}");
+        assert!(said.contains("standard output: this result would go into an input, "), "{line}: {said}");
+    }
+}

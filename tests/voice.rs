@@ -6,6 +6,8 @@ mod depmod_room;
 mod small_kernel;
 
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -234,6 +236,20 @@ fn where_a_command_is_missing_its_help_is_told_or_that() {
         let output = room.run(&format!("--json {words}"));
         assert_eq!(object(&output)["error"]["message"], "a command is missing", "{words}");
     }
+}
+
+/// Lines of runs side by side, as under `make -j`, are not to run into each other.
+#[test]
+fn a_message_is_one_write() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    let mut kbt = Command::new(env!("CARGO_BIN_EXE_kbt"));
+    let status = kbt.args(["dto", "aply"]).stderr(OwnedFd::from(theirs)).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    let mut bytes = [0; 1000];
+    let size = ours.recv(&mut bytes).unwrap();
+    let expected =
+        "kbt: error: unrecognized subcommand 'aply'\n  hint: a similar subcommand exists: 'apply'\n";
+    assert_eq!(String::from_utf8_lossy(&bytes[..size]), expected);
 }
 
 /// The one line of JSON.

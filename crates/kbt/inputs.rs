@@ -117,6 +117,20 @@ impl Inputs {
         Err(Failure::usage(message).at_file(path.display()).hint("name another file for the result"))
     }
 
+    /// Refuses a standard output that is one of the inputs, which the shell has opened (`>>FILE`, `1<>FILE`), as cat(1) does.
+    ///
+    /// # Errors
+    /// A usage failure.
+    pub fn spare_behind_stdout(&self) -> Result<(), Failure> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+        // What is closed is told where it is written to.
+        let Ok(Some(identity)) = stdout.map(|status| identity(&status)) else { return Ok(()) };
+        let Some(place) = self.places.get_or_init(|| self.find()).get(&identity) else { return Ok(()) };
+        let name = self.names.word(place.name).unwrap_or_default();
+        let message = format!("this result would go into an input, {}", input::name(name));
+        Err(Failure::usage(message).at_file("standard output").hint("name another file for the result"))
+    }
+
     fn find(&self) -> HashMap<Identity, Place> {
         let mut places: HashMap<Identity, Place> = HashMap::new();
         for (index, (name, is)) in self.names.iter().zip(&self.uses).enumerate() {

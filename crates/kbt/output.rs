@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{access, fsync};
 use rustix::io::Errno;
 
+use crate::inputs::Inputs;
 use crate::report::{Failure, Report};
 
+pub use lock::Lock;
 pub use set::Set;
-pub use temporary::{identity, identity_of};
+pub use temporary::{Identity, identity, identity_of};
 
 /// Where a command writes its result.
 #[derive(Debug, Clone)]
@@ -56,7 +58,10 @@ impl Output {
     pub fn write_with(&self, mut files: Set<'_>, bytes: &[u8], sync: bool) -> Result<(), Failure> {
         match self {
             // What is printed cannot be taken back, so it comes first.
-            Self::Stdout => self.write(bytes, sync)?,
+            Self::Stdout => {
+                spare_inputs(&files)?;
+                self.write(bytes, sync)?;
+            }
             Self::File(path) => files.add(path, bytes)?,
         }
         files.publish(sync)
@@ -68,7 +73,10 @@ impl Output {
     /// [`Inputs::changed`]: crate::inputs::Inputs::changed
     pub fn write_changed(&self, mut files: Set<'_>, write: &Pieces<'_>, sync: bool) -> Result<(), Failure> {
         match self {
-            Self::Stdout => print(write, sync)?,
+            Self::Stdout => {
+                spare_inputs(&files)?;
+                print(write, sync)?;
+            }
             Self::File(path) => files.add_changed(path, write)?,
         }
         files.publish(sync)
@@ -98,7 +106,18 @@ pub fn stage_all(files: &mut Set<'_>, results: &[(&Output, &[u8])], sync: bool) 
         }
     }
     // What is printed cannot be taken back, so it comes first.
-    printed.map_or(Ok(()), |bytes| Output::Stdout.write(bytes, sync))
+    match printed {
+        Some(bytes) => {
+            spare_inputs(files)?;
+            Output::Stdout.write(bytes, sync)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a standard output that is one of the files which the results are made of.
+fn spare_inputs(files: &Set<'_>) -> Result<(), Failure> {
+    files.inputs().map_or(Ok(()), Inputs::spare_behind_stdout)
 }
 
 /// Refuses outputs of which two are standard output.

@@ -191,14 +191,19 @@ impl Report {
         ExitCode::from(exit::FAILURE)
     }
 
+    /// In one write, so that those of several runs do not run into each other.
     fn line(&self, style: Style, level: &str, failure: &Failure) {
-        let mut stderr = anstream::stderr().lock();
-        let text = failure.to_string();
-        let text = visible(&text);
-        let _ = writeln!(stderr, "{}: {style}{level}:{style:#} {text}", self.program);
+        let message = failure.to_string();
+        let mut text = format!("{}: {style}{level}:{style:#} {}\n", self.program, visible(&message));
         if let Some(hint) = &failure.hint {
-            let _ = writeln!(stderr, "  {HINT}hint:{HINT:#} {}", visible(hint));
+            text += &format!("  {HINT}hint:{HINT:#} {}\n", visible(hint));
         }
+        let mut stderr = std::io::stderr();
+        if anstream::AutoStream::choice(&stderr) == anstream::ColorChoice::Never {
+            text = anstream::adapter::strip_str(&text).to_string();
+        }
+        // Whether anybody listens is no matter for the result.
+        let _ = stderr.write_all(text.as_bytes());
     }
 }
 

@@ -138,6 +138,15 @@ impl<'a> Fixups<'a> {
         self.referred.binary_search(&node).is_ok()
     }
 
+    /// The labels of the base that are wanted.
+    pub fn wanted<'t>(tree: &'t IndexedTree<'_>) -> impl Iterator<Item = &'t [u8]> {
+        let fixups = tree.child(NodeIndex::ROOT, b"__fixups__");
+        fixups
+            .into_iter()
+            .flat_map(|node| tree.properties(node))
+            .map(|property| tree.property_name(&property))
+    }
+
     /// Whether a label of the base is wanted under this name.
     pub fn wants(tree: &IndexedTree<'_>, label: &[u8]) -> bool {
         tree.child(NodeIndex::ROOT, b"__fixups__").is_some_and(|node| tree.property(node, label).is_some())

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::install_links::InstallLinks;
 use crate::multicall;
+use crate::output::{Identity, Lock, identity};
 use crate::report::{Failure, Report};
 
 /// Makes the links, after everything that can be told to be in their way was looked at.
@@ -26,6 +27,8 @@ pub fn run(args: &InstallLinks, report: &mut Report) -> Result<(), Failure> {
         Some(target) => target.clone(),
         None => this_program(&args.directory)?,
     };
+    // Another run makes and takes back links of the same names.
+    let _lock = Lock::of(&args.directory);
     let mut missing = Vec::new();
     for name in names {
         let path = args.directory.join(name);
@@ -100,6 +103,8 @@ fn is_there(path: &Path, target: &OsString, force: bool) -> Result<bool, Failure
 struct Link<'p> {
     path: &'p Path,
     fresh: PathBuf,
+    /// Which link it is, of all that there may be under the name.
+    identity: Identity,
     is_first: bool,
     has_appeared: bool,
 }
@@ -117,7 +122,13 @@ impl<'p> Link<'p> {
             }
             made => made?,
         }
-        Ok(Self { path, fresh, is_first: fs::symlink_metadata(path).is_err(), has_appeared: false })
+        Ok(Self {
+            path,
+            identity: identity(&fresh),
+            fresh,
+            is_first: fs::symlink_metadata(path).is_err(),
+            has_appeared: false,
+        })
     }
 
     fn appear(&mut self) -> io::Result<()> {
@@ -128,7 +139,7 @@ impl<'p> Link<'p> {
 
     /// What was replaced by --force is gone; its link stays.
     fn take_back(&mut self) {
-        if self.has_appeared && self.is_first {
+        if self.has_appeared && self.is_first && identity(self.path) == self.identity {
             // What fails here cannot be helped; the error that brought us here is told.
             let _ = fs::remove_file(self.path);
         }

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 
-use kbt_depmod::{Config, FileIdentity, Level, MAX_MODULES, Modules, base_name, has_module_extension};
+use kbt_depmod::{
+    Config, FileIdentity, Level, MAX_MODULES, Messages, Modules, base_name, has_module_extension,
+};
 use rustix::io::Errno;
 
 use super::log::Log;
@@ -25,19 +28,21 @@ pub struct Found {
     pub config: Vec<OsString>,
     /// The state of each file that was met, where that was asked for; the modules' tags are places in it.
     pub identities: Vec<FileIdentity>,
+    /// Whether something that is there could not be looked at, and what is in it is missing.
+    pub is_partial: bool,
 }
 
 /// The modules of the settings' directory, or those that are named; the state of files only if it `looks` at them.
 pub fn modules(settings: &Settings, looks: bool, log: &mut Log<'_>) -> Result<Found, Stop> {
     let mut modules = Modules::new(&settings.directory);
     let mut identities = Vec::new();
-    let mut files = Vec::new();
+    let (mut files, mut is_partial) = (Vec::new(), false);
     match &settings.named {
         Some(paths) => add_named(paths, &mut modules, log)?,
         None => {
             let config;
             (config, files) = config_files::load(&settings.config, &settings.version, log);
-            search(settings, &config, &mut modules, looks.then_some(&mut identities), log)?;
+            is_partial = search(settings, &config, &mut modules, looks.then_some(&mut identities), log)?;
         }
     }
     if modules.len() > MAX_MODULES {
@@ -55,22 +60,28 @@ pub fn modules(settings: &Settings, looks: bool, log: &mut Log<'_>) -> Result<Fo
         }
         Err(missing) => log.tell(Level::Warning, missing),
     }
-    Ok(Found { modules, config: files, identities })
+    Ok(Found { modules, config: files, identities, is_partial })
 }
 
+/// Whether something that is there could not be looked at.
 fn search(
     settings: &Settings,
     config: &Config,
     modules: &mut Modules,
     mut identities: Option<&mut Vec<FileIdentity>>,
     log: &mut Log<'_>,
-) -> Result<(), Stop> {
+) -> Result<bool, Stop> {
     let walk =
         Walk { skip: &|name| config.excludes(name), by_name: settings.by_name, status: identities.is_some() };
-    let here = [current_directory()?.as_slice(), b"/"].concat();
+    let relative = config.externals().any(|external| !external.starts_with(b"/"));
+    let here = if relative { [current_directory()?.as_slice(), b"/"].concat() } else { Vec::new() };
+    let mut is_partial = false;
     let mut add = |root: &[u8], log: &mut Log<'_>| {
         // The directory of an external module may be relative; the module's path is not.
         let above = if root.starts_with(b"/") { &[][..] } else { &here };
+        let errors =
+            |messages: &Messages| messages.iter().filter(|(level, _)| *level <= Level::Error).count();
+        let before = errors(&log.messages);
         let done = walk.run(root, &mut log.messages, |met, messages| {
             if !has_module_extension(met.name) {
                 return ControlFlow::Continue(());
@@ -97,6 +108,8 @@ fn search(
             // One too many is enough to refuse.
             if modules.len() > MAX_MODULES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        is_partial |= errors(&log.messages) > before
+            || done.as_ref().is_err_and(|error| error.kind() != ErrorKind::NotFound);
         done.map_err(|error| {
             let why = text(error);
             log.messages.tell(Level::Error, &[b"could not open directory ", root, b": ", why.as_bytes()]);
@@ -109,7 +122,7 @@ fn search(
         // What is wrong with it was told; the others are looked at all the same.
         let _ = add(external, log);
     }
-    Ok(())
+    Ok(is_partial)
 }
 
 fn add_named(paths: &[OsString], modules: &mut Modules, log: &mut Log<'_>) -> Result<(), Stop> {

@@ -78,6 +78,10 @@ fn run_phases(args: &Depmod, jobs: Jobs, log: &mut Log<'_>) -> Result<(), Stop> 
     }
     let found = find::modules(&settings, incremental.is_some(), log)?;
     log.flush();
+    if args.strict && found.is_partial {
+        let message = "not all modules could be looked at; nothing was written";
+        return Err(Stop::Told(Failure::new("unreadable", message)));
+    }
     let beside = |name| read_beside(&settings.directory, name).map_err(Stop::Fatal);
     let (builtin, modinfo) = (beside("modules.builtin")?, beside("modules.builtin.modinfo")?);
     let options = Options {

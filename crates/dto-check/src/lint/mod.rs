@@ -10,12 +10,13 @@ mod history;
 mod overlay;
 mod single;
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use kbt_dto::{Input, Merger, Options};
-use kbt_dts::{Dts, Error, IndexedTree};
+use kbt_dts::{Dts, Error, Fixups, IndexedTree};
 use kbt_fdt::NodeIndex;
 
 use crate::finding::Finding;
@@ -64,15 +65,18 @@ pub fn lint(base: &[u8], overlays: &[&[u8]], options: &Options) -> Result<Vec<Fi
 
 /// Tells of labels of overlays that neither the overlay itself nor a later one refers to.
 fn unused_labels(overlays: &[Dts<'_>], found: &mut Findings) {
+    let mut last_use: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for (index, overlay) in overlays.iter().enumerate() {
+        last_use.extend(Fixups::wanted(overlay.tree()).map(|label| (label, index)));
+    }
     for (index, overlay) in overlays.iter().enumerate() {
         let tree = overlay.tree();
         let Some(symbols) = tree.child(NodeIndex::ROOT, b"__symbols__") else { continue };
-        let later = overlays.get(index + 1..).unwrap_or_default();
         for symbol in tree.properties(symbols) {
             let label = tree.property_name(&symbol);
             let Some(node) = overlay.labels().node(label) else { continue };
-            let used = overlay.fixups().refers_to(node)
-                || later.iter().any(|other| kbt_dts::Fixups::wants(other.tree(), label));
+            let used =
+                overlay.fixups().refers_to(node) || last_use.get(label).is_some_and(|&last| last > index);
             if !used {
                 let message = || format!("nobody refers to the label '{}'", String::from_utf8_lossy(label));
                 let input = Input::Overlay(index);
