@@ -126,6 +126,11 @@ impl InPlace {
                 let message = "this is no file that a killed run could have left";
                 return Err(Failure::new("bad-undo-file", message).at_file(self.undo.display()));
             }
+            // Whatever that is, it is not read whole only to be told so.
+            Ok(found) if found.len() > self.longest_undo()? => {
+                self.remove_undo()?;
+                return Ok(Recovery::Stale);
+            }
             Ok(_) => {}
         }
         let bytes = fs::read(&self.undo).map_err(|error| self.failed_undo("read", &error))?;
@@ -139,6 +144,12 @@ impl InPlace {
         }
         self.remove_undo()?;
         Ok(recovery)
+    }
+
+    /// No undo file of this file is longer, in bytes: not if each of its bytes were a change of its own.
+    fn longest_undo(&self) -> Result<u64, Failure> {
+        let found = self.file.metadata().map_err(|error| self.failed("read", &error))?;
+        Ok(found.len().saturating_mul(undo::OF_A_BYTE).saturating_add(undo::FRAME))
     }
 
     /// Whether every byte of the place is the old or the new one.
@@ -295,6 +306,27 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), new);
             assert!(!undo_of(&path).exists());
         }
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_of_this_file_is_not_read() {
+        let (_room, path) = file();
+        let undo = fs::File::create(undo_of(&path)).unwrap();
+        undo.set_len(1 << 40).unwrap();
+        assert_eq!(InPlace::open(&path).unwrap().recover(false).unwrap(), Recovery::Stale);
+        assert!(!undo_of(&path).exists());
+        // Each byte a change of its own: as long as it can be.
+        let edits: Vec<_> = (0..10).map(|offset| Edit { offset, bytes: b"x".to_vec() }).collect();
+        let place = InPlace::open(&path).unwrap();
+        let changes: Vec<_> = edits.iter().map(|edit| place.change(edit).unwrap()).collect();
+        let mut bytes = Vec::new();
+        undo::encode(&changes, &mut |part| {
+            bytes.extend_from_slice(part);
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        fs::write(undo_of(&path), bytes).unwrap();
+        assert_eq!(place.recover(false).unwrap(), Recovery::Undone);
     }
 
     #[test]

@@ -6,6 +6,11 @@ use std::borrow::Cow;
 /// What an undo file begins with.
 const MAGIC: &[u8; 8] = b"KBTUNDO1";
 
+/// Bytes of magic and sum.
+pub const FRAME: u64 = 16;
+/// Bytes of a change of one byte.
+pub const OF_A_BYTE: u64 = 16 + 2;
+
 /// One place: what is there before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<'a> {
