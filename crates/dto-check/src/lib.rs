@@ -7,6 +7,25 @@
 //! The merge itself is `kbt_dto`'s, labels and references are `kbt_dts`'s: this crate compares what they say.
 //!
 //! ```
+//! use kbt_dto_check::{Rule, What, lint, verify};
+//! use kbt_testkit::{Node, Overlay, Target, write};
+//!
+//! let base = write(&Node::new("").child(Node::new("soc")).into());
+//! let overlay = |node| {
+//!     let mut overlay = Overlay::new();
+//!     overlay.fragment(Target::path("/soc"), node);
+//!     write(&overlay.finish())
+//! };
+//! let found = lint(&base, &[&overlay(Node::new(""))], &Default::default())?;
+//! assert!(matches!(found[0].what, What::Rule(Rule::EmptyFragment, _)));
+//!
+//! let wanted = overlay(Node::new("").flag("dma-coherent"));
+//! let verified = verify(&base, None, &[&wanted], &Default::default())?;
+//! assert_eq!(verified.faults.len(), 1, "the tree lacks the property");
+//! # Ok::<(), (kbt_dto::Input, kbt_dts::Error)>(())
+//! ```
+//!
+//! ```
 //! let source = b"/dts-v1/; /plugin/;\n&uart {\n    /delete-node/ modem;\n};\n";
 //! let found = kbt_dto_check::deletions(source);
 //! assert_eq!((found[0].text.as_str(), found[0].line), ("/delete-node/ modem", 3));
