@@ -4,8 +4,35 @@ use object::elf::{FileHeader32, FileHeader64};
 use object::read::elf::FileHeader;
 use object::{Endianness, ReadRef, pod};
 
-use crate::sections::{self, Section, SectionTable, section_type};
+use crate::sections::{Section, SectionTable, section_type};
+use crate::symbols::section_index;
 use crate::{Error, ErrorKind, Part, StringTable, SymbolTable};
+
+/// Types of files (`e_type`).
+pub mod file_type {
+    /// To be linked, `ET_REL`.
+    pub const REL: u16 = 1;
+}
+
+/// Machines (`e_machine`), by their `EM_` names.
+pub mod machine {
+    /// `EM_SPARC`.
+    pub const SPARC: u16 = 2;
+    /// `EM_386`.
+    pub const I386: u16 = 3;
+    /// `EM_S390`.
+    pub const S390: u16 = 22;
+    /// `EM_ARM`.
+    pub const ARM: u16 = 40;
+    /// `EM_SPARCV9`.
+    pub const SPARCV9: u16 = 43;
+    /// `EM_X86_64`.
+    pub const X86_64: u16 = 62;
+    /// `EM_AARCH64`.
+    pub const AARCH64: u16 = 183;
+    /// `EM_RISCV`.
+    pub const RISCV: u16 = 243;
+}
 
 /// How wide addresses are (`EI_CLASS`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +217,7 @@ impl<'data, R: ReadRef<'data>> Image<R> {
     /// How many sections there are, and which has their names.
     fn extent(&self) -> Result<(u64, u32), Error> {
         let (count, names) = (self.header.section_count, self.header.section_names_index);
-        if count != 0 && names != sections::EXTENDED_INDEX {
+        if count != 0 && names != section_index::EXTENDED {
             return Ok((u64::from(count), u32::from(names)));
         }
         let first = SectionTable::new(
@@ -200,7 +227,7 @@ impl<'data, R: ReadRef<'data>> Image<R> {
             StringTable::default(),
         );
         let first = first.get(0).unwrap_or_default();
-        let names = if names == sections::EXTENDED_INDEX { first.link } else { u32::from(names) };
+        let names = if names == section_index::EXTENDED { first.link } else { u32::from(names) };
         Ok((if count == 0 { first.size } else { u64::from(count) }, names))
     }
 

@@ -20,10 +20,19 @@ pub mod section_type {
     pub const REL: u32 = 9;
     /// The dynamic linker's symbol table, `SHT_DYNSYM`.
     pub const DYNSYM: u32 = 11;
+    /// Section indices that do not fit into symbols, `SHT_SYMTAB_SHNDX`.
+    pub const SYMTAB_SHNDX: u32 = 18;
 }
 
-/// `SHN_XINDEX`: the true index stands elsewhere.
-pub const EXTENDED_INDEX: u16 = 0xffff;
+/// Flags of sections.
+pub mod section_flag {
+    /// It may be written at run time, `SHF_WRITE`.
+    pub const WRITE: u64 = 1;
+    /// It has room at run time, `SHF_ALLOC`.
+    pub const ALLOC: u64 = 2;
+    /// It holds code, `SHF_EXECINSTR`.
+    pub const EXECINSTR: u64 = 4;
+}
 
 /// A section header of either class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +41,7 @@ pub struct Section {
     pub name: u32,
     /// `sh_type`, of which [`section_type`] names some.
     pub kind: u32,
-    /// `sh_flags`.
+    /// `sh_flags`, of which [`section_flag`] names some.
     pub flags: u64,
     /// `sh_addr`: the address at run time.
     pub address: u64,

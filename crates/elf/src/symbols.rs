@@ -18,6 +18,8 @@ pub mod symbol_type {
     pub const SECTION: u8 = 3;
     /// A source file's name, `STT_FILE`.
     pub const FILE: u8 = 4;
+    /// Code that chooses the code, `STT_GNU_IFUNC`.
+    pub const GNU_IFUNC: u8 = 10;
     /// SPARC's register that the program may use, `STT_SPARC_REGISTER`.
     pub const SPARC_REGISTER: u8 = 13;
 }
@@ -26,6 +28,8 @@ pub mod symbol_type {
 pub mod section_index {
     /// Not defined here, `SHN_UNDEF`.
     pub const UNDEFINED: u16 = 0;
+    /// From here on an index says something else, `SHN_LORESERVE`.
+    pub const FIRST_RESERVED: u16 = 0xff00;
     /// The value is no address of a section, `SHN_ABS`.
     pub const ABSOLUTE: u16 = 0xfff1;
     /// Not yet placed, `SHN_COMMON`.
@@ -45,6 +49,11 @@ pub enum Binding {
     Weak,
     /// Anything else.
     Other(u8),
+}
+
+impl Binding {
+    /// One of its name in a process, `STB_GNU_UNIQUE`.
+    pub const GNU_UNIQUE: Self = Self::Other(10);
 }
 
 /// A symbol of either class.

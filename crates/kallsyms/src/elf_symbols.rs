@@ -6,29 +6,10 @@
 //! compares).
 
 use kbt_elf::{Binding, Class, Endianness, Image, Section, SectionTable, Symbol};
-use kbt_elf::{ReadRef, section_index, section_type, symbol_type};
+use kbt_elf::{ReadRef, machine, section_flag, section_index, section_type, symbol_type};
 
 use crate::error::{Error, ErrorKind};
 use crate::symbol::{SymbolEntry, sort_as_nm};
-
-/// `STT_GNU_IFUNC`.
-const IFUNC: u8 = 10;
-/// `STB_GNU_UNIQUE`.
-const UNIQUE: u8 = 10;
-/// `SHT_SYMTAB_SHNDX`: section indices that do not fit into symbols.
-const SYMTAB_SHNDX: u32 = 18;
-/// `SHN_LORESERVE`: from here on an index says something else.
-const FIRST_RESERVED: u16 = 0xff00;
-/// `SHF_WRITE`.
-const WRITE: u64 = 1;
-/// `SHF_ALLOC`.
-const ALLOC: u64 = 2;
-/// `SHF_EXECINSTR`.
-const EXECUTABLE: u64 = 4;
-/// `EM_ARM`.
-const ARM: u16 = 40;
-/// `EM_RISCV`.
-const RISCV: u16 = 243;
 
 /// The symbols that a file defines, sorted as `nm -n` does: by value, then by name, then as they stand in the file.
 ///
@@ -70,14 +51,15 @@ pub(crate) fn list_symbols<'data, R: ReadRef<'data>>(
         let at = section.offset.saturating_add(index as u64 * section.entry_size);
         let name = table.name(&symbol).ok_or(Error::at(ErrorKind::NameOutside { index }, at))?;
         // Left behind by the assembler for relocations, and hidden by nm.
-        if name.is_empty() || (image.header().machine == RISCV && name.starts_with(b".L")) {
+        if name.is_empty() || (image.header().machine == machine::RISCV && name.starts_with(b".L")) {
             continue;
         }
         let letter = letters.of(&symbol, index);
         if !is_wanted(letter, name) {
             continue;
         }
-        let thumb = image.header().machine == ARM && matches!(symbol.kind(), symbol_type::FUNC | IFUNC);
+        let thumb = image.header().machine == machine::ARM
+            && matches!(symbol.kind(), symbol_type::FUNC | symbol_type::GNU_IFUNC);
         let address = if thumb { symbol.value & !1 } else { symbol.value };
         symbols.push(SymbolEntry::new(address, letter, name));
     }
@@ -99,7 +81,8 @@ impl<'data> Letters<'data> {
         sections: &SectionTable<'data>,
         table: usize,
     ) -> Result<Self, Error> {
-        let is_extended = |section: &Section| section.kind == SYMTAB_SHNDX && section.link as usize == table;
+        let is_extended =
+            |section: &Section| section.kind == section_type::SYMTAB_SHNDX && section.link as usize == table;
         let extended = match sections.iter().find(is_extended) {
             Some(section) => image.data(&section)?,
             None => &[],
@@ -112,10 +95,10 @@ impl<'data> Letters<'data> {
     fn of(&self, symbol: &Symbol, index: usize) -> u8 {
         match (symbol.section, symbol.kind(), symbol.binding()) {
             (section_index::COMMON, ..) => b'C',
-            (_, IFUNC, _) => b'i',
+            (_, symbol_type::GNU_IFUNC, _) => b'i',
             (_, symbol_type::OBJECT, Binding::Weak) => b'V',
             (_, _, Binding::Weak) => b'W',
-            (_, _, Binding::Other(UNIQUE)) => b'u',
+            (_, _, Binding::GNU_UNIQUE) => b'u',
             (_, _, Binding::Other(_)) => b'?',
             (_, _, Binding::Global) => self.of_place(symbol, index).to_ascii_uppercase(),
             (_, _, Binding::Local) => self.of_place(symbol, index),
@@ -125,7 +108,7 @@ impl<'data> Letters<'data> {
     fn of_place(&self, symbol: &Symbol, index: usize) -> u8 {
         let section = match symbol.section {
             section_index::EXTENDED => self.extended(index).unwrap_or(usize::MAX),
-            reserved if reserved >= FIRST_RESERVED => return b'a',
+            reserved if reserved >= section_index::FIRST_RESERVED => return b'a',
             section => section.into(),
         };
         self.sections.get(section).copied().unwrap_or(b'a')
@@ -154,12 +137,12 @@ fn of_section(section: &Section, name: &[u8]) -> u8 {
     ];
     let has = |flag| section.flags & flag != 0;
     match section.kind {
-        _ if has(EXECUTABLE) => b't',
+        _ if has(section_flag::EXECINSTR) => b't',
         section_type::NOBITS => b'b',
-        _ if has(ALLOC) && has(WRITE) => b'd',
-        _ if has(ALLOC) => b'r',
+        _ if has(section_flag::ALLOC) && has(section_flag::WRITE) => b'd',
+        _ if has(section_flag::ALLOC) => b'r',
         _ if DEBUGGING.iter().any(|prefix| name.starts_with(prefix)) => b'N',
-        _ if has(WRITE) => b'?',
+        _ if has(section_flag::WRITE) => b'?',
         _ => b'n',
     }
 }

@@ -6,9 +6,6 @@ use crate::error::{Error, ErrorKind};
 use crate::layout::{AddressTable, Array, ArrayOrder, Class, Layout};
 use crate::names::MARKER_STEP;
 
-/// `SHT_SYMTAB_SHNDX`: section indices that do not fit into symbols.
-const SYMTAB_SHNDX: u32 = 18;
-
 /// The place of one array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
@@ -90,7 +87,7 @@ impl Located {
         let (_, table) = sections.of_type(section_type::SYMTAB).ok_or(ErrorKind::NoSymbolTable)?;
         let symbols = image.symbols(&sections, &table)?;
         let (mut slots, mut text) = (Vec::new(), None);
-        let extended = sections.iter().find(|section| section.kind == SYMTAB_SHNDX);
+        let extended = sections.iter().find(|section| section.kind == section_type::SYMTAB_SHNDX);
         let extended = extended.and_then(|section| image.data(&section).ok()).unwrap_or_default();
         for (index, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| !symbol.is_undefined()) {
             // Of most names the start says enough.

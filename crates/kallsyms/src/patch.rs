@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use kbt_elf::{Edit, Endianness, Image, ReadRef, Section, SectionTable, section_type};
+use kbt_elf::{Edit, Endianness, Image, ReadRef, Section, SectionTable, section_flag, section_type};
 
 use crate::compression::learn;
 use crate::elf_symbols::list_symbols;
@@ -215,8 +215,9 @@ fn push_decoy(offsets: &mut Vec<u8>, room: usize, layout: &Layout, base: u64) {
 
 /// Relocations that are applied at boot.
 fn loaded_relocations(sections: &SectionTable<'_>) -> impl Iterator<Item = Section> {
-    const ALLOC: u64 = 2;
-    sections.iter().filter(|section| section.kind == section_type::RELA && section.flags & ALLOC != 0)
+    sections
+        .iter()
+        .filter(|section| section.kind == section_type::RELA && section.flags & section_flag::ALLOC != 0)
 }
 
 /// The ranges of a file, offset and size, that [`patch`] reads beside section headers and symbols. To be asked for again

@@ -13,7 +13,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use kbt_elf::{Binding, Image, ReadRef, Section, Symbol, Target, section_index, section_type, symbol_type};
+use kbt_elf::{
+    Binding, Image, ReadRef, Section, Symbol, Target, file_type, machine, section_flag, section_index,
+    section_type, symbol_type,
+};
 
 use crate::error::{Error, ErrorKind};
 use crate::kernel::Kernel;
@@ -23,15 +26,11 @@ use crate::select::is_border;
 
 /// What ld makes where the link needs it, asked for by name or not.
 const MADE: [&[u8]; 3] = [b"_GLOBAL_OFFSET_TABLE_", b"_DYNAMIC", b"_PROCEDURE_LINKAGE_TABLE_"];
-/// `EM_386` and `EM_X86_64`, whose kernels have none of these: their linker scripts refuse such sections. One that says where
+/// Machines whose kernels have none of these: their linker scripts refuse such sections. One that says where
 /// `.dynamic` goes is made for `-pie`, and has the first two.
-const X86: [u16; 2] = [3, 62];
-/// `EM_S390`, `EM_ARM` and `EM_AARCH64`, for which ld names no table of procedures.
-const NO_PLT: [u16; 3] = [22, 40, 183];
-/// `ET_REL`.
-const RELOCATABLE: u16 = 1;
-/// `SHF_EXECINSTR`.
-const EXECUTABLE: u64 = 4;
+const X86: [u16; 2] = [machine::I386, machine::X86_64];
+/// Machines for which ld names no table of procedures.
+const NO_PLT: [u16; 3] = [machine::S390, machine::ARM, machine::AARCH64];
 
 /// A reference that the objects leave open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl<'a> Superset<'a> {
         let symtab = match sections.of_type(section_type::SYMTAB) {
             Some((_, symtab)) => symtab,
             // The assembler writes none where there are no symbols; a stripped kernel had some.
-            None if header.file_type == RELOCATABLE => return Ok(()),
+            None if header.file_type == file_type::REL => return Ok(()),
             None => return Err(ErrorKind::NoSymbolTable.into()),
         };
         let symbols = image.symbols(&sections, &symtab)?;
@@ -121,7 +120,7 @@ impl<'a> Superset<'a> {
             Placement::Output(output) => output,
             Placement::Orphan => name,
         };
-        if section.flags & EXECUTABLE != 0 {
+        if section.flags & section_flag::EXECINSTR != 0 {
             self.text.insert(output);
         }
         Some(output)
@@ -235,8 +234,7 @@ fn extended_indices<'a, R: ReadRef<'a>>(
     image: &Image<R>,
     sections: &kbt_elf::SectionTable<'a>,
 ) -> Option<ExtendedIndices<'a>> {
-    const SYMTAB_SHNDX: u32 = 18;
-    let (_, section) = sections.of_type(SYMTAB_SHNDX)?;
+    let (_, section) = sections.of_type(section_type::SYMTAB_SHNDX)?;
     let bytes = image.data(&section).ok()?;
     Some(ExtendedIndices { bytes, big: image.header().endian == kbt_elf::Endianness::Big })
 }

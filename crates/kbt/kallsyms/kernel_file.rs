@@ -5,16 +5,13 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::FileTypeExt as _;
 
-use kbt_elf::{ErrorKind, Header, Image, Pieces, ReadAt, Section, section_type};
+use kbt_elf::{ErrorKind, Header, Image, Pieces, ReadAt, Section, section_index, section_type};
 use kbt_kallsyms::{Error, Located};
 
 use super::refusal;
 use crate::input;
 use crate::module_file::Positional;
 use crate::report::Failure;
-
-/// `SHT_SYMTAB_SHNDX`.
-const SYMTAB_SHNDX: u32 = 18;
 
 /// A kernel that is read in pieces.
 pub struct KernelFile {
@@ -133,14 +130,17 @@ impl KernelFile {
         // Unnamed, as the names are not there yet.
         let sections = self.elf()?.sections().map_err(|error| self.refused(&error.into()))?;
         let names = usize::from(header.section_names_index);
-        let names =
-            if names == 0xffff { sections.get(0).map_or(0, |first| first.link as usize) } else { names };
+        let names = if names == usize::from(section_index::EXTENDED) {
+            sections.get(0).map_or(0, |first| first.link as usize)
+        } else {
+            names
+        };
         let mut wanted: Vec<Section> = sections.get(names).into_iter().collect();
         let table = sections.of_type(section_type::SYMTAB);
         if let Some((_, table)) = table {
             wanted.push(table);
             wanted.extend(sections.get(table.link as usize));
-            wanted.extend(sections.iter().filter(|section| section.kind == SYMTAB_SHNDX));
+            wanted.extend(sections.iter().filter(|section| section.kind == section_type::SYMTAB_SHNDX));
         }
         self.fetch(wanted.into_iter().map(|section| (section.offset, section.size)))
     }

@@ -1,12 +1,12 @@
 //! The symbols that a module wants.
 
-use kbt_elf::{Binding, SymbolTable, symbol_type};
+use kbt_elf::{Binding, SymbolTable, machine, symbol_type};
 
 use super::versions::Versions;
 use crate::FactsBuilder;
 
-/// Machines whose undefined register symbols name a register and no symbol: `EM_SPARC`, `EM_SPARCV9`.
-const SPARC: [u16; 2] = [2, 43];
+/// Machines whose undefined register symbols name a register and no symbol.
+const SPARC: [u16; 2] = [machine::SPARC, machine::SPARCV9];
 
 /// Pushes the undefined symbols in their order, then the entries of `__versions` that they left. A name outside the
 /// table of names ends it with nothing.
