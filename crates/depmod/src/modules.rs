@@ -276,9 +276,12 @@ fn old_wins(old: Place<'_>, new: Place<'_>, config: &Config) -> bool {
     }
     let (mut built_in, mut old_priority, mut new_priority) = (None, None, None);
     let mut number = 0;
-    for search in &config.searches {
+    // What is below an external directory is so at every such entry, and the last has the highest numbers.
+    let last = config.searches.iter().rposition(|search| *search == Search::External);
+    for (at, search) in config.searches.iter().enumerate() {
         match search {
             Search::BuiltIn => built_in = Some(number),
+            Search::External if Some(at) != last => number += config.externals.len(),
             Search::External => {
                 for external in &config.externals {
                     if is_below(new.path, external) {
@@ -355,6 +358,25 @@ mod tests {
         assert_eq!(winner("search updates built-in\n", &[UPDATES, KERNEL]), UPDATES);
         assert_eq!(winner("search external built-in\nexternal * /opt/m\n", &[KERNEL, FAR]), FAR);
         assert_eq!(winner("search built-in external\nexternal * /opt/m\n", &[KERNEL, FAR]), KERNEL);
+    }
+
+    /// A search of all directories for each word would take minutes.
+    #[test]
+    fn to_search_external_twice_is_to_search_it_first() {
+        let directories = "external * /opt/m\nexternal * /opt/n\n";
+        for (search, expected) in [
+            ("external updates", FAR),
+            ("updates external", UPDATES),
+            ("external updates external", FAR),
+            ("updates external external", UPDATES),
+        ] {
+            for paths in [[UPDATES, FAR], [FAR, UPDATES]] {
+                assert_eq!(winner(&format!("search {search}\n{directories}"), &paths), expected, "{search}");
+            }
+        }
+        let many: String = (0..40_000).map(|number| format!("external * /opt/{number}\n")).collect();
+        let many = format!("search{} updates\n{many}{directories}", " external".repeat(40_000));
+        assert_eq!(winner(&many, &[UPDATES, FAR].repeat(10)), FAR);
     }
 
     #[test]
