@@ -29,9 +29,10 @@ const ALTERNATIVES: &str = include_str!("deb/alternatives.sh");
 const SCRIPTS: [(&str, &str); 2] =
     [("postinst", include_str!("deb/postinst.sh")), ("prerm", include_str!("deb/prerm.sh"))];
 
-/// By which `dpkg --verify` knows the files.
-const SUMS: &str =
-    "find usr -type f | LC_ALL=C sort | xargs -d '\\n' md5sum >DEBIAN/md5sums; chmod 644 DEBIAN/md5sums";
+/// Readable by all, whatever the builder's umask; and the sums by which `dpkg --verify` knows the files.
+const LAST: &str = "chmod -R u=rwX,go=rX .
+find usr -type f | LC_ALL=C sort | xargs -d '\\n' md5sum >DEBIAN/md5sums
+chmod 644 DEBIAN/md5sums";
 
 /// What lintian is told to pass over, and why.
 const OVERRIDES: &str = "# update-alternatives --remove would take away the link that another package has laid over the alternative.
@@ -61,7 +62,7 @@ pub fn build(dist: &Path, binary: &Path) -> Result<PathBuf> {
     for (name, script) in SCRIPTS {
         write(&control.join(name), [ALTERNATIVES, script].concat().as_bytes(), 0o755)?;
     }
-    run::output(Command::new("sh").args(["-ec", SUMS]).current_dir(&root))?;
+    run::output(Command::new("sh").args(["-ec", LAST]).current_dir(&root))?;
     let package = dist.join(format!("kbt_{VERSION}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
     // The same bytes each time: the files' times are the last commit's.

@@ -7,14 +7,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::system::System;
+use super::system::{System, link};
 use crate::apt::{self, Suite};
 use crate::files::{cannot, create, remove};
 use crate::run::{self, Result};
 use crate::{dist, place};
 
 /// kmod's file is `/sbin/depmod` in the first and `/usr/sbin/depmod` in the second.
-const SUITES: [&str; 2] = ["bookworm", "trixie"];
+const SUITES: [&str; 2] = ["bookworm", NEWEST];
+/// Whose lintian is asked.
+const NEWEST: &str = "trixie";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Where the packages lie in the systems.
@@ -85,6 +87,12 @@ pub fn run(words: &[String]) -> Result {
         println!("{suite}: {} orders of coming and going, nobody's files harmed", ORDERS.len());
         system.diverted().map_err(|error| format!("{suite}, docs/integrations/dkms.md: {error}"))?;
         println!("{suite}: in kmod's place by the words of docs/integrations/dkms.md, and back");
+        if suite == NEWEST {
+            // Another of the links that base-files makes.
+            link("debian", &system.system.root.join("etc/dpkg/origins/default"))?;
+            system.run(&["lintian", "--fail-on", "error,warning", KBT])?;
+            println!("{suite}: lintian has nothing against it");
+        }
     }
     remove(&scratch)
 }
@@ -99,8 +107,10 @@ impl Installed {
         let debs = scratch.join("debs");
         create(&debs)?;
         eprintln!("fetching what every Debian {suite} has ...");
+        let mut packages = vec!["kmod", "device-tree-compiler", "libgcc-s1"];
+        packages.extend((suite == NEWEST).then_some("lintian"));
         let suite = Suite::open(&place::peers().join(".apt"), suite, &apt::native_architecture()?)?;
-        let files = suite.download_system(&["kmod", "device-tree-compiler", "libgcc-s1"], &debs)?;
+        let files = suite.download_system(&packages, &debs)?;
         let root = scratch.join("root");
         let is = |file: &Path, name: &str| {
             let file = file.file_name().unwrap_or_default().to_string_lossy();
