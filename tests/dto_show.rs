@@ -288,6 +288,17 @@ kbt: warning: standard input: there are several nodes /d; dtc takes no such sour
 }
 
 #[test]
+fn of_each_kind_some_are_told() {
+    let odd = (0..150).map(|number| Node::new(format!("odd name {number}")));
+    let root = Node::new("").children(odd).child(Node::new("d")).child(Node::new("d"));
+    let output = kbt(&["--json", "dto", "show", "-"], &kbt_testkit::write(&root.into()));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let warnings = value["warnings"].as_array().unwrap();
+    let count = |code: &str| warnings.iter().filter(|warning| warning["code"] == code).count();
+    assert_eq!((count("odd-name"), count("duplicate-node")), (100, 1));
+}
+
+#[test]
 fn json_holds_the_text_unless_a_file_does() {
     let tree = kbt_testkit::write(&Node::new("").flag("x").into());
     let output = kbt(&["--json", "dto", "show", "-"], &tree);

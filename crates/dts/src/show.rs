@@ -57,7 +57,7 @@ pub enum Oddity {
 pub struct Shown {
     /// ASCII, lines indented by tabs.
     pub text: Vec<u8>,
-    /// Why it does not compile to the same tree; at most 100.
+    /// Why it does not compile to the same tree; at most 100 of a kind.
     pub oddities: Vec<Oddity>,
 }
 
@@ -65,7 +65,7 @@ pub struct Shown {
 const GROWTH: usize = 64;
 /// A text of so many bytes is never too large.
 const ALWAYS: usize = 1 << 20;
-/// No more oddities are kept.
+/// No more oddities of a kind are kept.
 const MAX_ODDITIES: usize = 100;
 /// A reference in a base that would take a longer path stays a number.
 const LONGEST_PATH: usize = 512;
@@ -410,7 +410,9 @@ impl<'d, 'a> Printer<'d, 'a> {
     }
 
     fn odd(&mut self, oddity: Oddity) {
-        if self.oddities.len() < MAX_ODDITIES {
+        let kind = core::mem::discriminant(&oddity);
+        let like_it = self.oddities.iter().filter(|other| core::mem::discriminant(*other) == kind);
+        if like_it.count() < MAX_ODDITIES {
             self.oddities.push(oddity);
         }
     }
