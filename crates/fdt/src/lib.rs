@@ -35,6 +35,7 @@ mod search;
 mod strings;
 mod structure;
 mod tree;
+mod words;
 pub mod write;
 
 pub use blob::Blob;

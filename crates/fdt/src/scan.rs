@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::error::{Block, Error, ErrorKind};
-use crate::search::{find_byte, nul_bits};
 use crate::strings::{StringsBlock, StringsOffset};
-use crate::structure::{StructureBlock, StructureOffset, Tag};
-use crate::tree::{MAX_DEPTH, Node, NodeIndex, PhandleProperty, Phandles, Tree, TreeMemory};
+use crate::structure::{StructureBlock, Tag, offset};
+use crate::tree::{MAX_DEPTH, Node, PhandleProperty, Phandles, Tree, TreeMemory, index};
+use crate::words::{words_of_name, words_of_value};
 
 // The tags as they stand in the block, so that the scan need not turn every word round.
 const BEGIN_NODE: u32 = Tag::BEGIN_NODE.to_be();
@@ -334,51 +334,6 @@ fn may_be_phandle(strings: StringsBlock<'_>, name: StringsOffset) -> bool {
     matches!(strings.bytes().get(name.0 as usize), Some(b'p' | b'l'))
 }
 
-/// How many words a node's name takes, with its NUL and padding, behind the first of `words`; 0 where they end before.
-#[inline(always)]
-pub(crate) fn words_of_name(words: &[[u8; 4]]) -> usize {
-    // Most names end within four words, and the shift is free here.
-    if let Some([_, name @ ..]) = words.first_chunk::<5>()
-        && let [first, second] = name.as_flattened().as_chunks::<8>().0
-    {
-        let nul = nul_bits(u64::from_le_bytes(*first));
-        if nul != 0 {
-            return 1 + (nul.trailing_zeros() >> 5) as usize;
-        }
-        let nul = nul_bits(u64::from_le_bytes(*second));
-        if nul != 0 {
-            return 3 + (nul.trailing_zeros() >> 5) as usize;
-        }
-    }
-    words_of_long_name(words)
-}
-
-#[inline(never)]
-fn words_of_long_name(words: &[[u8; 4]]) -> usize {
-    find_byte(words[1..].as_flattened(), 0).map_or(0, |length| length / 4 + 1)
-}
-
-/// How many words a value of `length` bytes takes. It is below 2^30, so a place in a block and it can be added
-/// up in a 32-bit usize.
-#[inline(always)]
-pub(crate) fn words_of_value(length: u32) -> usize {
-    ((u64::from(length) + 3) >> 2) as usize
-}
-
-/// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a block is part of a blob of less than 2^32 bytes")]
-pub(crate) fn offset(words: usize) -> StructureOffset {
-    StructureOffset((words * 4) as u32)
-}
-
-/// A node's number. A node takes 12 bytes at least, so it fits.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a node takes 12 of less than 2^32 bytes")]
-pub(crate) fn index(number: usize) -> NodeIndex {
-    NodeIndex(number as u32)
-}
-
 #[cold]
 fn fail<T>(kind: ErrorKind, word: usize) -> Result<T, Error> {
     Err(Error::new(kind, word * 4))
@@ -389,6 +344,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::tree::NodeIndex;
 
     const STRINGS: &[u8] = b"phandle\0linux,phandle\0reg\0";
 

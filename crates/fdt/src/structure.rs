@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use crate::scan::{offset, words_of_name, words_of_value};
 use crate::search::{find_byte, nul_bits_of_word, unit_address};
 use crate::strings::{StringsOffset, is_string};
 use crate::tree::Node;
+use crate::words::{words_of_name, words_of_value};
 
 /// A place in the structure block, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -319,4 +319,11 @@ impl<'a> Iterator for Tokens<'a> {
         self.at = next;
         Some((at, token))
     }
+}
+
+/// Words to bytes. A blob states its size in 32 bits, so a place in it fits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a block is part of a blob of less than 2^32 bytes")]
+pub(crate) fn offset(words: usize) -> StructureOffset {
+    StructureOffset((words * 4) as u32)
 }

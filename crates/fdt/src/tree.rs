@@ -10,7 +10,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::Error;
-use crate::scan::index;
 use crate::strings::StringsBlock;
 use crate::structure::{StructureBlock, StructureOffset};
 
@@ -239,4 +238,11 @@ impl Tree {
     pub fn size(&self) -> u32 {
         self.size
     }
+}
+
+/// A node's number. A node takes 12 bytes at least, so it fits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a node takes 12 of less than 2^32 bytes")]
+pub(crate) fn index(number: usize) -> NodeIndex {
+    NodeIndex(number as u32)
 }
