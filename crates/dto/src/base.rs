@@ -2,8 +2,9 @@
 
 use kbt_fdt::{Blob, Tree};
 
-use crate::error::Error;
-use crate::merger::{Memory, read_base};
+use crate::error::{Error, Input};
+use crate::memory::Memory;
+use crate::source::malformed;
 
 /// A base whose tokens are checked already, for [`Merger::apply_to`](crate::Merger::apply_to): a merge copies its list of
 /// nodes instead of making it again.
@@ -32,4 +33,11 @@ impl<'a> Base<'a> {
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
+}
+
+/// Reads a base in memory that was kept.
+pub(crate) fn read_base<'a>(base: &'a [u8], memory: &mut Memory) -> Result<(Blob<'a>, Tree), Error> {
+    let blob = Blob::parse(base).map_err(|error| malformed(error, Input::Base))?;
+    let tree = blob.tree_in(memory.tree(), false).map_err(|error| malformed(error, Input::Base))?;
+    Ok((blob, tree))
 }

@@ -3,6 +3,9 @@
 use alloc::string::String;
 use core::fmt;
 
+/// A longer name, in bytes, of an overlay's property or label is refused: many properties can end in one long string.
+pub(crate) const LONGEST_NAME: usize = 1024;
+
 /// Which of the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -159,7 +162,7 @@ impl fmt::Display for ErrorKind {
             Self::PhandlesUsedUp => f.write_str("the phandle space is used up"),
             Self::BadPhandle { phandle } => write!(f, "{phandle:#x} cannot be a phandle"),
             Self::BadPhandleLength { length } => write!(f, "a phandle has 4 bytes, not {length}"),
-            Self::NameTooLong => write!(f, "a name is longer than {} bytes", crate::names::LONGEST),
+            Self::NameTooLong => write!(f, "a name is longer than {LONGEST_NAME} bytes"),
             Self::PhandleTwice => f.write_str("a node has the phandle twice"),
             Self::BadFixup { entry } => write!(f, "fixup '{entry}' is not path:property:offset"),
             Self::FixupNodeMissing { path } => {

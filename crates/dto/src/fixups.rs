@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, text};
 use crate::live::Live;
 use crate::names::{LabelId, NameId, Symbol};
 use crate::overlay::{Label, Overlay};
-use crate::paths::{Siblings, components};
+use crate::paths::{Siblings, components, path_in};
 use crate::source::{NodeId, SourceId};
 use crate::suggest;
 use crate::target;
@@ -68,12 +68,6 @@ fn why_not_found(live: &mut Live<'_>, label: Label) -> ErrorKind {
         Some(path) => ErrorKind::SymbolPathMissing { label, path: text(path) },
         None => ErrorKind::BadSymbol { label },
     }
-}
-
-/// The path in the value of a symbol or an alias: what stands before the first NUL, as for libfdt.
-pub(crate) fn path_in(value: &[u8]) -> Option<&[u8]> {
-    let end = find_byte(value, 0)?;
-    (end > 0).then(|| &value[..end])
 }
 
 /// The node at a path that starts with an alias: fdtoverlay writes such symbols.

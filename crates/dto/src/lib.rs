@@ -39,6 +39,7 @@ mod links;
 mod live;
 mod local_fixups;
 mod lookup;
+mod memory;
 mod merge;
 mod merger;
 mod names;
@@ -67,10 +68,11 @@ pub use error::{Error, ErrorKind, Input, Place, Warning, WarningKind};
 pub use merger::Merger;
 pub use unwritten::Unwritten;
 
+use base::read_base;
 use bootargs::BootArguments;
 use live::Live;
+use memory::Memory;
 use merge::Merging;
-use merger::{Memory, read_base};
 use overlay::{Overlay, Overlays};
 use source::{NodeId, Source, SourceId};
 

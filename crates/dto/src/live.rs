@@ -17,7 +17,7 @@ use kbt_fdt::{Node, NodeIndex, StringsBlock, StructureOffset};
 use crate::error::{Place, Warning, WarningKind};
 use crate::links::{Change, Links, List, PropertyPlace, Rest, State};
 use crate::lookup::Lookup;
-use crate::merger::{Memory, Spare, zeros};
+use crate::memory::{Memory, Spare, zeros};
 use crate::names::Names;
 use crate::phandles::{self, Phandles};
 use crate::source::{NodeId, PropertyRef, Source, SourceId};

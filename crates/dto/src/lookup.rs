@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::merger::{Room, zeros};
+use crate::memory::{Room, zeros};
 
 /// Up to so many children or properties are compared one by one.
 pub(crate) const WIDE: usize = 16;

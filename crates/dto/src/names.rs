@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use kbt_fdt::{Properties, StringsBlock, StringsOffset, find_byte, is_string, same};
 
+use crate::error::LONGEST_NAME;
 use crate::properties::Slot;
 use crate::source::{PropertyRef, SourceId};
 use crate::table::{Seed, Table};
@@ -43,9 +44,6 @@ pub(crate) struct Symbol {
     /// The number among all sources, plus one, of the node that its path leads to; 0 as long as that was not looked for.
     pub(crate) node: u32,
 }
-
-/// A longer name of an overlay's property or label is refused: many properties can end in one long string.
-pub(crate) const LONGEST: usize = 1024;
 
 /// A distinct name; where it is written is where it was first seen.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +143,7 @@ impl<'a> Names<'a> {
     fn intern_with(&mut self, block: u32, bytes: &[u8], at: StringsOffset, place: u32) -> Option<NameId> {
         let Self { blocks, table, seed, filter, .. } = self;
         let bytes = bytes.get(at.0 as usize..)?;
-        let (length, hash) = seed.hash_string(bytes).filter(|(length, _)| *length <= LONGEST)?;
+        let (length, hash) = seed.hash_string(bytes).filter(|(length, _)| *length <= LONGEST_NAME)?;
         let text = &bytes[..length];
         let name = Name { block, at: at.0, place, label: 0 };
         if let Some(id) = table.find_or_insert(hash, |name| name.is(blocks, text), name) {
@@ -355,7 +353,7 @@ impl<'a> Names<'a> {
         let text = self.text(id);
         let before = self.blocks[block as usize].get(..at as usize).unwrap_or_default();
         // Of names that end in one string only that string is written, so that they take no more than in the overlay.
-        let before = &before[before.len().saturating_sub(LONGEST - text.len())..];
+        let before = &before[before.len().saturating_sub(LONGEST_NAME - text.len())..];
         let shared = before.iter().rev().take_while(|byte| **byte != 0).count();
         let shared = u32::try_from(shared).unwrap_or(0);
         let bytes = self.blocks[block as usize];
@@ -412,7 +410,7 @@ impl<'a> Names<'a> {
     /// The string at `offset` of the merged block, cut off where it is longer than any of the names.
     pub(crate) fn get(&self, offset: StringsOffset) -> &[u8] {
         let rest = self.from(offset);
-        let rest = &rest[..rest.len().min(LONGEST + 1)];
+        let rest = &rest[..rest.len().min(LONGEST_NAME + 1)];
         &rest[..find_byte(rest, 0).unwrap_or(rest.len())]
     }
 

@@ -8,7 +8,7 @@ use kbt_fdt::{Node, NodeIndex, Property, StringsOffset, StructureOffset, Tag};
 
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::live::Live;
-use crate::merger::Memory;
+use crate::memory::Memory;
 use crate::names::{LabelId, NameId};
 use crate::siblings;
 use crate::source::{Source, SourceId};

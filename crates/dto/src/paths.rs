@@ -84,3 +84,9 @@ impl<'p> Siblings<'p> {
         }
     }
 }
+
+/// The path in the value of a symbol or an alias: what stands before the first NUL, as for libfdt.
+pub(crate) fn path_in(value: &[u8]) -> Option<&[u8]> {
+    let end = find_byte(value, 0)?;
+    (end > 0).then(|| &value[..end])
+}

@@ -8,7 +8,7 @@ use kbt_fdt::NodeIndex;
 use crate::error::{Error, ErrorKind};
 use crate::live::Live;
 use crate::lookup::Slots;
-use crate::merger::zeros;
+use crate::memory::zeros;
 use crate::source::{NodeId, Source, SourceId};
 use crate::table::Seed;
 

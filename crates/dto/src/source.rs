@@ -13,7 +13,7 @@ use kbt_fdt::{
 };
 
 use crate::error::{Error, ErrorKind, Input, Place};
-use crate::merger::Room;
+use crate::memory::Room;
 
 /// The number of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

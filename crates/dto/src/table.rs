@@ -13,7 +13,7 @@ use core::ops::{Index, IndexMut};
 
 use foldhash::fast::RandomState;
 
-use crate::merger::zeros;
+use crate::memory::zeros;
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {

@@ -7,10 +7,9 @@ use kbt_fdt::Property;
 
 use crate::Options;
 use crate::error::{Error, ErrorKind, Place, Warning, WarningKind, text};
-use crate::fixups::path_in;
 use crate::live::{Live, cell};
 use crate::overlay::Fragment;
-use crate::paths::{components, resolve_absolute};
+use crate::paths::{components, path_in, resolve_absolute};
 use crate::phandles;
 use crate::source::{NodeId, SourceId};
 
