@@ -6,10 +6,10 @@
 //! **Limits.** Indices are those of at most [`MAX_MODULES`](crate::modules::MAX_MODULES) modules. The closures together may
 //! be as long as the square of that; they are the output.
 
-use crate::build::Reuse;
 use crate::facts::Facts;
 use crate::message::Messages;
 use crate::modules::Modules;
+use crate::options::Reuse;
 use crate::symbols::SymbolTable;
 
 /// The direct dependencies of every module, each once, in the order of their first use.

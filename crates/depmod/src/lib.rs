@@ -50,6 +50,7 @@ mod message;
 mod modules;
 mod name_hash;
 mod names;
+mod options;
 mod order;
 mod outputs;
 mod pattern;
@@ -58,7 +59,7 @@ mod resolution;
 mod symbols;
 mod wants;
 
-pub use build::{Built, Options, Reuse, build, dependencies};
+pub use build::{Built, build, dependencies};
 pub use cache::{
     CACHE_HEAD, Cache, CacheEntry, FileIdentity, KnownFile, REGIONS, Region, WANTS, write_cache,
 };
@@ -75,6 +76,7 @@ pub use kernel::KernelSymbols;
 pub use message::{Level, Messages};
 pub use modules::{MAX_MODULES, ModuleFile, Modules, Offer};
 pub use names::{base_name, has_module_extension, normalize_alias, push_module_name};
+pub use options::{Options, Reuse};
 pub use outputs::{InputChecksums, Output, Outputs};
 pub use read::{MAX_SECTIONS, ModuleReader, ReadError, ReadErrorKind, SourceError, read_module};
 pub use resolution::{Carried, Drift, Resolution};

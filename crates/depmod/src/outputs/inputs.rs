@@ -3,11 +3,11 @@
 //! That is the modules that have facts of a kind, in their order, and for an index of values with priorities their numbers.
 
 use super::Output;
-use crate::build::Options;
 use crate::digest::Digest;
 use crate::facts::{Checksums, Kind};
 use crate::index::Layout;
 use crate::modules::Modules;
+use crate::options::Options;
 
 /// One checksum a file. `modules.dep` has none, its index one of its own, [`InputChecksums::of_dep_index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,12 @@ mod symbols;
 
 use std::cell::OnceCell;
 
-use crate::build::Options;
 use crate::dependencies::{Dependencies, Order};
 use crate::facts::Facts;
 use crate::index::{IndexBuilder, WriteError};
 use crate::message::{Level, Messages};
 use crate::modules::Modules;
+use crate::options::Options;
 use crate::symbols::SymbolTable;
 
 pub use inputs::InputChecksums;
