@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::environment::Unusable;
+use crate::error::Unusable;
 use crate::makeflags::Auth;
 use crate::open::Pool;
 use crate::token::Token;

@@ -26,6 +26,7 @@
 mod claim;
 mod client;
 mod environment;
+mod error;
 mod escrow;
 mod makeflags;
 mod open;
@@ -34,7 +35,8 @@ mod token;
 
 pub use claim::Claim;
 pub use client::{Client, FileId};
-pub use environment::{Jobserver, Unusable, makeflags};
+pub use environment::{Jobserver, makeflags};
+pub use error::Unusable;
 pub use escrow::Escrow;
 pub use makeflags::{Auth, Jobs, MakeFlags};
 pub use server::{Server, Style};

@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, major};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use crate::environment::Unusable;
+use crate::error::Unusable;
 use crate::makeflags::Auth;
 
 /// Descriptors of our own on the pool. They share no flags with make's: `O_NONBLOCK` set here does not

@@ -11,7 +11,7 @@ use rustix::param::page_size;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::client::Client;
-use crate::environment::Unusable;
+use crate::error::Unusable;
 use crate::makeflags::Auth;
 
 /// How a pool is handed on.
