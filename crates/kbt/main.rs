@@ -7,6 +7,7 @@ mod commands;
 mod depfile;
 mod depmod;
 mod dtbo;
+mod dto;
 mod exit;
 mod fnv;
 mod in_place;

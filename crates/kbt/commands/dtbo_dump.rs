@@ -1,15 +1,14 @@
 //! `kbt dtbo dump`.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use kbt_dtbo_image::{DtTable, DtTableEntry, HEADER_SIZE, TableVersion};
 use serde_json::{Value, json};
 
 use crate::args::dtbo::Dump;
 use crate::depfile;
-use crate::dtbo::image::{self, Budget};
+use crate::dtbo::entries::{add_entries, entry_path};
+use crate::dtbo::image;
 use crate::input;
 use crate::inputs::Inputs;
 use crate::output::{Output, Set};
@@ -47,33 +46,6 @@ pub fn run(args: &Dump, report: &mut Report) -> Result<(), Failure> {
     }
     let text = table.to_string() + &trailing(&table);
     output.write_with(files, text.as_bytes(), args.sync)
-}
-
-/// Adds each entry as `PREFIX.N`; with a limit decompressed to at most that many bytes.
-pub fn add_entries(
-    table: &DtTable<'_>,
-    prefix: &OsStr,
-    limit: Option<usize>,
-    files: &mut Set<'_>,
-) -> Result<(), Failure> {
-    let mut budget = Budget::new(table, limit.unwrap_or(0));
-    for index in 0..table.entries().len() {
-        let path = entry_path(prefix, index);
-        if limit.is_some() {
-            files.add(&path, &image::content(table, index, &mut budget)?.bytes)?;
-        } else {
-            let stored = table.stored(index).unwrap_or_default();
-            budget.take_plain(stored.len())?;
-            files.add(&path, stored)?;
-        }
-    }
-    Ok(())
-}
-
-fn entry_path(prefix: &OsStr, index: usize) -> PathBuf {
-    let mut name = prefix.to_owned();
-    name.push(format!(".{index}"));
-    PathBuf::from(name)
 }
 
 /// What follows `total_size`, in the manner of the dump; nothing where nothing follows.

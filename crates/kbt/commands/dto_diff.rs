@@ -9,12 +9,11 @@ use kbt_fdt::{NodeIndex, Property};
 use serde_json::{Value, json};
 
 use crate::args::dto::Diff;
+use crate::dto::failure::unread;
 use crate::input;
 use crate::output::stdout_is_open;
 use crate::report::{Failure, Report};
 use crate::tree;
-
-use super::dto_show;
 
 /// As diff: the trees differ.
 const DIFFERENT: u8 = 1;
@@ -78,7 +77,7 @@ fn find(args: &Diff) -> Result<Vec<Place>, Failure> {
     let mut places = header(&left, &right);
     let mut size = 0;
     for difference in compare(&left, &right) {
-        let place = place(&left, &right, &difference).map_err(|error| dto_show::failure(&error))?;
+        let place = place(&left, &right, &difference).map_err(|error| unread(&error))?;
         size += place.changes.iter().map(Change::size).sum::<usize>();
         if size > most {
             let message = "the differences would be out of all proportion to the trees";
@@ -90,7 +89,7 @@ fn find(args: &Diff) -> Result<Vec<Place>, Failure> {
 }
 
 fn parse<'a>(word: &OsStr, bytes: &'a [u8]) -> Result<Dts<'a>, Failure> {
-    Dts::parse(bytes).map_err(|error| dto_show::failure(&error).at_file(input::name(word)))
+    Dts::parse(bytes).map_err(|error| unread(&error).at_file(input::name(word)))
 }
 
 /// What stands beside the nodes.

@@ -11,15 +11,13 @@ use serde_json::{Value, json};
 
 use crate::args::dto::Lint;
 use crate::depfile;
+use crate::dto::failure::{self, Names, unread};
 use crate::input;
 use crate::inputs::Inputs;
 use crate::output::{Output, Set, stdout_is_open};
 use crate::report::{Failure, Report, visible};
 use crate::sarif::{self, Region};
 use crate::tree;
-
-use super::dto_apply::{self, Names};
-use super::dto_show;
 
 /// A finding as it is told.
 struct Told {
@@ -88,7 +86,7 @@ fn look(args: &Lint) -> Result<Vec<Told>, Failure> {
     let options = Options { loose_names: args.names.loose_names, ..Options::default() };
     let names = Names { base: &args.base, overlays: &args.overlays };
     let found = kbt_dto_check::lint(&base, &overlays, &options)
-        .map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
+        .map_err(|(input, error)| unread(&error).at_file(names.of(input)))?;
     let mut told: Vec<Told> = found.iter().map(|finding| tell(finding, &names)).collect();
     let (trees, mut room) = (told.len(), MAX_OF_RULE);
     for word in &args.source {
@@ -107,10 +105,8 @@ fn look(args: &Lint) -> Result<Vec<Told>, Failure> {
 fn tell(finding: &Finding, names: &Names<'_>) -> Told {
     let (code, message, hint) = match &finding.what {
         What::Rule(rule, message) => (rule.code(), message.clone(), Some(rule.mend().to_owned())),
-        What::Refused(kind) => {
-            (dto_apply::code(kind), kind.to_string(), dto_apply::hint(kind, finding.input))
-        }
-        What::Odd(kind) => (dto_apply::warning_code(kind), kind.to_string(), None),
+        What::Refused(kind) => (failure::code(kind), kind.to_string(), failure::hint(kind, finding.input)),
+        What::Odd(kind) => (failure::warning_code(kind), kind.to_string(), None),
     };
     let earlier = finding.earlier.map(|index| names.of(Input::Overlay(index)));
     Told {
@@ -191,9 +187,9 @@ fn rules() -> Vec<sarif::Rule> {
         level: rule.severity().name(),
     });
     let merge =
-        |level| move |&(id, summary, mend): &dto_apply::Described| sarif::Rule { id, summary, mend, level };
-    own.chain(dto_apply::ERRORS.iter().map(merge("error")))
-        .chain(dto_apply::WARNINGS.iter().map(merge("warning")))
+        |level| move |&(id, summary, mend): &failure::Described| sarif::Rule { id, summary, mend, level };
+    own.chain(failure::ERRORS.iter().map(merge("error")))
+        .chain(failure::WARNINGS.iter().map(merge("warning")))
         .collect()
 }
 

@@ -7,6 +7,7 @@ use kbt_dto::{Base, Error, Merger, Options};
 
 use crate::args::dto::{Matrix as Arguments, Pairs};
 use crate::depfile;
+use crate::dto::failure::Names;
 use crate::input;
 use crate::inputs::Inputs;
 use crate::matrix::config;
@@ -18,8 +19,6 @@ use crate::matrix::runs::{self, Run};
 use crate::output::{self, Output, Set};
 use crate::report::{Failure, Report, visible};
 use crate::workers::{self, Jobs};
-
-use super::dto_apply;
 
 /// Runs of one base that one worker does without a pause.
 const RUNS_A_TASK: usize = 64;
@@ -187,7 +186,7 @@ impl<'t> Trial<'t> {
         let overlays: Vec<_> =
             run.overlays.iter().filter_map(|&index| self.overlays.get(index).map(word)).collect();
         let base = self.bases.get(run.base).map(word).unwrap_or_default();
-        dto_apply::Names { base: &base, overlays: &overlays }.failure(error)
+        Names { base: &base, overlays: &overlays }.failure(error)
     }
 
     /// Overlays for one base that set a property differently: all that apply alone, and those that are applied together.

@@ -1,22 +1,21 @@
 //! `kbt dto show`.
 
-use kbt_dts::{Dts, Error, ErrorKind, Oddity};
+use kbt_dts::{Dts, Error, Oddity};
 
 use crate::args::dto::Show;
 use crate::depfile;
+use crate::dto::failure::unread;
 use crate::input;
 use crate::inputs::Inputs;
 use crate::output::{Output, Set};
 use crate::report::{Failure, Report};
 use crate::tree;
 
-use super::dto_apply;
-
 /// Prints the tree.
 pub fn run(args: &Show, report: &mut Report) -> Result<(), Failure> {
     let name = input::name(&args.tree);
     let bytes = tree::Reader::new(args.limit.max_size).read(&args.tree)?;
-    let failed = |error: Error| failure(&error).at_file(&name);
+    let failed = |error: Error| unread(&error).at_file(&name);
     let shown = Dts::parse(&bytes).and_then(|dts| dts.show()).map_err(failed)?;
     for oddity in &shown.oddities {
         report.warn(warning(oddity).at_file(&name));
@@ -31,22 +30,6 @@ pub fn run(args: &Show, report: &mut Report) -> Result<(), Failure> {
         return Ok(());
     }
     output.write_with(files, &shown.text, false)
-}
-
-/// Why a tree cannot be shown or compared, without the file's name.
-pub fn failure(error: &Error) -> Failure {
-    let (code, hint) = match &error.kind {
-        ErrorKind::Malformed(kind) => (dto_apply::malformed(kind), dto_apply::malformed_hint(kind)),
-        ErrorKind::PropertyNameTooLong => {
-            ("name-too-long", Some("the file is damaged: copy or build it again"))
-        }
-        _ => ("too-large", Some("the file is damaged or made to be so: no compiler writes such a tree")),
-    };
-    let failure = Failure::new(code, error.kind.to_string()).at_offset(error.offset as u64);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
 }
 
 fn warning(oddity: &Oddity) -> Failure {

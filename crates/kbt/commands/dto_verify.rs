@@ -12,13 +12,11 @@ use crate::args::dto::Verify;
 use crate::dtbo::image;
 use crate::dtbo::property;
 use crate::dtbo::select::EntryRef;
+use crate::dto::failure::{Names, unread};
 use crate::input;
 use crate::output::Output;
 use crate::report::{Failure, Report, visible};
 use crate::tree;
-
-use super::dto_apply::Names;
-use super::dto_show;
 
 /// The word of a device's command line that names the entries which its boot loader applied.
 const DTBO_IDX: &str = "androidboot.dtbo_idx=";
@@ -51,7 +49,7 @@ pub fn run(args: &Verify, report: &mut Report) -> Result<(), Failure> {
         None => None,
     };
     let verified = verify(&last, base.as_deref(), &bytes, &options);
-    let verified = verified.map_err(|(input, error)| dto_show::failure(&error).at_file(names.of(input)))?;
+    let verified = verified.map_err(|(input, error)| unread(&error).at_file(names.of(input)))?;
     let faults = verified.faults;
     report.field("overlays", overlays.len());
     report.field("nodes", verified.nodes);
@@ -154,8 +152,7 @@ fn refuse_base(
     let own = word.to_owned();
     let merging = Names { base: &own, overlays: names.overlays };
     let merged = kbt_dto::apply(base, overlays, options).map_err(|error| merging.failure(&error))?;
-    let parse =
-        |bytes| Dts::parse(bytes).map_err(|error| dto_show::failure(&error).at_file(input::name(word)));
+    let parse = |bytes| Dts::parse(bytes).map_err(|error| unread(&error).at_file(input::name(word)));
     let (base, last, merged) = (parse(base)?, parse(last)?, parse(&merged.bytes)?);
     if compare(&base, &merged).is_empty() {
         let message = "it holds the overlays already, so whether they were merged cannot be told";

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod config;
+pub mod entries;
 pub mod entry_word;
 pub mod image;
 pub mod manifest;

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use kbt_dtbo_image::{DEFAULT_PAGE_SIZE, EntryOptions, Field, TableKind, TableVersion, Value, parse_size};
 
 use crate::args::dtbo::Share;
-use crate::commands::dtbo_dump::add_entries;
 use crate::dtbo::build::{Request, Source, build};
+use crate::dtbo::entries::add_entries;
 use crate::dtbo::{config, image};
 use crate::input;
 use crate::inputs::Inputs;

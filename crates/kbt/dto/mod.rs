@@ -1,0 +1,3 @@
+//! What the `kbt dto` commands share.
+
+pub mod failure;
