@@ -510,7 +510,7 @@ fn options_that_would_do_nothing_are_refused() {
         ("pack --dtb-dir . --manifest d/manifest.json -o o.img", "'--dtb-dir <DIR>' cannot be used with"),
         ("pack --max-size 1M board0.dtbo -o o.img", "'--max-size <N>' cannot be used with"),
         ("pack --max-size 1M --config v0.cfg -o o.img", "'--max-size <N>' cannot be used with"),
-        ("dump a.img --decompress", "the following required arguments were not provided:\n  --dtb <PREFIX>"),
+        ("dump a.img --decompress", "the following required arguments were not provided: --dtb <PREFIX>"),
     ] {
         let ended = room.kbt(&dtbo_cli::words(&format!("dtbo {line}")));
         assert!(ended.stderr.contains(clash), "{line}: {}", ended.stderr);

@@ -38,6 +38,11 @@ impl<'r> Log<'r> {
                 self.report.warn(Failure::new(code(level), String::from_utf8_lossy(text)));
             } else if !self.report.is_quiet() || level < Level::Warning {
                 lines.extend_from_slice(format!("depmod: {}: ", level.name()).as_bytes());
+                // Some of kmod's messages end with the line that they are about.
+                let (text, end) = match text {
+                    [text @ .., b'\n'] => (text, &b"\n\n"[..]),
+                    text => (text, &b"\n"[..]),
+                };
                 for chunk in text.utf8_chunks() {
                     lines.extend_from_slice(visible(chunk.valid()).as_bytes());
                     match chunk.invalid() {
@@ -45,7 +50,7 @@ impl<'r> Log<'r> {
                         bytes => lines.extend_from_slice(bytes),
                     }
                 }
-                lines.push(b'\n');
+                lines.extend_from_slice(end);
             }
         }
         self.messages.clear();
